@@ -1,0 +1,152 @@
+//! [`Data`]: one `MessagePack` value that is known to be whole and shallow enough to decode.
+
+use std::fmt;
+
+use rmp_serde::decode::Error as DecodeError;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How deep maps and arrays of an event's data may nest.
+pub const MAX_DEPTH: usize = 64;
+
+/// The data of an event: exactly one `MessagePack` value, checked when it was made.
+///
+/// The default is `nil`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Data(Vec<u8>);
+
+impl Data {
+    /// Encodes a value; structs become maps with named fields, so that other languages read them.
+    ///
+    /// # Errors
+    /// [`Decode`](ErrorKind::Decode) if the value does not serialize or nests deeper than
+    /// [`MAX_DEPTH`].
+    pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        let mut bytes = Vec::with_capacity(128);
+        let mut serializer = rmp_serde::Serializer::new(&mut bytes);
+        serializer.unstable_set_max_depth(MAX_DEPTH);
+        let mut serializer = serializer.with_struct_map();
+        value.serialize(&mut serializer).map_err(|source| {
+            Error::new(
+                ErrorKind::Decode,
+                format!("the data cannot be encoded: {source}"),
+            )
+            .caused_by(source)
+        })?;
+        Ok(Data(bytes))
+    }
+
+    /// Takes bytes that are `MessagePack` already.
+    ///
+    /// # Errors
+    /// [`Decode`](ErrorKind::Decode) unless they are one whole value, no deeper than [`MAX_DEPTH`].
+    pub fn from_msgpack(bytes: impl Into<Vec<u8>>) -> Result<Self> {
+        let bytes = bytes.into();
+        check(&bytes)?;
+        Ok(Data(bytes))
+    }
+
+    /// The `MessagePack` bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Decodes the value as a `T`.
+    ///
+    /// # Errors
+    /// [`Decode`](ErrorKind::Decode) if the value is of another shape.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        decode(&self.0)
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        const NIL: u8 = 0xc0;
+        Data(vec![NIL])
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match super::json::to_value(&self.0) {
+            Ok(value) => write!(f, "{value}"),
+            Err(_) => write!(f, "<{} bytes, no valid MessagePack>", self.0.len()),
+        }
+    }
+}
+
+/// Decodes one value from `bytes`, which may come from a disk; borrows strings and byte fields.
+pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer).map_err(|source| not_decodable(&source))
+}
+
+/// Whether `bytes` are one whole value and nothing after it.
+pub(crate) fn check(bytes: &[u8]) -> Result<()> {
+    let mut rest = bytes;
+    let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
+    deserializer.set_max_depth(MAX_DEPTH);
+    IgnoredAny::deserialize(&mut deserializer).map_err(|source| not_decodable(&source))?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the data has {} bytes after its one MessagePack value",
+        rest.len()
+    );
+    Err(Error::new(ErrorKind::Decode, message))
+}
+
+fn not_decodable(source: &DecodeError) -> Error {
+    let message = match source {
+        DecodeError::DepthLimitExceeded => format!("the data nests deeper than {MAX_DEPTH}"),
+        other => format!("the data is no MessagePack of the expected shape: {other}"),
+    };
+    Error::new(ErrorKind::Decode, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_whole_shallow_value_is_data() {
+        assert!(Data::from_msgpack([0xc0]).is_ok());
+        for (bytes, says) in [
+            (vec![], "no MessagePack"),
+            (vec![0xc0, 0xc0], "1 bytes after"),
+            (vec![0xc1], "no MessagePack"),
+            (vec![0xdd, 0xff, 0xff, 0xff, 0xff], "no MessagePack"),
+            (vec![0xc6, 0xff, 0xff, 0xff, 0xff, 1], "no MessagePack"),
+            ([vec![0x91; 10_000], vec![0xc0]].concat(), "nests deeper"),
+        ] {
+            let error = Data::from_msgpack(bytes).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_nests_too_deep_is_not_encoded() {
+        let mut value = serde_json::Value::Null;
+        for _ in 0..100 {
+            value = serde_json::Value::Array(vec![value]);
+        }
+        assert_eq!(Data::new(&value).unwrap_err().kind(), ErrorKind::Decode);
+    }
+
+    #[test]
+    fn structs_are_named_maps() {
+        #[derive(Serialize, Deserialize, PartialEq, Debug)]
+        struct Point {
+            x: u8,
+        }
+        let data = Data::new(&Point { x: 3 }).unwrap();
+        assert_eq!(data.as_bytes(), [0x81, 0xa1, b'x', 3]);
+        assert_eq!(data.decode::<Point>().unwrap(), Point { x: 3 });
+    }
+}

@@ -1,0 +1,203 @@
+//! The end of a sealed segment: the offset table behind its frames, and the trailer in its last
+//! sector. With them, opening reads no frame and `get` needs one look into the table.
+//!
+//! The table has one `u32` for each Seq from the first to the last: the byte offset of its frame, or
+//! 0 where the event was dropped by compaction.
+
+use super::bytes::{array_at, i64_at, put, u32_at, u64_at};
+use super::frame::Chain;
+use super::segment::SECTOR_LEN;
+use crate::clock::Timestamp;
+use crate::position::{SegmentId, Seq};
+
+/// The length of the trailer: one sector, written whole or not at all.
+pub(crate) const TRAILER_LEN: usize = SECTOR_LEN;
+/// The length of an entry of the offset table.
+pub(crate) const ENTRY_LEN: usize = 4;
+
+const MAGIC: &[u8; 8] = b"FORELOGF";
+
+const MAGIC_AT: usize = 0;
+const SEGMENT_ID: usize = MAGIC_AT + 8;
+const GENERATION: usize = SEGMENT_ID + 8;
+const CODEC: usize = GENERATION + 4;
+const SALT: usize = CODEC + 4;
+const FIRST_SEQ: usize = SALT + 8;
+const LAST_SEQ: usize = FIRST_SEQ + 8;
+const COUNT: usize = LAST_SEQ + 8;
+const FRAMES_END: usize = COUNT + 8;
+const TABLE_CHECKSUM: usize = FRAMES_END + 8;
+const RESERVED: usize = TABLE_CHECKSUM + 4;
+const CHAIN: usize = RESERVED + 4;
+const TIMESTAMP_MIN: usize = CHAIN + 8;
+const TIMESTAMP_MAX: usize = TIMESTAMP_MIN + 8;
+const APPENDED_MIN: usize = TIMESTAMP_MAX + 8;
+const APPENDED_MAX: usize = APPENDED_MIN + 8;
+const DURABLE_UPTO: usize = APPENDED_MAX + 8;
+const DROPPED_AT: usize = DURABLE_UPTO + 8;
+const DROPPED_LEN: usize = DROPPED_AT + 8;
+const EXTENSION_AT: usize = DROPPED_LEN + 8;
+const EXTENSION_LEN: usize = EXTENSION_AT + 8;
+const FIELDS_END: usize = EXTENSION_LEN + 8;
+const CHECKSUM: usize = TRAILER_LEN - 4;
+const _: () = assert!(FIELDS_END <= CHECKSUM);
+
+/// Name, place and length of each field, for the manual's byte map.
+#[cfg(test)]
+pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
+    ("magic", MAGIC_AT, 8),
+    ("segment_id", SEGMENT_ID, 8),
+    ("generation", GENERATION, 4),
+    ("codec", CODEC, 4),
+    ("salt", SALT, 8),
+    ("first_seq", FIRST_SEQ, 8),
+    ("last_seq", LAST_SEQ, 8),
+    ("count", COUNT, 8),
+    ("frames_end", FRAMES_END, 8),
+    ("table_checksum", TABLE_CHECKSUM, 4),
+    ("reserved", RESERVED, 4),
+    ("chain", CHAIN, 8),
+    ("timestamp_min", TIMESTAMP_MIN, 8),
+    ("timestamp_max", TIMESTAMP_MAX, 8),
+    ("appended_min", APPENDED_MIN, 8),
+    ("appended_max", APPENDED_MAX, 8),
+    ("durable_upto", DURABLE_UPTO, 8),
+    ("dropped_at", DROPPED_AT, 8),
+    ("dropped_len", DROPPED_LEN, 8),
+    ("extension_at", EXTENSION_AT, 8),
+    ("extension_len", EXTENSION_LEN, 8),
+    ("zeros", FIELDS_END, CHECKSUM - FIELDS_END),
+    ("checksum", CHECKSUM, 4),
+];
+
+/// Both time ranges of a segment's events; empty ranges have `min > max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimeRanges {
+    pub(crate) timestamp_min: Timestamp,
+    pub(crate) timestamp_max: Timestamp,
+    pub(crate) appended_min: Timestamp,
+    pub(crate) appended_max: Timestamp,
+}
+
+impl TimeRanges {
+    pub(crate) const EMPTY: TimeRanges = TimeRanges {
+        timestamp_min: Timestamp(i64::MAX),
+        timestamp_max: Timestamp(i64::MIN),
+        appended_min: Timestamp(i64::MAX),
+        appended_max: Timestamp(i64::MIN),
+    };
+
+    /// Takes one more event into the ranges.
+    pub(crate) fn include(&mut self, timestamp: Timestamp, appended_at: Timestamp) {
+        self.timestamp_min = self.timestamp_min.min(timestamp);
+        self.timestamp_max = self.timestamp_max.max(timestamp);
+        self.appended_min = self.appended_min.min(appended_at);
+        self.appended_max = self.appended_max.max(appended_at);
+    }
+}
+
+/// The trailer of a sealed segment, decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Footer {
+    pub(crate) segment_id: SegmentId,
+    pub(crate) generation: u32,
+    /// The segment's salt: a trailer that was left in a recycled file does not pass.
+    pub(crate) salt: u64,
+    pub(crate) first_seq: Seq,
+    /// `first_seq - 1` if the segment holds no event.
+    pub(crate) last_seq: Seq,
+    pub(crate) count: u64,
+    /// Where the frames end and the offset table starts.
+    pub(crate) frames_end: u64,
+    pub(crate) table_checksum: u32,
+    /// The chain over all events of the log up to the end of this segment.
+    pub(crate) chain: Chain,
+    pub(crate) times: TimeRanges,
+    /// The highest Seq known to be synced when the segment was sealed.
+    pub(crate) durable_upto: Seq,
+}
+
+impl Footer {
+    /// The trailer's bytes. The codec (0: plain), the ranges of dropped Seqs and the extension
+    /// fields (both absent) are reserved.
+    pub(crate) fn encode(&self) -> [u8; TRAILER_LEN] {
+        let mut out = [0_u8; TRAILER_LEN];
+        put(&mut out, MAGIC_AT, MAGIC);
+        put(&mut out, SEGMENT_ID, &self.segment_id.0.to_le_bytes());
+        put(&mut out, GENERATION, &self.generation.to_le_bytes());
+        put(&mut out, SALT, &self.salt.to_le_bytes());
+        put(&mut out, FIRST_SEQ, &self.first_seq.0.to_le_bytes());
+        put(&mut out, LAST_SEQ, &self.last_seq.0.to_le_bytes());
+        put(&mut out, COUNT, &self.count.to_le_bytes());
+        put(&mut out, FRAMES_END, &self.frames_end.to_le_bytes());
+        put(&mut out, TABLE_CHECKSUM, &self.table_checksum.to_le_bytes());
+        put(&mut out, CHAIN, &self.chain.0.to_le_bytes());
+        put(
+            &mut out,
+            TIMESTAMP_MIN,
+            &self.times.timestamp_min.0.to_le_bytes(),
+        );
+        put(
+            &mut out,
+            TIMESTAMP_MAX,
+            &self.times.timestamp_max.0.to_le_bytes(),
+        );
+        put(
+            &mut out,
+            APPENDED_MIN,
+            &self.times.appended_min.0.to_le_bytes(),
+        );
+        put(
+            &mut out,
+            APPENDED_MAX,
+            &self.times.appended_max.0.to_le_bytes(),
+        );
+        put(&mut out, DURABLE_UPTO, &self.durable_upto.0.to_le_bytes());
+        let checksum = crc32fast::hash(out.get(..CHECKSUM).unwrap_or_default());
+        put(&mut out, CHECKSUM, &checksum.to_le_bytes());
+        out
+    }
+
+    /// Reads a trailer; `None` if the bytes are none, or of a codec that this version lacks.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Footer> {
+        let sector: [u8; TRAILER_LEN] = array_at(bytes, 0)?;
+        let bytes = sector.as_slice();
+        let checksum = crc32fast::hash(bytes.get(..CHECKSUM)?);
+        if array_at::<8>(bytes, MAGIC_AT)? != *MAGIC
+            || u32_at(bytes, CHECKSUM)? != checksum
+            || u32_at(bytes, CODEC)? != 0
+        {
+            return None;
+        }
+        Some(Footer {
+            segment_id: SegmentId(u64_at(bytes, SEGMENT_ID)?),
+            generation: u32_at(bytes, GENERATION)?,
+            salt: u64_at(bytes, SALT)?,
+            first_seq: Seq(u64_at(bytes, FIRST_SEQ)?),
+            last_seq: Seq(u64_at(bytes, LAST_SEQ)?),
+            count: u64_at(bytes, COUNT)?,
+            frames_end: u64_at(bytes, FRAMES_END)?,
+            table_checksum: u32_at(bytes, TABLE_CHECKSUM)?,
+            chain: Chain(u64_at(bytes, CHAIN)?),
+            times: TimeRanges {
+                timestamp_min: Timestamp(i64_at(bytes, TIMESTAMP_MIN)?),
+                timestamp_max: Timestamp(i64_at(bytes, TIMESTAMP_MAX)?),
+                appended_min: Timestamp(i64_at(bytes, APPENDED_MIN)?),
+                appended_max: Timestamp(i64_at(bytes, APPENDED_MAX)?),
+            },
+            durable_upto: Seq(u64_at(bytes, DURABLE_UPTO)?),
+        })
+    }
+
+    /// The length of the offset table in bytes; `None` if the Seqs do not fit together.
+    pub(crate) fn table_len(&self) -> Option<usize> {
+        let entries = self.last_seq.next().0.checked_sub(self.first_seq.0)?;
+        usize::try_from(entries).ok()?.checked_mul(ENTRY_LEN)
+    }
+}
+
+/// The offset of the `index`th Seq in a table's bytes; `None` beyond the table or if dropped.
+pub(crate) fn table_entry(table: &[u8], index: usize) -> Option<usize> {
+    let offset = u32_at(table, index.checked_mul(ENTRY_LEN)?)?;
+    usize::try_from(offset).ok().filter(|&offset| offset != 0)
+}

@@ -1,0 +1,77 @@
+//! All names of files and folders in a Forelog directory: built and parsed here, and nowhere else.
+//!
+//! ```text
+//! DIR/LOCK                          held by the one writer; contains its process id
+//! DIR/log/000000000001-000.seg      segments: id, generation
+//! DIR/log/000000000001-001.seg.tmp  a segment that recovery is building; renamed when complete
+//! DIR/log/poisoned                  a sync failed in this boot: recovery must not trust the cache
+//! DIR/control/…                     the control log, laid out like log/
+//! DIR/index/                        the lookup index (derived: may be deleted)
+//! DIR/snapshots/NAME.snapshot       state of a projection
+//! DIR/aside/                        what recovery set aside: torn tails, damaged files
+//! ```
+
+use crate::position::SegmentId;
+
+/// The lock file.
+pub(crate) const LOCK: &str = "LOCK";
+/// The folder of the main log.
+pub(crate) const LOG: &str = "log";
+/// The folder of the control log.
+pub(crate) const CONTROL: &str = "control";
+/// The folder of the lookup index.
+pub(crate) const INDEX: &str = "index";
+/// The folder of the projections' snapshots.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
+/// The folder of what was set aside.
+pub(crate) const ASIDE: &str = "aside";
+/// Left behind by a failed sync.
+pub(crate) const POISONED: &str = "poisoned";
+
+const SEGMENT_SUFFIX: &str = ".seg";
+const SNAPSHOT_SUFFIX: &str = ".snapshot";
+const TMP_SUFFIX: &str = ".tmp";
+
+/// Everything that may stand in a Forelog directory.
+pub(crate) const TOP_LEVEL: &[&str] = &[LOCK, LOG, CONTROL, INDEX, SNAPSHOTS, ASIDE];
+
+/// The name of a segment file.
+pub(crate) fn segment(id: SegmentId, generation: u32) -> String {
+    format!("{:012}-{generation:03}{SEGMENT_SUFFIX}", id.0)
+}
+
+/// Id and generation of a segment file's name; `None` if it is no such name.
+pub(crate) fn parse_segment(name: &str) -> Option<(SegmentId, u32)> {
+    let (id, generation) = name.strip_suffix(SEGMENT_SUFFIX)?.split_once('-')?;
+    let parsed = (SegmentId(id.parse().ok()?), generation.parse().ok()?);
+    (segment(parsed.0, parsed.1) == name).then_some(parsed)
+}
+
+/// The name under which a file is built before it is renamed to `name`.
+pub(crate) fn tmp(name: &str) -> String {
+    format!("{name}{TMP_SUFFIX}")
+}
+
+/// Whether a name was made by [`tmp`].
+pub(crate) fn is_tmp(name: &str) -> bool {
+    name.ends_with(TMP_SUFFIX)
+}
+
+/// The name of a projection's snapshot; any byte but letters, digits, `-` and `_` is written as
+/// `%XX`, so that every projection's name is a file's name and no two share one.
+pub(crate) fn snapshot(projection: &str) -> String {
+    let mut name = String::with_capacity(projection.len());
+    for byte in projection.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            name.push(char::from(byte));
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    name + SNAPSHOT_SUFFIX
+}
+
+/// The name under which recovery sets aside the bytes of a segment from `offset` on.
+pub(crate) fn torn_tail(segment_name: &str, offset: usize) -> String {
+    format!("{segment_name}.{offset}.torn")
+}

@@ -1,0 +1,254 @@
+//! The header block of a segment: its first 4 KiB.
+//!
+//! The header proper is one sector (512 bytes), which disks write whole or not at all, and stands
+//! twice: in the first and in the last sector of the block. Between them lie the two slots of the key
+//! envelope (a wrapped data key and its check value), apart from the header, so that keys can be
+//! wrapped anew without touching what is authenticated. They are zero in an unencrypted segment.
+//!
+//! All zeros means *prepared*: the file has its room but was never used.
+
+use super::FORMAT_VERSION;
+use super::bytes::{array_at, i64_at, put, u16_at, u32_at, u64_at, u128_at};
+use super::footer::TRAILER_LEN;
+use super::frame::{Chain, HEADER_LEN as FRAME_HEADER_LEN};
+use crate::clock::Timestamp;
+use crate::position::{SegmentId, Seq};
+
+/// The length of the header block; frames start here.
+pub(crate) const BLOCK_LEN: usize = 4096;
+/// What disks write whole or not at all.
+pub(crate) const SECTOR_LEN: usize = 512;
+/// The first slot of the key envelope.
+pub(crate) const KEY_SLOT_A: usize = 1024;
+/// The second slot of the key envelope.
+pub(crate) const KEY_SLOT_B: usize = KEY_SLOT_A + SECTOR_LEN;
+/// The second copy of the header.
+pub(crate) const COPY: usize = BLOCK_LEN - SECTOR_LEN;
+const _: () = assert!(KEY_SLOT_B + SECTOR_LEN <= COPY && KEY_SLOT_A >= SECTOR_LEN);
+
+const MAGIC: &[u8; 8] = b"FORELOG\x01";
+
+const MAGIC_AT: usize = 0;
+const VERSION: usize = MAGIC_AT + 8;
+const RESERVED: usize = VERSION + 2;
+const GENERATION: usize = RESERVED + 2;
+const COMPATIBLE: usize = GENERATION + 4;
+const INCOMPATIBLE: usize = COMPATIBLE + 8;
+const LOG_ID: usize = INCOMPATIBLE + 8;
+const SEGMENT_ID: usize = LOG_ID + 16;
+const SEGMENT_LEN: usize = SEGMENT_ID + 8;
+const EPOCH: usize = SEGMENT_LEN + 8;
+const BASE_SEQ: usize = EPOCH + 8;
+const PREV_LAST_SEQ: usize = BASE_SEQ + 8;
+const PREV_END: usize = PREV_LAST_SEQ + 8;
+const PREV_CHAIN: usize = PREV_END + 8;
+const DURABLE_UPTO: usize = PREV_CHAIN + 8;
+const SEQ_CEILING: usize = DURABLE_UPTO + 8;
+const SALT: usize = SEQ_CEILING + 8;
+const BOOT_ID: usize = SALT + 8;
+const CREATED_AT: usize = BOOT_ID + 16;
+const FIELDS_END: usize = CREATED_AT + 8;
+const CHECKSUM: usize = SECTOR_LEN - 4;
+const _: () = assert!(FIELDS_END <= CHECKSUM);
+
+/// Name, place and length of each field, for the manual's byte map.
+#[cfg(test)]
+pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
+    ("magic", MAGIC_AT, 8),
+    ("version", VERSION, 2),
+    ("reserved", RESERVED, 2),
+    ("generation", GENERATION, 4),
+    ("compatible", COMPATIBLE, 8),
+    ("incompatible", INCOMPATIBLE, 8),
+    ("log_id", LOG_ID, 16),
+    ("segment_id", SEGMENT_ID, 8),
+    ("segment_len", SEGMENT_LEN, 8),
+    ("epoch", EPOCH, 8),
+    ("base_seq", BASE_SEQ, 8),
+    ("prev_last_seq", PREV_LAST_SEQ, 8),
+    ("prev_end", PREV_END, 8),
+    ("prev_chain", PREV_CHAIN, 8),
+    ("durable_upto", DURABLE_UPTO, 8),
+    ("seq_ceiling", SEQ_CEILING, 8),
+    ("salt", SALT, 8),
+    ("boot_id", BOOT_ID, 16),
+    ("created_at", CREATED_AT, 8),
+    ("zeros", FIELDS_END, CHECKSUM - FIELDS_END),
+    ("checksum", CHECKSUM, 4),
+];
+
+/// Feature bits that this version knows among those that a reader must know.
+const INCOMPATIBLE_KNOWN: u64 = 0;
+
+/// The header of a segment, decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    /// The identity of the log; the same in all its segments.
+    pub(crate) log_id: u128,
+    pub(crate) segment_id: SegmentId,
+    /// 0 as first written; one more each time the segment is written anew.
+    pub(crate) generation: u32,
+    /// Fencing number of the writer; 0 until replication hands out others.
+    pub(crate) epoch: u64,
+    /// The length of the file in bytes.
+    pub(crate) segment_len: u64,
+    /// The Seq of the first event here; what lies between `prev_last_seq` and it is a declared gap.
+    pub(crate) base_seq: Seq,
+    /// The last Seq of the segment before.
+    pub(crate) prev_last_seq: Seq,
+    /// Where the frames of the segment before end: what stands behind is no part of the log.
+    pub(crate) prev_end: u64,
+    /// The chain over all events before this segment.
+    pub(crate) prev_chain: Chain,
+    /// The highest Seq known to be synced when the segment was begun.
+    pub(crate) durable_upto: Seq,
+    /// Seqs up to and including this one may have been handed out.
+    pub(crate) seq_ceiling: Seq,
+    /// Random; bound into every checksum of the segment.
+    pub(crate) salt: u64,
+    /// The boot of the operating system in which it was begun; 0 if not known.
+    pub(crate) boot_id: u128,
+    pub(crate) created_at: Timestamp,
+}
+
+/// What stands where a header should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderState {
+    /// A header that passes its check. `damaged_copy`: one of the two copies does not.
+    Valid {
+        /// The header.
+        header: SegmentHeader,
+        /// Whether only one copy is whole.
+        damaged_copy: bool,
+    },
+    /// Only zeros: prepared and never used.
+    Prepared,
+    /// Written by a newer version of Forelog, or needing a feature that this one lacks.
+    Unsupported,
+    /// Something else.
+    Invalid,
+}
+
+/// How many frames a segment can hold at most.
+pub(crate) fn frames_max(segment_len: usize) -> u64 {
+    let room = segment_len
+        .saturating_sub(BLOCK_LEN)
+        .saturating_sub(TRAILER_LEN);
+    (room / FRAME_HEADER_LEN) as u64
+}
+
+impl SegmentHeader {
+    /// The header block.
+    pub(crate) fn encode(&self) -> [u8; BLOCK_LEN] {
+        let mut sector = [0_u8; SECTOR_LEN];
+        put(&mut sector, MAGIC_AT, MAGIC);
+        put(&mut sector, VERSION, &FORMAT_VERSION.to_le_bytes());
+        put(&mut sector, GENERATION, &self.generation.to_le_bytes());
+        put(&mut sector, LOG_ID, &self.log_id.to_le_bytes());
+        put(&mut sector, SEGMENT_ID, &self.segment_id.0.to_le_bytes());
+        put(&mut sector, SEGMENT_LEN, &self.segment_len.to_le_bytes());
+        put(&mut sector, EPOCH, &self.epoch.to_le_bytes());
+        put(&mut sector, BASE_SEQ, &self.base_seq.0.to_le_bytes());
+        put(
+            &mut sector,
+            PREV_LAST_SEQ,
+            &self.prev_last_seq.0.to_le_bytes(),
+        );
+        put(&mut sector, PREV_END, &self.prev_end.to_le_bytes());
+        put(&mut sector, PREV_CHAIN, &self.prev_chain.0.to_le_bytes());
+        put(
+            &mut sector,
+            DURABLE_UPTO,
+            &self.durable_upto.0.to_le_bytes(),
+        );
+        put(&mut sector, SEQ_CEILING, &self.seq_ceiling.0.to_le_bytes());
+        put(&mut sector, SALT, &self.salt.to_le_bytes());
+        put(&mut sector, BOOT_ID, &self.boot_id.to_le_bytes());
+        put(&mut sector, CREATED_AT, &self.created_at.0.to_le_bytes());
+        let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
+        put(&mut sector, CHECKSUM, &checksum.to_le_bytes());
+
+        let mut block = [0_u8; BLOCK_LEN];
+        put(&mut block, 0, &sector);
+        put(&mut block, COPY, &sector);
+        block
+    }
+
+    /// Reads a header block.
+    pub(crate) fn decode(block: &[u8]) -> HeaderState {
+        if block.len() >= BLOCK_LEN && block.iter().all(|&byte| byte == 0) {
+            return HeaderState::Prepared;
+        }
+        let first = sector_state(block.get(..SECTOR_LEN).unwrap_or_default());
+        let copy = sector_state(block.get(COPY..BLOCK_LEN).unwrap_or_default());
+        match (first, copy) {
+            (HeaderState::Valid { header, .. }, HeaderState::Valid { header: copy, .. }) => {
+                HeaderState::Valid {
+                    header,
+                    damaged_copy: header != copy,
+                }
+            }
+            (HeaderState::Valid { header, .. }, _) | (_, HeaderState::Valid { header, .. })
+                if first != HeaderState::Unsupported && copy != HeaderState::Unsupported =>
+            {
+                HeaderState::Valid {
+                    header,
+                    damaged_copy: true,
+                }
+            }
+            (HeaderState::Unsupported, _) | (_, HeaderState::Unsupported) => {
+                HeaderState::Unsupported
+            }
+            _ => HeaderState::Invalid,
+        }
+    }
+
+    /// The Seqs that are skipped before this segment.
+    pub(crate) fn gap(&self) -> Option<crate::position::Gap> {
+        let from = self.prev_last_seq.next();
+        (from < self.base_seq).then(|| crate::position::Gap {
+            from,
+            to: self.base_seq.prev(),
+        })
+    }
+}
+
+fn sector_state(sector: &[u8]) -> HeaderState {
+    if array_at::<8>(sector, MAGIC_AT).as_ref() != Some(MAGIC) {
+        return HeaderState::Invalid;
+    }
+    // Told apart before the checksum, so that a newer version may move even that.
+    if u16_at(sector, VERSION).is_none_or(|version| version > FORMAT_VERSION) {
+        return HeaderState::Unsupported;
+    }
+    let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
+    if u32_at(sector, CHECKSUM) != Some(checksum) {
+        return HeaderState::Invalid;
+    }
+    if u64_at(sector, INCOMPATIBLE).is_none_or(|bits| bits & !INCOMPATIBLE_KNOWN != 0) {
+        return HeaderState::Unsupported;
+    }
+    fields(sector).map_or(HeaderState::Invalid, |header| HeaderState::Valid {
+        header,
+        damaged_copy: false,
+    })
+}
+
+fn fields(sector: &[u8]) -> Option<SegmentHeader> {
+    Some(SegmentHeader {
+        log_id: u128_at(sector, LOG_ID)?,
+        segment_id: SegmentId(u64_at(sector, SEGMENT_ID)?),
+        generation: u32_at(sector, GENERATION)?,
+        epoch: u64_at(sector, EPOCH)?,
+        segment_len: u64_at(sector, SEGMENT_LEN)?,
+        base_seq: Seq(u64_at(sector, BASE_SEQ)?),
+        prev_last_seq: Seq(u64_at(sector, PREV_LAST_SEQ)?),
+        prev_end: u64_at(sector, PREV_END)?,
+        prev_chain: Chain(u64_at(sector, PREV_CHAIN)?),
+        durable_upto: Seq(u64_at(sector, DURABLE_UPTO)?),
+        seq_ceiling: Seq(u64_at(sector, SEQ_CEILING)?),
+        salt: u64_at(sector, SALT)?,
+        boot_id: u128_at(sector, BOOT_ID)?,
+        created_at: Timestamp(i64_at(sector, CREATED_AT)?),
+    })
+}

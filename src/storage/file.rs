@@ -1,0 +1,257 @@
+//! A folder of a real file system, its segment files mapped into memory.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::mmap::Backing;
+use super::sys::{self, Sys};
+use super::{Entry, Prepare, Region, Storage};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A folder on disk.
+#[derive(Debug)]
+pub(crate) struct FileStorage {
+    folder: PathBuf,
+    sys: Sys,
+}
+
+impl FileStorage {
+    /// The folder at `path`, made (durably, with its parents) if it is not there.
+    ///
+    /// # Errors
+    /// [`NotRegular`](ErrorKind::NotRegular) if the path is a symbolic link or no folder.
+    pub(crate) fn create(path: &Path, sys: Sys) -> Result<Self> {
+        if !path
+            .try_exists()
+            .map_err(|e| Error::io("look at", path, e))?
+            && !path.is_symlink()
+        {
+            fs::create_dir_all(path).map_err(|e| Error::io("make the folder", path, e))?;
+            for made in path
+                .ancestors()
+                .skip(1)
+                .filter(|p| !p.as_os_str().is_empty())
+                .take(2)
+            {
+                sys.sync_dir(made)
+                    .map_err(|e| Error::io("sync the folder", made, e))?;
+            }
+        }
+        Self::open(path, sys)
+    }
+
+    /// The folder at `path`, which must be there.
+    pub(crate) fn open(path: &Path, sys: Sys) -> Result<Self> {
+        let found =
+            fs::symlink_metadata(path).map_err(|e| Error::io("open the folder", path, e))?;
+        if !found.is_dir() {
+            let what = if found.is_symlink() {
+                "a symbolic link"
+            } else {
+                "no folder"
+            };
+            let message = format!("the path is {what}; name the real folder");
+            return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
+        }
+        Ok(FileStorage {
+            folder: path.to_path_buf(),
+            sys,
+        })
+    }
+
+    fn map(&self, name: &str, write: bool) -> Result<Region> {
+        let path = self.path(name);
+        let file = open_regular(&path, write)?;
+        let failed = |e| Error::io("map", &path, e);
+        if file.metadata().map_err(failed)?.len() == 0 {
+            return Err(Error::new(ErrorKind::Truncated, "the file is empty").at_path(path));
+        }
+        let options = MmapOptions::new();
+        let map = if write {
+            options.map_raw(&file)
+        } else {
+            options.map_raw_read_only(&file)
+        };
+        let map = map.map_err(failed)?;
+        Ok(Region::new(
+            map,
+            Box::new(OnDisk {
+                file,
+                sys: self.sys,
+            }),
+            path,
+        ))
+    }
+}
+
+/// Opens a file that must be a plain file.
+pub(super) fn open_regular(path: &Path, write: bool) -> Result<File> {
+    let not_regular = || {
+        let message = "a plain file must stand here, and it is a link, a pipe or a device";
+        Error::new(ErrorKind::NotRegular, message).at_path(path)
+    };
+    let found = fs::symlink_metadata(path).map_err(|e| Error::io("open", path, e))?;
+    if !found.is_file() {
+        return Err(not_regular());
+    }
+    let file = sys::open_options().write(write).open(path);
+    let file = file.map_err(|e| Error::io("open", path, e))?;
+    let opened = file.metadata().map_err(|e| Error::io("open", path, e))?;
+    if opened.is_file() {
+        Ok(file)
+    } else {
+        Err(not_regular())
+    }
+}
+
+impl Storage for FileStorage {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn boot_id(&self) -> u128 {
+        self.sys.boot_id()
+    }
+
+    fn list(&self) -> Result<Vec<Entry>> {
+        let failed = |e| Error::io("list the folder", &self.folder, e);
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let found = entry.metadata().map_err(failed)?;
+            if !found.is_dir() {
+                entries.push(Entry {
+                    name,
+                    len: found.len(),
+                });
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn create(&self, name: &str, len: usize, prepare: Prepare) -> Result<Region> {
+        let path = self.path(name);
+        self.remove(name)?;
+        let file = sys::open_options().write(true).create_new(true).open(&path);
+        let file = file.map_err(|e| Error::io("create", &path, e))?;
+        let prepared = self.sys.allocate(&file, len).and_then(|()| match prepare {
+            Prepare::Allocate => Ok(()),
+            Prepare::Write => self.sys.prewrite(&file, len),
+        });
+        let mapped = prepared.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
+        match mapped {
+            Ok(map) => Ok(Region::new(
+                map,
+                Box::new(OnDisk {
+                    file,
+                    sys: self.sys,
+                }),
+                path,
+            )),
+            Err(error) => {
+                // A failed allocation leaves a partial file; the error to report is the first one.
+                let _ = fs::remove_file(&path);
+                Err(Error::io(
+                    &format!("make room for {len} bytes"),
+                    &path,
+                    error,
+                ))
+            }
+        }
+    }
+
+    fn open(&self, name: &str) -> Result<Region> {
+        self.map(name, true)
+    }
+
+    fn open_read_only(&self, name: &str) -> Result<Region> {
+        self.map(name, false)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.path(name);
+        let mut file = match open_regular(&path, false) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(|e| Error::io("read", &path, e))?;
+        Ok(Some(bytes))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(name);
+        self.remove(name)?;
+        let file = sys::open_options().write(true).create_new(true).open(&path);
+        let mut file = file.map_err(|e| Error::io("create", &path, e))?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        written.map_err(|error| {
+            let _ = fs::remove_file(&path);
+            Error::io("write", &path, error)
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let to = self.path(to);
+        fs::rename(self.path(from), &to).map_err(|e| Error::io("rename to", &to, e))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        let synced = self.sys.sync_dir(&self.folder);
+        synced.map_err(|e| Error::io("sync the folder", &self.folder, e))
+    }
+
+    fn folder(&self, name: &str) -> Result<Arc<dyn Storage>> {
+        let path = self.path(name);
+        match fs::create_dir(&path) {
+            Ok(()) => self.sync_dir()?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::io("make the folder", &path, error)),
+        }
+        Ok(Arc::new(FileStorage::open(&path, self.sys)?))
+    }
+}
+
+#[derive(Debug)]
+struct OnDisk {
+    file: File,
+    sys: Sys,
+}
+
+impl Backing for OnDisk {
+    fn sync(&self, _: &[u8], map: &MmapRaw) -> io::Result<()> {
+        self.sys.sync(&self.file, map)
+    }
+
+    fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {
+        sys::read_exact_at(&self.file, out, offset as u64)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.metadata().map(|found| found.len())
+    }
+
+    fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()> {
+        self.sys.punch_hole(&self.file, offset, len)
+    }
+}

@@ -1,0 +1,204 @@
+//! [`Region`]: a mapped, fixed-size run of bytes that many threads share. The only unsafe code.
+//!
+//! ```text
+//! 0            published          reserved                len
+//! ├── readable ────┼── claims ────────┼── free ─────────────┤
+//! ```
+//!
+//! A region owns the reservation and the publication of its bytes. [`Region::claim`] takes the next
+//! free bytes; the [`Claim`] is the only way to write them, and only until it is published. Readers
+//! are lent what lies below `published`, which no claim reaches. So writers and readers never touch
+//! the same byte at the same time, whatever the log above does.
+
+#![allow(unsafe_code, reason = "the crate's one file with unsafe code")]
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use memmap2::MmapRaw;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What stands behind a region's map.
+pub(crate) trait Backing: fmt::Debug + Send + Sync {
+    /// Makes the region's published bytes, `live`, durable; `map` is for systems where the file has
+    /// to be told of stores into its map.
+    fn sync(&self, live: &[u8], map: &MmapRaw) -> io::Result<()>;
+
+    /// Reads bytes at `offset` without the map, so that a bad disk is an error and not a signal.
+    /// Fills `out` or fails.
+    fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()>;
+
+    /// The length of the file now: less than the region's if somebody truncated it.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Gives the blocks of a range back; its bytes read as zeros. May do nothing.
+    fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()>;
+}
+
+/// A mapped file (or anonymous memory) of fixed size.
+pub(crate) struct Region {
+    map: MmapRaw,
+    published: AtomicUsize,
+    reserved: AtomicUsize,
+    backing: Box<dyn Backing>,
+    path: PathBuf,
+}
+
+impl Region {
+    /// A region over a map that nothing else in this process has. All its bytes are free.
+    pub(super) fn new(map: MmapRaw, backing: Box<dyn Backing>, path: PathBuf) -> Self {
+        let (published, reserved) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Region {
+            map,
+            published,
+            reserved,
+            backing,
+            path,
+        }
+    }
+
+    /// The path of the file, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Declares the first `end` bytes, which the file had when it was opened, to be published.
+    ///
+    /// # Errors
+    /// [`Truncated`](ErrorKind::Truncated) if the file has become shorter than the region.
+    pub(crate) fn adopt(&mut self, end: usize) -> Result<()> {
+        self.check_len()?;
+        let end = end.min(self.len());
+        *self.published.get_mut() = end;
+        *self.reserved.get_mut() = end;
+        Ok(())
+    }
+
+    /// Whether the file still has its length. A file that is truncated from outside while its map is
+    /// being read ends the process with SIGBUS; this finds the ones truncated before.
+    pub(crate) fn check_len(&self) -> Result<()> {
+        let len = self
+            .backing
+            .len()
+            .map_err(|e| Error::io("read the length", &self.path, e))?;
+        if len >= self.len() as u64 {
+            return Ok(());
+        }
+        let message = format!(
+            "the file was {} bytes long and has {len} now; restore it from a backup, or run \
+             forelog-recovery verify on the directory",
+            self.len()
+        );
+        Err(Error::new(ErrorKind::Truncated, message)
+            .at_path(&self.path)
+            .at_offset(len))
+    }
+
+    /// Where the readable bytes end.
+    pub(crate) fn published(&self) -> usize {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// The readable bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let published = self.published();
+        // SAFETY: the map is valid for `len` bytes as long as `self` lives, and `published <= len`.
+        // Bytes below `published` are never written again: claims start at or above it, because
+        // `reserved >= published` when they are made and both only grow (`adopt` and `new` need the
+        // region unshared). The Acquire load pairs with the Release store in `publish`, so the
+        // writes of the claims below are visible. Other processes do not write the file: the
+        // directory's lock keeps them out; that nobody truncates it is the documented assumption of
+        // every mapped file, and `check_len` finds the common case.
+        unsafe { slice::from_raw_parts(self.map.as_ptr(), published) }
+    }
+
+    /// Takes the next `len` free bytes to write; `None` if there are not as many.
+    pub(crate) fn claim(&self, len: usize) -> Option<Claim<'_>> {
+        let fits = |start: usize| start.checked_add(len).filter(|&end| end <= self.len());
+        let start = self
+            .reserved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .ok()?;
+        Some(Claim {
+            region: self,
+            start,
+            len,
+        })
+    }
+
+    /// Makes all published bytes durable.
+    ///
+    /// # Errors
+    /// An error is final: the kernel may have dropped the bytes and report success the next time.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let synced = self.backing.sync(self.bytes(), &self.map);
+        synced.map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    /// Reads bytes from the file rather than the map.
+    pub(crate) fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        let read = self.backing.read_at(offset, out);
+        read.map_err(|e| Error::io("read", &self.path, e).at_offset(offset as u64))
+    }
+
+    /// Gives the blocks of published bytes back where the system can; they must not be needed.
+    pub(crate) fn punch_hole(&self, offset: usize, len: usize) -> Result<()> {
+        self.backing
+            .punch_hole(offset, len)
+            .map_err(|e| Error::io("punch a hole", &self.path, e))
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region")
+            .field("path", &self.path)
+            .field("len", &self.len())
+            .field("published", &self.published())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a region that only its holder may write, until they are published.
+///
+/// A claim that is dropped leaves a hole that is never published, nor anything behind it.
+#[derive(Debug)]
+pub(crate) struct Claim<'r> {
+    region: &'r Region,
+    start: usize,
+    len: usize,
+}
+
+impl Claim<'_> {
+    /// The offset of the first byte in the region.
+    pub(crate) fn offset(&self) -> usize {
+        self.start
+    }
+
+    /// The bytes, to be written.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `start + len <= map.len()` was checked when the claim was made. The range belongs
+        // to this claim alone: `reserved` only grows, so no other claim overlaps it, and readers are
+        // lent only bytes below `published`, which passes `start` no earlier than `publish`, which
+        // consumes the claim. The borrow of `self` keeps the slice from outliving it.
+        unsafe { slice::from_raw_parts_mut(self.region.map.as_mut_ptr().add(self.start), self.len) }
+    }
+
+    /// Lets readers see the bytes, once all claims before this one are published.
+    pub(crate) fn publish(self) {
+        let end = self.start + self.len;
+        while self.region.published.load(Ordering::Acquire) != self.start {
+            std::hint::spin_loop();
+        }
+        self.region.published.store(end, Ordering::Release);
+    }
+}

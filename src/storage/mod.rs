@@ -1,0 +1,92 @@
+//! Where bytes lie: [`Storage`] is a folder, [`Region`] a file of fixed size that is mapped.
+//!
+//! Three storages share one contract, and the tests of the layers above run on each:
+//! `mmap` (files), `memory` (for a system without persistence) and `sim` (live and durable bytes
+//! apart, for crash tests).
+//!
+//! What a storage promises:
+//! - Bytes of a region are durable once [`Region::sync`] has returned, names once
+//!   [`Storage::sync_dir`] has; before that a power cut may keep or lose each of them.
+//! - A region's blocks are really allocated: a store into it cannot run out of disk.
+//! - An error is returned, never swallowed, and nothing is retried into a success.
+
+pub(crate) mod file;
+pub(crate) mod lock;
+pub(crate) mod memory;
+pub(crate) mod mmap;
+pub(crate) mod sys;
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) use mmap::Region;
+
+use crate::error::Result;
+use crate::format::names;
+
+/// How the bytes of a new region are prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prepare {
+    /// Blocks are allocated: quick.
+    Allocate,
+    /// Blocks are allocated and written, so that a later sync need not convert them: slow, for a
+    /// thread in the background.
+    Write,
+}
+
+/// A name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// The length of the file in bytes.
+    pub(crate) len: u64,
+}
+
+/// A folder: plain files by name.
+pub(crate) trait Storage: Debug + Send + Sync {
+    /// The full path of a name, for messages.
+    fn path(&self, name: &str) -> PathBuf;
+
+    /// The boot of the operating system, if it can be told: page caches live as long as it.
+    fn boot_id(&self) -> u128;
+
+    /// All files, sorted by name.
+    fn list(&self) -> Result<Vec<Entry>>;
+
+    /// Makes a file of `len` zero bytes and maps it; replaces a file of that name. Neither its name
+    /// nor its bytes are durable yet. On an error no file is left.
+    fn create(&self, name: &str, len: usize, prepare: Prepare) -> Result<Region>;
+
+    /// Maps a file to read and write.
+    fn open(&self, name: &str) -> Result<Region>;
+
+    /// Maps a file to read.
+    fn open_read_only(&self, name: &str) -> Result<Region>;
+
+    /// The bytes of a small file; `None` if there is none.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Makes or replaces a small file with these bytes, which are durable on return; its name is not.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Gives a file another name, replacing what had it.
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Removes a file; one that is not there is no error.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Makes all creations, renames and removals durable.
+    fn sync_dir(&self) -> Result<()>;
+
+    /// The folder of this name inside, made (durably) if it is not there.
+    fn folder(&self, name: &str) -> Result<Arc<dyn Storage>>;
+
+    /// Replaces a small file so that a crash leaves the old or the new bytes, whole and durable.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let tmp = names::tmp(name);
+        self.write(&tmp, bytes)?;
+        self.rename(&tmp, name)?;
+        self.sync_dir()
+    }
+}

@@ -1,0 +1,143 @@
+//! What operating systems do differently: allocating blocks, syncing, boot ids, punching holes.
+//!
+//! [`Sys::native`] uses what the system at hand offers; [`Sys::PORTABLE`] only what the standard
+//! library has everywhere. The tests run both, so that the fallback cannot rot.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use memmap2::MmapRaw;
+
+/// Which calls to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sys {
+    native: bool,
+}
+
+impl Sys {
+    /// Only what every system has.
+    pub(crate) const PORTABLE: Sys = Sys { native: false };
+
+    /// What this system offers.
+    pub(crate) const fn native() -> Sys {
+        Sys {
+            native: cfg!(target_os = "linux"),
+        }
+    }
+
+    /// Gives a new, empty file `len` bytes with real blocks behind them.
+    pub(crate) fn allocate(self, file: &File, len: usize) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if self.native {
+            use rustix::fs::FallocateFlags;
+            match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len as u64) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        write_zeros(file, len, 1 << 20)
+    }
+
+    /// Writes all blocks of a file, so that syncs of later stores find them written. In pieces of a
+    /// page: Linux would otherwise keep the file in large folios, and write back a whole folio for
+    /// one dirty page.
+    pub(crate) fn prewrite(self, file: &File, len: usize) -> io::Result<()> {
+        if self.native {
+            write_zeros(file, len, 4096)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Makes the bytes and the length of a file durable; `map` may hold stores to it.
+    pub(crate) fn sync(self, file: &File, map: &MmapRaw) -> io::Result<()> {
+        if !self.native {
+            map.flush()?;
+        }
+        file.sync_data()
+    }
+
+    /// Makes the names in a folder durable.
+    pub(crate) fn sync_dir(self, path: &Path) -> io::Result<()> {
+        // Windows has no call for this; its NTFS journals names on its own.
+        if cfg!(windows) {
+            Ok(())
+        } else {
+            File::open(path)?.sync_all()
+        }
+    }
+
+    /// The boot of the operating system; 0 where it cannot be told.
+    pub(crate) fn boot_id(self) -> u128 {
+        if !self.native {
+            return 0;
+        }
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        uuid::Uuid::parse_str(text.trim()).map_or(0, |id| id.as_u128())
+    }
+
+    /// Gives blocks back; does nothing where the system cannot.
+    pub(crate) fn punch_hole(self, file: &File, offset: usize, len: usize) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if self.native {
+            use rustix::fs::FallocateFlags;
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            return match rustix::fs::fallocate(file, flags, offset as u64, len as u64) {
+                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            };
+        }
+        let _ = (file, offset, len);
+        Ok(())
+    }
+}
+
+/// Options that never follow a symbolic link in the last part of a path, nor wait for a pipe.
+pub(crate) fn open_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    options
+}
+
+/// Reads at an offset without moving the file's own position; fills `out` or fails.
+pub(crate) fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::FileExt;
+        let mut done = 0;
+        while done < out.len() {
+            match file.seek_read(&mut out[done..], offset + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_zeros(mut file: &File, len: usize, piece_len: usize) -> io::Result<()> {
+    use std::io::Seek;
+    file.rewind()?;
+    let zeros = vec![0_u8; piece_len.min(len)];
+    let mut left = len;
+    while left > 0 {
+        let piece = &zeros[..left.min(zeros.len())];
+        file.write_all(piece)?;
+        left -= piece.len();
+    }
+    Ok(())
+}
