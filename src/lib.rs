@@ -11,6 +11,8 @@ mod event;
 mod format;
 // 3 storage
 mod storage;
+// 4 log
+mod log;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use durability::{Durability, Level};

@@ -25,9 +25,7 @@ impl Data {
     /// [`MAX_DEPTH`].
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         let mut bytes = Vec::with_capacity(128);
-        let mut serializer = rmp_serde::Serializer::new(&mut bytes);
-        serializer.unstable_set_max_depth(MAX_DEPTH);
-        let mut serializer = serializer.with_struct_map();
+        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
         value.serialize(&mut serializer).map_err(|source| {
             Error::new(
                 ErrorKind::Decode,

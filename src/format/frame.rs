@@ -231,6 +231,12 @@ pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<Frame<'_>, Invalid> {
     Ok(Frame { header, payload })
 }
 
+/// The header that `bytes` claim to start with, its checksum not looked at; `None` if a field is
+/// out of range.
+pub(crate) fn peek(bytes: &[u8]) -> Option<FrameHeader> {
+    read_header(bytes, 0)
+}
+
 fn read_header(bytes: &[u8], content_crc: u32) -> Option<FrameHeader> {
     let fixed: [u8; HEADER_LEN] = array_at(bytes, 0)?;
     let bytes = fixed.as_slice();

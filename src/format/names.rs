@@ -4,11 +4,12 @@
 //! DIR/LOCK                          held by the one writer; contains its process id
 //! DIR/log/000000000001-000.seg      segments: id, generation
 //! DIR/log/000000000001-001.seg.tmp  a segment that recovery is building; renamed when complete
+//! DIR/log/aside/                    torn tails that recovery set aside
 //! DIR/log/poisoned                  a sync failed in this boot: recovery must not trust the cache
 //! DIR/control/…                     the control log, laid out like log/
 //! DIR/index/                        the lookup index (derived: may be deleted)
 //! DIR/snapshots/NAME.snapshot       state of a projection
-//! DIR/aside/                        what recovery set aside: torn tails, damaged files
+//! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
 use crate::position::SegmentId;

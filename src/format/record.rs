@@ -73,10 +73,10 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// A record of nothing: what a mark carries.
-    pub(crate) fn empty() -> Record<'static> {
+    /// A record without a payload: what a mark carries.
+    pub(crate) fn mark(event_id: EventId) -> Record<'static> {
         Record {
-            event_id: EventId::NIL,
+            event_id,
             timestamp: Timestamp(0),
             event_type: "",
             source: "",

@@ -66,6 +66,11 @@ impl Region {
         &self.path
     }
 
+    /// Notes that the file has another name now.
+    pub(crate) fn set_path(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     /// The length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.map.len()

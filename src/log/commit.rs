@@ -1,0 +1,132 @@
+//! [`Commit`]: group commit. One thread syncs for all who wait.
+//!
+//! Whoever needs a Seq to be durable and finds no sync under way becomes the leader and syncs all
+//! that is appended by then; who comes meanwhile parks, each on its own, and is woken when a sync
+//! covers it, or to lead the next one. A thread alone never changes context: it syncs by itself.
+//!
+//! A sync that fails is final: the error goes to everybody who waits, and to all who come later.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+
+use super::watermark::Watermark;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::Seq;
+
+#[derive(Debug, Default)]
+pub(super) struct Commit {
+    state: Mutex<State>,
+    failure: OnceLock<Error>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    leading: bool,
+    waiters: Vec<Arc<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    seq: Seq,
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Waiter {
+    fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+impl Commit {
+    /// Returns once `seq` is durable. `sync` makes everything appended so far durable and returns
+    /// the last Seq that it covers.
+    ///
+    /// # Errors
+    /// [`SyncFailed`](ErrorKind::SyncFailed) if a sync failed, now or earlier.
+    pub(super) fn wait(
+        &self,
+        watermark: &Watermark,
+        seq: Seq,
+        sync: &dyn Fn() -> Result<Seq>,
+    ) -> Result<()> {
+        while watermark.durable() < seq {
+            if let Some(failure) = self.failure.get() {
+                return Err(failure.duplicate());
+            }
+            let mut state = self.state();
+            if watermark.durable() >= seq {
+                break;
+            }
+            if state.leading {
+                let waiter = Arc::new(Waiter {
+                    seq,
+                    thread: thread::current(),
+                    woken: AtomicBool::new(false),
+                });
+                state.waiters.push(waiter.clone());
+                drop(state);
+                while !waiter.woken.load(Ordering::Acquire) {
+                    thread::park();
+                }
+            } else {
+                state.leading = true;
+                drop(state);
+                self.lead(watermark, sync);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one sync and wakes those whom it covers, and one of the others to lead the next.
+    fn lead(&self, watermark: &Watermark, sync: &dyn Fn() -> Result<Seq>) {
+        match sync() {
+            Ok(covered) => watermark.set_durable(covered),
+            // The sync has noted its own failure; an error before it came to that is one as well.
+            Err(error) => self.fail(error),
+        }
+        let mut state = self.state();
+        state.leading = false;
+        let durable = watermark.durable();
+        let failed = self.failure.get().is_some();
+        let mut next_leader_found = false;
+        state.waiters.retain(|waiter| {
+            let covered = failed || waiter.seq <= durable;
+            let wake = covered || !next_leader_found;
+            next_leader_found |= wake && !covered;
+            if wake {
+                waiter.wake();
+            }
+            !wake
+        });
+    }
+
+    /// Notes that a sync failed: nothing is durable from now on.
+    pub(super) fn fail(&self, cause: Error) {
+        if self.failure.get().is_some() {
+            return;
+        }
+        let message = format!(
+            "a sync failed, so the event may or may not be on the disk ({cause}); reopen the system \
+             and emit again with the same event id"
+        );
+        let mut error = Error::new(ErrorKind::SyncFailed, message);
+        if let Some(path) = cause.path() {
+            error = error.at_path(path);
+        }
+        tracing::error!(target: "forelog::log", %cause, "a sync failed; nothing more is taken");
+        // Only the first failure counts; later ones follow from it.
+        let _ = self.failure.set(error.caused_by(cause));
+    }
+
+    /// The failure that ended this log's life, if there was one.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        self.failure.get()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,265 @@
+//! The log: one total order of events in segments, group commit, readers, recovery.
+//!
+//! **Life of an event.** [`Log::append`] takes the tail's lock, stamps Seq and time, writes the frame
+//! into a claim of the active segment, publishes it, and moves the watermark: readers see it.
+//! [`Log::wait_durable`] lets it be synced together with all others that wait.
+//!
+//! **Life of a segment.** *Prepared* (a file of zeros, its name durable) → *active* (its header pins
+//! where the segment before ends) → *unsettled forerunner* (full; waits to be sealed) → *settled*
+//! (footer written, synced, spare room given back) → removed by retention. At most the active
+//! segment and one forerunner are not yet wholly synced: [`rotate`](tail) settles a forerunner
+//! before it makes a new one. So recovery reads two segments, however large the log is.
+//!
+//! **Housekeeping** (preparing, settling, syncs by interval, idle marks, retention) is done by one
+//! thread, or, for tests that need each storage operation in order, by the caller of `append`.
+
+mod commit;
+mod examine;
+mod keeper;
+pub(crate) mod pins;
+pub(crate) mod reader;
+mod recovery;
+mod retention;
+mod rewrite;
+pub(crate) mod scan;
+pub(crate) mod segment;
+pub(crate) mod segments;
+mod shared;
+pub(crate) mod survey;
+mod tail;
+pub(crate) mod watermark;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::Shared;
+
+use crate::clock::{Clock, Timestamp};
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::record::{EventRef, Record};
+use crate::position::{Gap, Seq};
+use crate::storage::Storage;
+use keeper::Keeper;
+use pins::Pins;
+use reader::Reader;
+use segment::Segment;
+use watermark::Watermark;
+
+/// The settings of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct LogConfig {
+    /// The length of a new segment file in bytes.
+    pub(crate) segment_len: usize,
+    /// A segment is full at the latest with this many events.
+    pub(crate) segment_events_max: u64,
+    /// The largest frame in bytes; never above half a segment.
+    pub(crate) event_len_max: usize,
+    /// How many events are kept, counted in whole segments; `None`: all.
+    pub(crate) max_events: Option<u64>,
+    /// How long a log must stand still before it writes a mark that witnesses the last sync.
+    pub(crate) mark_after: Duration,
+    /// Whether a thread does the housekeeping, or the callers.
+    pub(crate) background: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig {
+            segment_len: 64 << 20,
+            segment_events_max: u64::MAX,
+            event_len_max: 16 << 20,
+            max_events: None,
+            mark_after: Duration::from_millis(100),
+            background: true,
+        }
+    }
+}
+
+/// What opening a log found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Whether the log had been closed in order (or was new), so that nothing had to be done.
+    pub clean: bool,
+    /// The first Seq held, or that of the next event if none is.
+    pub first: Seq,
+    /// The last Seq held; 0 if none ever was.
+    pub last: Seq,
+    /// How many events were written anew and synced, because no witness proved them durable.
+    pub rewritten: u64,
+    /// How many bytes of a torn tail were set aside.
+    pub torn_bytes: u64,
+    /// The Seqs that were skipped because they may have been handed out and lost.
+    pub gap: Option<Gap>,
+}
+
+/// An event that is known by Seq, with the segment that it lies in held open.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredEvent {
+    segment: Arc<Segment>,
+    seq: Seq,
+}
+
+impl StoredEvent {
+    /// The event, borrowed from the map.
+    pub(crate) fn view(&self) -> Result<EventRef<'_>> {
+        let missing = || Error::new(ErrorKind::NotFound, "the event is not in its segment");
+        self.segment
+            .event(self.seq)?
+            .ok_or_else(|| missing().at_seq(self.seq))
+    }
+}
+
+/// A log of events in a folder.
+#[derive(Debug)]
+pub(crate) struct Log {
+    shared: Arc<Shared>,
+    keeper: Keeper,
+    recovery: Recovery,
+}
+
+impl Log {
+    /// Opens the log in a folder, or makes one; recovers it if it was not closed in order.
+    ///
+    /// `witness` is a Seq that something outside the log knows to be durable ([`Seq::ZERO`] if there
+    /// is nothing): a log that ends before it is damaged.
+    ///
+    /// # Errors
+    /// Damage, a missing or foreign segment, a newer version: the folder is left as it was.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        config: LogConfig,
+        clock: Arc<dyn Clock>,
+        witness: Seq,
+    ) -> Result<Log> {
+        let opened = recovery::open(&storage, &config, clock.now(), witness)?;
+        let recovery = opened.recovery.clone();
+        let shared = Arc::new(Shared::new(storage, config, clock, opened));
+        let keeper = Keeper::start(shared.clone());
+        Ok(Log {
+            shared,
+            keeper,
+            recovery,
+        })
+    }
+
+    /// What opening found and did.
+    pub(crate) fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Appends records as one atomic batch and publishes them; returns the Seq of the last.
+    ///
+    /// With [`Durability::Sync`] readers that await syncs see them only once they are synced: call
+    /// [`Log::wait_durable`].
+    ///
+    /// # Errors
+    /// On any error nothing of the batch is in the log.
+    pub(crate) fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
+        let last = self.shared.append(records, durability)?;
+        if let Durability::Interval(within) = durability {
+            self.keeper.sync_within(within);
+        }
+        self.keeper.wake_if_idle();
+        Ok(last)
+    }
+
+    /// Returns once all up to `seq` is durable.
+    ///
+    /// # Errors
+    /// [`SyncFailed`](ErrorKind::SyncFailed): the log takes nothing more, and must be reopened.
+    pub(crate) fn wait_durable(&self, seq: Seq) -> Result<()> {
+        self.shared.wait_durable(seq)
+    }
+
+    /// Makes everything that is appended durable.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.wait_durable(self.watermark().appended())
+    }
+
+    /// How far the log is.
+    pub(crate) fn watermark(&self) -> &Watermark {
+        &self.shared.watermark
+    }
+
+    /// The Seqs that must be kept.
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.shared.pins
+    }
+
+    /// A reader that starts at `from` and sees all that is published.
+    pub(crate) fn reader(&self, from: Seq) -> Reader {
+        Reader::new(self.shared.clone(), from, false)
+    }
+
+    /// A reader that starts at `from` and sees an event once its own durability is reached.
+    pub(crate) fn durable_reader(&self, from: Seq) -> Reader {
+        Reader::new(self.shared.clone(), from, true)
+    }
+
+    /// The event of this Seq; `None` if the log does not hold it.
+    pub(crate) fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
+        if seq > self.watermark().appended() {
+            return Ok(None);
+        }
+        let Some(segment) = self.shared.segments.at_or_after(seq) else {
+            return Ok(None);
+        };
+        if segment.event(seq)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(StoredEvent { segment, seq }))
+    }
+
+    /// The first Seq held; that of the next event if none is.
+    pub(crate) fn first_seq(&self) -> Seq {
+        let next = self.watermark().appended().next();
+        self.shared.segments.first_seq().unwrap_or(next)
+    }
+
+    /// How many events are held.
+    pub(crate) fn count(&self) -> u64 {
+        self.shared.segments.count()
+    }
+
+    /// All segments, oldest first.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.shared.segments.all()
+    }
+
+    /// The identity of the log.
+    pub(crate) fn log_id(&self) -> u128 {
+        self.shared.log_id
+    }
+
+    /// When the newest event was appended; the zero time if there is none.
+    pub(crate) fn last_appended_at(&self) -> Timestamp {
+        self.shared.last_appended_at()
+    }
+
+    /// Removes sealed segments all of whose events lie before `seq`, but none that a pin needs.
+    pub(crate) fn retire_before(&self, seq: Seq) -> Result<()> {
+        self.shared.retire_before(seq)
+    }
+
+    /// Syncs everything, writes the mark of a clean end, and takes nothing more.
+    ///
+    /// # Errors
+    /// If a sync fails or failed. The log is closed all the same; opening it will recover.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.keeper.stop();
+        self.shared.close()
+    }
+}
+
+impl Drop for Log {
+    /// Ends the housekeeping thread. Without [`Log::close`] the end is not clean.
+    fn drop(&mut self) {
+        self.keeper.stop();
+        self.shared.watermark.close();
+    }
+}

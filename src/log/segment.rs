@@ -1,0 +1,314 @@
+//! [`Segment`]: one segment file as the log has it open: header, region, and where each Seq lies.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::footer::{ENTRY_LEN, Footer, TRAILER_LEN, TimeRanges, table_entry};
+use crate::format::frame::{self, Chain, Frame, Invalid, Kind, Place};
+use crate::format::record::EventRef;
+use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
+use crate::position::{SegmentId, Seq};
+use crate::storage::Region;
+
+/// One segment, shared by the appender and the readers.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) name: String,
+    pub(crate) region: Arc<Region>,
+    offsets: Offsets,
+}
+
+#[derive(Debug)]
+enum Offsets {
+    /// Still growing: the table is in memory.
+    Live(LiveTable),
+    /// Sealed: the table is in the file.
+    Sealed(Footer),
+}
+
+impl Segment {
+    /// A segment that grows, from a region with its header published.
+    pub(crate) fn live(header: SegmentHeader, name: String, region: Region) -> Self {
+        let table = LiveTable::new(header.base_seq, frames_max(region.len()));
+        Segment {
+            header,
+            name,
+            region: Arc::new(region),
+            offsets: Offsets::Live(table),
+        }
+    }
+
+    /// A segment that is sealed with this footer, all its bytes published.
+    pub(crate) fn sealed(
+        header: SegmentHeader,
+        name: String,
+        region: Arc<Region>,
+        footer: Footer,
+    ) -> Self {
+        Segment {
+            header,
+            name,
+            region,
+            offsets: Offsets::Sealed(footer),
+        }
+    }
+
+    pub(crate) fn id(&self) -> SegmentId {
+        self.header.segment_id
+    }
+
+    pub(crate) fn base_seq(&self) -> Seq {
+        self.header.base_seq
+    }
+
+    /// The last Seq here; `base_seq - 1` if there is none.
+    pub(crate) fn last_seq(&self) -> Seq {
+        match &self.offsets {
+            Offsets::Live(table) => table.last(),
+            Offsets::Sealed(footer) => footer.last_seq,
+        }
+    }
+
+    /// How many events are here.
+    pub(crate) fn count(&self) -> u64 {
+        match &self.offsets {
+            Offsets::Live(table) => table.last().next().since(self.header.base_seq),
+            Offsets::Sealed(footer) => footer.count,
+        }
+    }
+
+    /// The footer of a sealed segment.
+    pub(crate) fn footer(&self) -> Option<&Footer> {
+        match &self.offsets {
+            Offsets::Live(_) => None,
+            Offsets::Sealed(footer) => Some(footer),
+        }
+    }
+
+    /// Notes where the next Seq lies; for the appender, in order.
+    pub(crate) fn note(&self, seq: Seq, offset: usize) {
+        if let Offsets::Live(table) = &self.offsets {
+            table.push(seq, offset);
+        }
+    }
+
+    /// What the checksum of a frame at this offset is bound to.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        Place {
+            salt: self.header.salt,
+            offset,
+        }
+    }
+
+    /// The event of this Seq, checked; `None` if it was dropped from this segment.
+    pub(crate) fn event(&self, seq: Seq) -> Result<Option<EventRef<'_>>> {
+        let Some(offset) = self.offset_of(seq)? else {
+            return Ok(None);
+        };
+        let frame = self
+            .frame_at(offset)
+            .map_err(|why| self.corrupt(seq, offset, why.reason()))?;
+        if frame.header.seq != seq || frame.header.kind != Kind::Event {
+            return Err(self.corrupt(seq, offset, "another Seq's frame stands at its place"));
+        }
+        let event = EventRef::new(frame);
+        event
+            .map(Some)
+            .ok_or_else(|| self.corrupt(seq, offset, "type or source is no UTF-8"))
+    }
+
+    fn frame_at(&self, offset: usize) -> Result<Frame<'_>, Invalid> {
+        let bytes = self.region.bytes().get(offset..).ok_or(Invalid::Length)?;
+        frame::decode(bytes, self.place(offset))
+    }
+
+    /// The offset of a Seq's frame.
+    fn offset_of(&self, seq: Seq) -> Result<Option<usize>> {
+        let index = seq.since(self.header.base_seq);
+        if seq < self.base_seq() || seq > self.last_seq() {
+            return Ok(None);
+        }
+        match &self.offsets {
+            Offsets::Live(table) => Ok(table.get(index)),
+            Offsets::Sealed(footer) => {
+                let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
+                let table = self.region.bytes().get(start..);
+                let table = table.ok_or_else(|| self.corrupt(seq, start, "no offset table"))?;
+                Ok(usize::try_from(index)
+                    .ok()
+                    .and_then(|index| table_entry(table, index)))
+            }
+        }
+    }
+
+    fn corrupt(&self, seq: Seq, offset: usize, reason: &str) -> Error {
+        let message = format!(
+            "{reason}: the event was once durable and cannot be read; run forelog-recovery verify \
+             on the directory"
+        );
+        Error::new(ErrorKind::Corrupt, message)
+            .at_path(self.region.path())
+            .at_segment(self.id())
+            .at_offset(offset as u64)
+            .at_seq(seq)
+    }
+
+    /// Where the frames end.
+    pub(crate) fn frames_end(&self) -> usize {
+        match &self.offsets {
+            Offsets::Live(_) => self.region.published(),
+            Offsets::Sealed(footer) => usize::try_from(footer.frames_end).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Whether `count` more frames of `len` bytes in all fit, with the offset table, the trailer and
+    /// one last mark behind them.
+    pub(crate) fn fits(&self, len: usize, count: usize) -> bool {
+        let Ok(held) = usize::try_from(self.count()) else {
+            return false;
+        };
+        let entries = held.saturating_add(count).saturating_mul(ENTRY_LEN);
+        let tail = entries
+            .saturating_add(TRAILER_LEN)
+            .saturating_add(frame::HEADER_LEN);
+        self.region
+            .published()
+            .saturating_add(len)
+            .saturating_add(tail)
+            <= self.region.len()
+    }
+
+    /// Writes offset table and trailer behind the frames, and returns the sealed segment. Nothing is
+    /// synced. For the one thread that seals.
+    pub(crate) fn seal(&self, seal: Seal) -> Result<Segment> {
+        let frames_end = self.region.published();
+        let table: Vec<u8> = match &self.offsets {
+            Offsets::Live(live) => live.bytes(),
+            Offsets::Sealed(_) => return Err(self.already_sealed()),
+        };
+        let footer = Footer {
+            segment_id: self.id(),
+            generation: self.header.generation,
+            salt: self.header.salt,
+            first_seq: self.base_seq(),
+            last_seq: self.last_seq(),
+            count: self.count(),
+            frames_end: frames_end as u64,
+            table_checksum: crc32fast::hash(&table),
+            chain: seal.chain,
+            times: seal.times,
+            durable_upto: seal.durable_upto,
+        };
+        let rest = self.region.len().saturating_sub(frames_end);
+        let claim = self
+            .region
+            .claim(rest)
+            .filter(|_| rest >= table.len() + TRAILER_LEN);
+        let mut claim = claim.ok_or_else(|| self.already_sealed())?;
+        let bytes = claim.bytes_mut();
+        bytes[..table.len()].copy_from_slice(&table);
+        bytes[rest - TRAILER_LEN..].copy_from_slice(&footer.encode());
+        claim.publish();
+        Ok(Segment::sealed(
+            self.header,
+            self.name.clone(),
+            self.region.clone(),
+            footer,
+        ))
+    }
+
+    /// Gives back the room between the offset table and the trailer of a sealed segment.
+    pub(crate) fn release_room(&self) -> Result<()> {
+        let Some(footer) = self.footer() else {
+            return Ok(());
+        };
+        let table_end = self
+            .frames_end()
+            .saturating_add(footer.table_len().unwrap_or(0));
+        let start = table_end.next_multiple_of(BLOCK_LEN);
+        let end = self.region.len().saturating_sub(TRAILER_LEN) / BLOCK_LEN * BLOCK_LEN;
+        if end <= start {
+            Ok(())
+        } else {
+            self.region.punch_hole(start, end - start)
+        }
+    }
+
+    fn already_sealed(&self) -> Error {
+        Error::new(ErrorKind::Closed, "the segment is sealed already").at_segment(self.id())
+    }
+}
+
+/// What only the log knows when it seals a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seal {
+    pub(crate) chain: Chain,
+    pub(crate) times: TimeRanges,
+    pub(crate) durable_upto: Seq,
+}
+
+const CHUNK: usize = 4096;
+
+/// The offsets of a growing segment by Seq: written by one thread, read by many, without a lock.
+#[derive(Debug)]
+struct LiveTable {
+    base: Seq,
+    /// How many entries are readable; stored after the entry.
+    count: AtomicU64,
+    chunks: Box<[OnceLock<Box<[AtomicU32]>>]>,
+}
+
+impl LiveTable {
+    fn new(base: Seq, frames_max: u64) -> Self {
+        let chunks = usize::try_from(frames_max).unwrap_or(0) / CHUNK + 1;
+        let chunks = (0..chunks).map(|_| OnceLock::new()).collect();
+        LiveTable {
+            base,
+            count: AtomicU64::new(0),
+            chunks,
+        }
+    }
+
+    fn last(&self) -> Seq {
+        Seq(self
+            .base
+            .0
+            .saturating_add(self.count.load(Ordering::Acquire))
+            .saturating_sub(1))
+    }
+
+    fn push(&self, seq: Seq, offset: usize) {
+        let index = seq.since(self.base);
+        let Ok(at) = usize::try_from(index) else {
+            return;
+        };
+        let Some(chunk) = self.chunks.get(at / CHUNK) else {
+            return;
+        };
+        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU32::new(0)).collect());
+        let offset = u32::try_from(offset).unwrap_or(0);
+        chunk[at % CHUNK].store(offset, Ordering::Relaxed);
+        self.count.store(index + 1, Ordering::Release);
+    }
+
+    fn get(&self, index: u64) -> Option<usize> {
+        let at = usize::try_from(index).ok()?;
+        let chunk = self.chunks.get(at / CHUNK)?.get()?;
+        usize::try_from(chunk[at % CHUNK].load(Ordering::Relaxed))
+            .ok()
+            .filter(|&offset| offset > 0)
+    }
+
+    /// The table as it stands in the file.
+    fn bytes(&self) -> Vec<u8> {
+        let count = self.count.load(Ordering::Acquire);
+        let entry = |index| {
+            u32::try_from(self.get(index).unwrap_or(0))
+                .unwrap_or(0)
+                .to_le_bytes()
+        };
+        (0..count).flat_map(entry).collect()
+    }
+}

@@ -1,0 +1,349 @@
+//! [`Shared`]: what the log's handle, its readers and its keeper have in common.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::LogConfig;
+use super::commit::Commit;
+use super::pins::Pins;
+use super::recovery::Opened;
+use super::segment::Segment;
+use super::segments::Segments;
+use super::tail::{Batch, Tail, Unsettled};
+use super::watermark::Watermark;
+use crate::clock::{Clock, Timestamp};
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::footer::TimeRanges;
+use crate::format::frame::{FLAG_SYNC, padded};
+use crate::format::names;
+use crate::format::record::Record;
+use crate::format::segment::SegmentHeader;
+use crate::position::{SegmentId, Seq};
+use crate::storage::{Prepare, Region, Storage};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) config: LogConfig,
+    pub(super) watermark: Watermark,
+    pub(super) segments: Segments,
+    pub(super) pins: Pins,
+    pub(super) log_id: u128,
+    pub(super) boot_id: u128,
+    clock: Arc<dyn Clock>,
+    commit: Commit,
+    tail: Mutex<Tail>,
+    /// One settling at a time; taken before the tail's lock.
+    settling: Mutex<()>,
+    /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
+    /// error once, and whoever syncs the same file next would be told that all is well.
+    syncing: Mutex<()>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        config: LogConfig,
+        clock: Arc<dyn Clock>,
+        opened: Opened,
+    ) -> Self {
+        let last = opened.tail.last_seq;
+        Shared {
+            boot_id: storage.boot_id(),
+            storage,
+            config,
+            watermark: Watermark::new(last, last),
+            segments: Segments::new(opened.segments),
+            pins: Pins::default(),
+            log_id: opened.log_id,
+            clock,
+            commit: Commit::default(),
+            tail: Mutex::new(opened.tail),
+            settling: Mutex::new(()),
+            syncing: Mutex::new(()),
+        }
+    }
+
+    pub(super) fn last_appended_at(&self) -> Timestamp {
+        self.tail().last_appended_at
+    }
+
+    pub(super) fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
+        let len = self.check_size(records)?;
+        let mut tail = self.tail();
+        self.check_open(&tail)?;
+        if records.is_empty() {
+            return Ok(tail.last_seq);
+        }
+        while !self.has_room(&tail, len, records.len()) {
+            tail = self.rotate(tail)?;
+            self.check_open(&tail)?;
+        }
+        let batch = Batch {
+            flags: if durability == Durability::Sync {
+                FLAG_SYNC
+            } else {
+                0
+            },
+            appended_at: self.clock.now().max(tail.last_appended_at),
+            durable_upto: self.watermark.durable(),
+        };
+        if !tail.write(records, len, batch) {
+            return Err(Error::new(
+                ErrorKind::Closed,
+                "the active segment is sealed",
+            ));
+        }
+        let last = tail.last_seq;
+        self.watermark.set_appended(last);
+        Ok(last)
+    }
+
+    /// The room of the whole batch in bytes.
+    fn check_size(&self, records: &[Record<'_>]) -> Result<usize> {
+        let event_max = self.config.event_len_max.min(self.config.segment_len / 2);
+        let mut sum = 0_usize;
+        for record in records {
+            let len = record.frame_len();
+            if len > event_max {
+                let message = format!(
+                    "the event takes {len} bytes in the log, and at most {event_max} are allowed; \
+                     split it, or raise the limit or the segment size"
+                );
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            sum = sum.saturating_add(padded(len));
+        }
+        let batch_max = self.config.segment_len / 2;
+        if records.len() > usize::from(u16::MAX) || (records.len() > 1 && sum > batch_max) {
+            let message = format!(
+                "the batch has {} events in {sum} bytes; a batch lies in one segment and takes at \
+                 most {} events in {batch_max} bytes; split it",
+                records.len(),
+                u16::MAX
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(sum)
+    }
+
+    fn check_open(&self, tail: &Tail) -> Result<()> {
+        if let Some(failure) = self.commit.failure() {
+            let message = format!("an earlier sync failed; reopen the system: {failure}");
+            return Err(Error::new(ErrorKind::Poisoned, message));
+        }
+        if tail.closed {
+            return Err(Error::new(ErrorKind::Closed, "the log is closed"));
+        }
+        Ok(())
+    }
+
+    fn has_room(&self, tail: &Tail, len: usize, count: usize) -> bool {
+        let events = tail.active.count();
+        let by_count =
+            events == 0 || events.saturating_add(count as u64) <= self.config.segment_events_max;
+        by_count && tail.active.fits(len, count)
+    }
+
+    /// Begins the next segment. The active one becomes the forerunner; the one before it must have
+    /// been settled. On an error nothing has changed.
+    fn rotate<'a>(&'a self, mut tail: MutexGuard<'a, Tail>) -> Result<MutexGuard<'a, Tail>> {
+        let full = tail.active.id();
+        while tail.forerunner.is_some() || tail.prepared.is_none() {
+            drop(tail);
+            self.settle()?;
+            self.prepare_next(Prepare::Allocate)?;
+            tail = self.tail();
+            if tail.active.id() != full || tail.closed {
+                return Ok(tail);
+            }
+        }
+        // The ceiling in the active segment's header covers the Seqs of the next segment as well,
+        // so that header must be durable before one of them is handed out.
+        if self.watermark.durable() < tail.active.base_seq() {
+            self.sync_region(&tail.active.region)?;
+        }
+        let Some(region) = tail.prepared.take() else {
+            return Ok(tail);
+        };
+        let active = Arc::new(self.begin(&tail, region));
+        let durable = self.watermark.durable();
+        let seal = tail.seal(durable);
+        let segment = std::mem::replace(&mut tail.active, active.clone());
+        tail.forerunner = Some(Unsettled { segment, seal });
+        tail.times = TimeRanges::EMPTY;
+        self.segments.push(active);
+        if !self.config.background {
+            drop(tail);
+            self.settle()?;
+            self.retain()?;
+            tail = self.tail();
+        }
+        Ok(tail)
+    }
+
+    /// Writes the header of the segment that follows the active one.
+    fn begin(&self, tail: &Tail, mut region: Region) -> Segment {
+        let before = &tail.active;
+        let base_seq = tail.last_seq.next();
+        let header = SegmentHeader {
+            log_id: self.log_id,
+            segment_id: before.id().next(),
+            generation: 0,
+            epoch: before.header.epoch,
+            segment_len: region.len() as u64,
+            base_seq,
+            prev_last_seq: tail.last_seq,
+            prev_end: before.region.published() as u64,
+            prev_chain: tail.chain,
+            durable_upto: self.watermark.durable(),
+            seq_ceiling: super::recovery::ceiling_from(base_seq, region.len()),
+            salt: super::recovery::random(),
+            boot_id: self.boot_id,
+            created_at: self.clock.now(),
+        };
+        super::recovery::begin_segment(&mut region, &header);
+        Segment::live(header, names::segment(header.segment_id, 0), region)
+    }
+
+    /// Makes the file of a segment to come; its name and its room are durable on return.
+    fn prepare(&self, id: SegmentId, how: Prepare) -> Result<Region> {
+        let name = names::segment(id, 0);
+        let region = self.storage.create(&name, self.config.segment_len, how)?;
+        region
+            .sync()
+            .and_then(|()| self.storage.sync_dir())
+            .inspect_err(|_| {
+                // Nothing depends on this file yet: it can be made again.
+                let _ = self.storage.remove(&name);
+            })?;
+        Ok(region)
+    }
+
+    /// Makes the next segment's file ahead of need.
+    pub(super) fn prepare_next(&self, how: Prepare) -> Result<()> {
+        // Under this lock nobody else makes the file, and no rotation can begin without it.
+        let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = {
+            let tail = self.tail();
+            if tail.prepared.is_some() || tail.closed {
+                return Ok(());
+            }
+            tail.active.id().next()
+        };
+        let region = self.prepare(id, how)?;
+        self.tail().prepared = Some(region);
+        Ok(())
+    }
+
+    /// Seals the forerunner, syncs it, and gives back the room that it did not use.
+    pub(super) fn settle(&self) -> Result<()> {
+        let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Unsettled { segment, seal }) = self.tail().forerunner.clone() else {
+            return Ok(());
+        };
+        let last = segment.last_seq();
+        let sealed = Arc::new(segment.seal(seal)?);
+        self.sync_region(&sealed.region)?;
+        self.segments.replace(sealed.clone());
+        self.tail().forerunner = None;
+        // Segments are settled in order, so all before this one is durable as well.
+        self.watermark.set_durable(last);
+        if let Err(error) = sealed.release_room() {
+            tracing::debug!(target: "forelog::log", %error, "room of a sealed segment is kept");
+        }
+        Ok(())
+    }
+
+    pub(super) fn wait_durable(&self, seq: Seq) -> Result<()> {
+        self.commit.wait(&self.watermark, seq, &|| self.sync())
+    }
+
+    /// Syncs all that is appended; returns the last Seq that this covers.
+    fn sync(&self) -> Result<Seq> {
+        // The target is read first: what is appended up to it lies in a settled segment, in the
+        // forerunner or in the active segment as they are afterwards.
+        let target = self.watermark.appended();
+        let (forerunner, active) = {
+            let tail = self.tail();
+            (tail.forerunner.clone(), tail.active.clone())
+        };
+        if let Some(unsettled) = forerunner {
+            self.sync_region(&unsettled.segment.region)?;
+        }
+        self.sync_region(&active.region)?;
+        Ok(target)
+    }
+
+    /// Syncs one region, unless an earlier sync failed; a failure ends the log's life.
+    fn sync_region(&self, region: &Region) -> Result<()> {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = self.commit.failure() {
+            return Err(failure.duplicate());
+        }
+        region.sync().map_err(|cause| {
+            self.commit.fail(cause);
+            self.mark_poisoned();
+            let failure = self.commit.failure().map(Error::duplicate);
+            failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "a sync failed"))
+        })
+    }
+
+    /// Leaves word for the next opening in this boot, whose page cache shows bytes that the disk may
+    /// lack, and tells all who wait.
+    fn mark_poisoned(&self) {
+        if !self.watermark.is_closed() {
+            self.watermark.close();
+            let word = b"A sync failed here. The next opening does not trust the page cache.\n";
+            if let Err(error) = self.storage.replace(names::POISONED, word) {
+                tracing::error!(target: "forelog::log", %error, "cannot note the failed sync");
+            }
+        }
+    }
+
+    /// Writes a mark if the last sync has no witness yet and nothing else is under way.
+    pub(super) fn mark_if_idle(&self) -> Result<bool> {
+        let mut tail = self.tail();
+        let durable = self.watermark.durable();
+        let idle = durable == tail.last_seq && tail.marked < durable && !tail.closed;
+        if !idle || self.commit.failure().is_some() {
+            return Ok(false);
+        }
+        if !tail.write_mark(durable, self.boot_id, false) {
+            tail.marked = durable;
+            return Ok(false);
+        }
+        let active = tail.active.clone();
+        drop(tail);
+        self.sync_region(&active.region)?;
+        Ok(true)
+    }
+
+    pub(super) fn close(&self) -> Result<()> {
+        {
+            let mut tail = self.tail();
+            if tail.closed {
+                return Ok(());
+            }
+            tail.closed = true;
+        }
+        let closed = self.settle().and_then(|()| self.close_clean());
+        self.watermark.close();
+        closed
+    }
+
+    fn close_clean(&self) -> Result<()> {
+        let last = self.watermark.appended();
+        self.wait_durable(last)?;
+        if let Some(failure) = self.commit.failure() {
+            return Err(failure.duplicate());
+        }
+        let mut tail = self.tail();
+        tail.write_mark(last, self.boot_id, true);
+        self.sync_region(&tail.active.region)
+    }
+
+    pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

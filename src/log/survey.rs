@@ -1,0 +1,241 @@
+//! [`Survey`]: what segment files a folder has, and whether they can belong together. Read-only.
+//!
+//! Sealed segments are not read: their footers and the headers that follow them pin each other. Only
+//! the last two may be unsealed or not wholly on the disk; [`recovery`](super) reads those.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::FORMAT_VERSION;
+use crate::format::footer::{Footer, TRAILER_LEN};
+use crate::format::names;
+use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
+use crate::position::{SegmentId, Seq};
+use crate::storage::{Entry, Region, Storage};
+
+/// A segment file with a valid header.
+#[derive(Debug, Clone)]
+pub(crate) struct Surveyed {
+    pub(crate) name: String,
+    pub(crate) header: SegmentHeader,
+    /// Its footer, if it has a valid one.
+    pub(crate) footer: Option<Footer>,
+    /// Whether one of the two copies of the header is damaged.
+    pub(crate) damaged_copy: bool,
+}
+
+/// The segment files of a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// The segments of the log, oldest first.
+    pub(crate) segments: Vec<Surveyed>,
+    /// Files behind the last segment that were prepared or begun and never came to hold anything.
+    pub(crate) unused: Vec<Entry>,
+    /// Earlier generations, and files that a crash left half built.
+    pub(crate) leftovers: Vec<String>,
+    /// Whether a sync failed before the last end.
+    pub(crate) poisoned: bool,
+}
+
+/// What one file amounts to.
+enum Look {
+    Segment(Box<Surveyed>),
+    Unused,
+}
+
+impl Survey {
+    /// Looks at all files of a folder.
+    ///
+    /// # Errors
+    /// The first thing found that no crash can have left behind.
+    pub(crate) fn take(storage: &dyn Storage) -> Result<Survey> {
+        let mut survey = Survey::default();
+        let mut newest: BTreeMap<SegmentId, (u32, Entry)> = BTreeMap::new();
+        for entry in storage.list()? {
+            survey.poisoned |= entry.name == names::POISONED;
+            if names::is_tmp(&entry.name) {
+                survey.leftovers.push(entry.name);
+            } else if let Some((id, generation)) = names::parse_segment(&entry.name) {
+                // Names are sorted, so a later generation of the same id comes later.
+                if let Some((_, older)) = newest.insert(id, (generation, entry)) {
+                    survey.leftovers.push(older.name);
+                }
+            }
+        }
+        let mut looks = Vec::new();
+        for (id, (generation, entry)) in newest {
+            looks.push((id, look(storage, &entry, id, generation)?, entry));
+        }
+        survey.order(storage, looks)?;
+        survey.check_links(storage)?;
+        Ok(survey)
+    }
+
+    /// Parts what holds the log from what lies unused behind it.
+    fn order(&mut self, storage: &dyn Storage, looks: Vec<(SegmentId, Look, Entry)>) -> Result<()> {
+        let is_segment = |look: &Look| matches!(look, Look::Segment(_));
+        let last = looks.iter().rposition(|(_, look, _)| is_segment(look));
+        let mut expected = looks.first().map_or(SegmentId::FIRST, |(id, _, _)| *id);
+        for (at, (id, look, entry)) in looks.into_iter().enumerate() {
+            if last.is_some_and(|last| at <= last) && id != expected {
+                return Err(missing(storage, expected));
+            }
+            expected = id.next();
+            match look {
+                Look::Segment(segment) => self.segments.push(*segment),
+                Look::Unused if last.is_none_or(|last| at > last) => self.unused.push(entry),
+                Look::Unused => {
+                    let message = "the segment's header is gone, and later segments follow; run \
+                                   forelog-recovery verify, or restore the file from a backup";
+                    return Err(Error::new(ErrorKind::Corrupt, message)
+                        .at_path(storage.path(&entry.name))
+                        .at_segment(id)
+                        .at_offset(0));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds neighbouring segments against each other.
+    fn check_links(&self, storage: &dyn Storage) -> Result<()> {
+        let count = self.segments.len();
+        for (at, pair) in self.segments.windows(2).enumerate() {
+            let [before, after] = pair else { continue };
+            if before.header.log_id != after.header.log_id {
+                let message = "the segment belongs to another log; take it out of this folder";
+                return Err(Error::new(ErrorKind::ForeignSegment, message)
+                    .at_path(storage.path(&after.name))
+                    .at_segment(after.header.segment_id));
+            }
+            // The last two may have been cut off by a crash before the footer was written.
+            let sealed = at + 2 < count;
+            if sealed && !before.is_pinned_by(&after.header) {
+                let message = "the segment's end does not fit what the next one says of it; run \
+                               forelog-recovery verify";
+                return Err(Error::new(ErrorKind::Corrupt, message)
+                    .at_path(storage.path(&before.name))
+                    .at_segment(before.header.segment_id)
+                    .at_offset(before.trailer_at())
+                    .at_seq(after.header.prev_last_seq));
+            }
+        }
+        Ok(())
+    }
+
+    /// The highest Seq that a header or footer witnesses to be durable.
+    pub(crate) fn witness(&self) -> Seq {
+        let last_two = self.segments.iter().rev().take(2);
+        last_two
+            .map(|segment| segment.header.durable_upto)
+            .max()
+            .unwrap_or(Seq::ZERO)
+    }
+}
+
+impl Surveyed {
+    /// Whether the footer says of this segment what the next header says.
+    pub(crate) fn is_pinned_by(&self, next: &SegmentHeader) -> bool {
+        self.footer.is_some_and(|footer| {
+            footer.last_seq == self.expected_last(next)
+                && footer.frames_end == next.prev_end
+                && footer.chain == next.prev_chain
+        })
+    }
+
+    /// The last Seq that the segment has by the word of the next header. Where it holds no event the
+    /// pinned Seq lies before its base.
+    fn expected_last(&self, next: &SegmentHeader) -> Seq {
+        next.prev_last_seq.max(self.header.base_seq.prev())
+    }
+
+    fn trailer_at(&self) -> u64 {
+        self.header.segment_len.saturating_sub(TRAILER_LEN as u64)
+    }
+}
+
+fn missing(storage: &dyn Storage, id: SegmentId) -> Error {
+    let message = format!(
+        "segment {id} is missing and later ones are there; restore it from a backup, or run \
+         forelog-recovery verify to see what is lost"
+    );
+    Error::new(ErrorKind::MissingSegment, message)
+        .at_path(storage.path(&names::segment(id, 0)))
+        .at_segment(id)
+}
+
+/// Reads header and footer of one file.
+fn look(storage: &dyn Storage, entry: &Entry, id: SegmentId, generation: u32) -> Result<Look> {
+    let broken = |kind, message: &str| {
+        let error = Error::new(kind, message).at_path(storage.path(&entry.name));
+        Err(error.at_segment(id).at_offset(0))
+    };
+    if entry.len < (BLOCK_LEN + TRAILER_LEN) as u64 {
+        // A crash while the file was made leaves it short. A segment that was in use had its length
+        // synced before; that it is none of those is for the neighbours to tell.
+        return Ok(Look::Unused);
+    }
+    let region = storage.open_read_only(&entry.name)?;
+    let mut block = vec![0; BLOCK_LEN];
+    region.read_at(0, &mut block)?;
+    let (header, damaged_copy) = match SegmentHeader::decode(&block) {
+        HeaderState::Valid {
+            header,
+            damaged_copy,
+        } => (header, damaged_copy),
+        HeaderState::Prepared => return Ok(Look::Unused),
+        HeaderState::Unsupported => {
+            let message = format!(
+                "the segment was written by a newer version of Forelog (this one reads format \
+                 {FORMAT_VERSION}); upgrade"
+            );
+            return broken(ErrorKind::UnsupportedVersion, &message);
+        }
+        HeaderState::Invalid => {
+            let message = "both copies of the segment's header are damaged, or this is no segment; \
+                           run forelog-recovery verify, or restore the file from a backup";
+            return broken(ErrorKind::Corrupt, message);
+        }
+    };
+    if (header.segment_id, header.generation) != (id, generation) {
+        let message = format!(
+            "the file's header says segment {}, generation {}; give it its own name back",
+            header.segment_id, header.generation
+        );
+        return broken(ErrorKind::ForeignSegment, &message);
+    }
+    if header.segment_len != entry.len {
+        let message = format!(
+            "the file has {} bytes and its header says {}; restore it from a backup",
+            entry.len, header.segment_len
+        );
+        let error = Error::new(ErrorKind::Truncated, message).at_path(region.path());
+        return Err(error.at_segment(id).at_offset(entry.len));
+    }
+    let footer = read_footer(&region, &header)?;
+    Ok(Look::Segment(Box::new(Surveyed {
+        name: entry.name.clone(),
+        header,
+        footer,
+        damaged_copy,
+    })))
+}
+
+/// The footer of a segment, if it is valid and of this very segment.
+pub(crate) fn read_footer(region: &Region, header: &SegmentHeader) -> Result<Option<Footer>> {
+    let mut trailer = vec![0; TRAILER_LEN];
+    region.read_at(region.len().saturating_sub(TRAILER_LEN), &mut trailer)?;
+    let belongs = |footer: &Footer| {
+        let table_end = usize::try_from(footer.frames_end)
+            .ok()
+            .zip(footer.table_len())
+            .and_then(|(start, len)| start.checked_add(len)?.checked_add(TRAILER_LEN));
+        footer.segment_id == header.segment_id
+            && footer.generation == header.generation
+            && footer.salt == header.salt
+            && footer.first_seq == header.base_seq
+            && footer.frames_end >= BLOCK_LEN as u64
+            && table_end.is_some_and(|end| end <= region.len())
+    };
+    Ok(Footer::decode(&trailer).filter(belongs))
+}
