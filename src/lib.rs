@@ -13,9 +13,17 @@ mod format;
 mod storage;
 // 4 log
 mod log;
+// 5 lookups
+mod snapshot;
+// 6 replay
+mod replay;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use durability::{Durability, Level};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Data, Event, EventId, MAX_DEPTH};
+pub use event::{Data, Event, EventId, Filter, MAX_DEPTH};
+pub use format::FORMAT_VERSION;
+pub use format::record::{EventRef, HEADERS_LEN_MAX, Headers, SOURCE_LEN_MAX, TYPE_LEN_MAX};
+pub use log::Recovery;
 pub use position::{Gap, SegmentId, Seq};
+pub use replay::{Projection, Replay};

@@ -1,6 +1,7 @@
 //! Events as a user makes them and gets them back: [`Event`], [`EventId`] and [`Data`].
 
 mod data;
+mod filter;
 mod id;
 mod json;
 
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use data::decode;
 pub use data::{Data, MAX_DEPTH};
+pub use filter::Filter;
 pub use id::EventId;
 pub(crate) use id::IdSource;
 pub(crate) use json::to_value;

@@ -19,6 +19,7 @@ pub(crate) mod frame;
 pub(crate) mod names;
 pub(crate) mod record;
 pub(crate) mod segment;
+pub(crate) mod snapshot;
 
 #[cfg(test)]
 mod tests;

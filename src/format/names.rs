@@ -8,7 +8,7 @@
 //! DIR/log/poisoned                  a sync failed in this boot: recovery must not trust the cache
 //! DIR/control/…                     the control log, laid out like log/
 //! DIR/index/                        the lookup index (derived: may be deleted)
-//! DIR/snapshots/NAME.snapshot       state of a projection
+//! DIR/snapshots/NAME.snapshot       state of a projection; NAME.snapshot.damaged: set aside
 //! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
@@ -31,6 +31,7 @@ pub(crate) const POISONED: &str = "poisoned";
 
 const SEGMENT_SUFFIX: &str = ".seg";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
+const DAMAGED_SUFFIX: &str = ".damaged";
 const TMP_SUFFIX: &str = ".tmp";
 
 /// Everything that may stand in a Forelog directory.
@@ -70,6 +71,11 @@ pub(crate) fn snapshot(projection: &str) -> String {
         }
     }
     name + SNAPSHOT_SUFFIX
+}
+
+/// The name under which a damaged file is set aside in its own folder.
+pub(crate) fn damaged(name: &str) -> String {
+    format!("{name}{DAMAGED_SUFFIX}")
 }
 
 /// The name under which recovery sets aside the bytes of a segment from `offset` on.

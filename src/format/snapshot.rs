@@ -1,0 +1,112 @@
+//! The file of a projection's snapshot: a header of 64 bytes, then the state as `MessagePack`.
+
+use super::bytes::{array_at, put, u32_at, u64_at, u128_at};
+use crate::position::Seq;
+
+const MAGIC: &[u8; 8] = b"FORELOGS";
+
+const MAGIC_AT: usize = 0;
+const CHECKSUM: usize = MAGIC_AT + 8;
+const FORMAT: usize = CHECKSUM + 4;
+const LOG_ID: usize = FORMAT + 4;
+const POSITION: usize = LOG_ID + 16;
+const VERSION: usize = POSITION + 8;
+const STATE_LEN: usize = VERSION + 8;
+const RESERVED: usize = STATE_LEN + 8;
+/// The length of the header.
+pub(crate) const HEADER_LEN: usize = RESERVED + 8;
+const _: () = assert!(HEADER_LEN == 64);
+
+/// The format of snapshot files that this code reads and writes.
+const FORMAT_VERSION: u32 = 1;
+
+/// Name, place and length of each header field, for the manual's byte map.
+#[cfg(test)]
+pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
+    ("magic", MAGIC_AT, 8),
+    ("checksum", CHECKSUM, 4),
+    ("format", FORMAT, 4),
+    ("log_id", LOG_ID, 16),
+    ("position", POSITION, 8),
+    ("version", VERSION, 8),
+    ("state_len", STATE_LEN, 8),
+    ("reserved", RESERVED, 8),
+];
+
+/// A snapshot, decoded: it borrows the state's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Snapshot<'a> {
+    /// The log that the state was made from.
+    pub(crate) log_id: u128,
+    /// The last event that the state has taken in.
+    pub(crate) position: Seq,
+    /// The version of the projection, as its author counts.
+    pub(crate) version: u64,
+    /// The state as `MessagePack`.
+    pub(crate) state: &'a [u8],
+}
+
+impl<'a> Snapshot<'a> {
+    /// The bytes of the file. The checksum (CRC-32) covers all that stands behind it.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![0; HEADER_LEN];
+        put(&mut out, MAGIC_AT, MAGIC);
+        put(&mut out, FORMAT, &FORMAT_VERSION.to_le_bytes());
+        put(&mut out, LOG_ID, &self.log_id.to_le_bytes());
+        put(&mut out, POSITION, &self.position.0.to_le_bytes());
+        put(&mut out, VERSION, &self.version.to_le_bytes());
+        put(
+            &mut out,
+            STATE_LEN,
+            &(self.state.len() as u64).to_le_bytes(),
+        );
+        out.extend_from_slice(self.state);
+        let checksum = crc32fast::hash(out.get(FORMAT..).unwrap_or_default());
+        put(&mut out, CHECKSUM, &checksum.to_le_bytes());
+        out
+    }
+
+    /// Reads a file; `None` if it is damaged or of another format.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<Snapshot<'a>> {
+        let checksum = crc32fast::hash(bytes.get(FORMAT..)?);
+        let state = bytes.get(HEADER_LEN..)?;
+        if array_at::<8>(bytes, MAGIC_AT)? != *MAGIC
+            || u32_at(bytes, CHECKSUM)? != checksum
+            || u32_at(bytes, FORMAT)? != FORMAT_VERSION
+            || u64_at(bytes, STATE_LEN)? != state.len() as u64
+        {
+            return None;
+        }
+        Some(Snapshot {
+            log_id: u128_at(bytes, LOG_ID)?,
+            position: Seq(u64_at(bytes, POSITION)?),
+            version: u64_at(bytes, VERSION)?,
+            state,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_comes_back_and_no_flipped_bit_passes() {
+        let snapshot = Snapshot {
+            log_id: 7,
+            position: Seq(9),
+            version: 3,
+            state: b"abc",
+        };
+        let bytes = snapshot.encode();
+        assert_eq!(Snapshot::decode(&bytes), Some(snapshot));
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                assert_eq!(Snapshot::decode(&flipped), None, "byte {at} bit {bit}");
+            }
+            assert_eq!(Snapshot::decode(&bytes[..at]), None);
+        }
+    }
+}

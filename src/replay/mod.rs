@@ -1,0 +1,133 @@
+//! Replay: events delivered again on request, through a closure ([`Replay`]) or into a state that is
+//! kept ([`Projection`]).
+//!
+//! A replay reads the log and nothing else: it moves no cursor and fires no handler.
+
+mod projection;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+pub use projection::Projection;
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::event::Filter;
+use crate::format::record::EventRef;
+use crate::log::Log;
+use crate::position::Seq;
+
+/// A range of past events, to be gone through once more.
+///
+/// ```
+/// # fn main() -> forelog::Result<()> {
+/// use forelog::{Event, EventSystem};
+/// let system = EventSystem::builder().open()?;
+/// for amount in [1, 2, 3] {
+///     system.emit(Event::new("payment.done", "web", &amount)?)?;
+/// }
+/// let mut sum = 0;
+/// system.replay().types(["payment.*"]).run(|event| {
+///     sum += event.data::<i32>()?;
+///     Ok(())
+/// })?;
+/// assert_eq!(sum, 6);
+/// # system.close() }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a replay does nothing until it is run"]
+pub struct Replay {
+    log: Arc<Log>,
+    filter: Filter,
+    from: Seq,
+    to: Seq,
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl Replay {
+    pub(crate) fn new(log: Arc<Log>) -> Self {
+        Replay {
+            log,
+            filter: Filter::all(),
+            from: Seq::FIRST,
+            to: Seq::MAX,
+            since: Timestamp(i64::MIN),
+            until: Timestamp(i64::MAX),
+        }
+    }
+
+    /// Starts at this Seq.
+    pub fn from(mut self, seq: Seq) -> Self {
+        self.from = seq;
+        self
+    }
+
+    /// Ends with this Seq; without it, with the last event that is there when the replay starts.
+    pub fn to(mut self, seq: Seq) -> Self {
+        self.to = seq;
+        self
+    }
+
+    /// Leaves out events whose `timestamp` lies before this time.
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = time;
+        self
+    }
+
+    /// Leaves out events whose `timestamp` is this time or lies after it.
+    pub fn until(mut self, time: Timestamp) -> Self {
+        self.until = time;
+        self
+    }
+
+    /// Only events of these types; see [`Filter`].
+    pub fn types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.filter = self.filter.types(types);
+        self
+    }
+
+    /// Only events from this source; named again, from each of them.
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.filter = self.filter.source(source);
+        self
+    }
+
+    /// Hands each event to `apply`, in Seq order; returns how many.
+    ///
+    /// # Errors
+    /// The first error of `apply`, or of reading the log.
+    pub fn run(self, mut apply: impl FnMut(&EventRef<'_>) -> Result<()>) -> Result<u64> {
+        self.run_until(|event| apply(event).map(ControlFlow::Continue))
+    }
+
+    /// Hands each event to `apply`, in Seq order, until that breaks; returns how many.
+    ///
+    /// # Errors
+    /// The first error of `apply`, or of reading the log.
+    pub fn run_until(
+        self,
+        mut apply: impl FnMut(&EventRef<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<u64> {
+        self.filter.check()?;
+        let to = self.to.min(self.log.watermark().appended());
+        let mut reader = self.log.reader(self.from);
+        let mut count = 0;
+        while let Some(event) = reader.next_event()? {
+            if event.seq() > to {
+                break;
+            }
+            let time = event.timestamp();
+            let wanted = time >= self.since
+                && time < self.until
+                && self.filter.matches(event.event_type(), event.source());
+            if wanted {
+                count += 1;
+                if apply(&event)?.is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(count)
+    }
+}
