@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::MmapRaw;
 
@@ -41,24 +42,39 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
 
 /// A mapped file (or anonymous memory) of fixed size.
 pub(crate) struct Region {
-    map: MmapRaw,
-    published: AtomicUsize,
+    shared: Arc<Shared>,
     reserved: AtomicUsize,
     backing: Box<dyn Backing>,
     path: PathBuf,
 }
 
+/// What a region shares with its views.
+struct Shared {
+    map: MmapRaw,
+    published: AtomicUsize,
+    /// How often the region was adopted; held while `published` may fall and while a view reads.
+    adoptions: Mutex<u64>,
+}
+
 impl Region {
     /// A region over a map that nothing else in this process has. All its bytes are free.
     pub(super) fn new(map: MmapRaw, backing: Box<dyn Backing>, path: PathBuf) -> Self {
-        let (published, reserved) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Region {
+        let shared = Shared {
             map,
-            published,
-            reserved,
+            published: AtomicUsize::new(0),
+            adoptions: Mutex::new(0),
+        };
+        Region {
+            shared: Arc::new(shared),
+            reserved: AtomicUsize::new(0),
             backing,
             path,
         }
+    }
+
+    /// A look at the published bytes for what stands behind the region.
+    pub(super) fn view(&self) -> View {
+        View(Arc::clone(&self.shared))
     }
 
     /// The path of the file, for messages.
@@ -73,7 +89,7 @@ impl Region {
 
     /// The length in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.map.len()
+        self.shared.map.len()
     }
 
     /// Declares the first `end` bytes, which the file had when it was opened, to be published.
@@ -83,7 +99,9 @@ impl Region {
     pub(crate) fn adopt(&mut self, end: usize) -> Result<()> {
         self.check_len()?;
         let end = end.min(self.len());
-        *self.published.get_mut() = end;
+        let adoptions = self.shared.adoptions.lock();
+        *adoptions.unwrap_or_else(PoisonError::into_inner) += 1;
+        self.shared.published.store(end, Ordering::Release);
         *self.reserved.get_mut() = end;
         Ok(())
     }
@@ -110,7 +128,7 @@ impl Region {
 
     /// Where the readable bytes end.
     pub(crate) fn published(&self) -> usize {
-        self.published.load(Ordering::Acquire)
+        self.shared.published.load(Ordering::Acquire)
     }
 
     /// The readable bytes.
@@ -118,12 +136,12 @@ impl Region {
         let published = self.published();
         // SAFETY: the map is valid for `len` bytes as long as `self` lives, and `published <= len`.
         // Bytes below `published` are never written again: claims start at or above it, because
-        // `reserved >= published` when they are made and both only grow (`adopt` and `new` need the
-        // region unshared). The Acquire load pairs with the Release store in `publish`, so the
+        // `reserved >= published` when they are made and both only grow (`adopt` takes the region
+        // exclusively, so no claim and no borrow of these bytes lives then). The Acquire load pairs with the Release store in `publish`, so the
         // writes of the claims below are visible. Other processes do not write the file: the
         // directory's lock keeps them out; that nobody truncates it is the documented assumption of
         // every mapped file, and `check_len` finds the common case.
-        unsafe { slice::from_raw_parts(self.map.as_ptr(), published) }
+        unsafe { slice::from_raw_parts(self.shared.map.as_ptr(), published) }
     }
 
     /// Takes the next `len` free bytes to write; `None` if there are not as many.
@@ -145,7 +163,7 @@ impl Region {
     /// # Errors
     /// An error is final: the kernel may have dropped the bytes and report success the next time.
     pub(crate) fn sync(&self) -> Result<()> {
-        let synced = self.backing.sync(self.bytes(), &self.map);
+        let synced = self.backing.sync(self.bytes(), &self.shared.map);
         synced.map_err(|e| Error::io("sync", &self.path, e))
     }
 
@@ -173,6 +191,29 @@ impl fmt::Debug for Region {
     }
 }
 
+/// The published bytes of a region, apart from its owner; keeps the map alive.
+pub(super) struct View(Arc<Shared>);
+
+impl View {
+    /// Lends the published bytes, with the number of times that the region was adopted: while it
+    /// stays the same, bytes that were lent before have not changed.
+    pub(super) fn read<T>(&self, reader: impl FnOnce(&[u8], u64) -> T) -> T {
+        let lock = self.0.adoptions.lock();
+        let adoptions = lock.unwrap_or_else(PoisonError::into_inner);
+        let published = self.0.published.load(Ordering::Acquire);
+        // SAFETY: as in `Region::bytes`; only `adopt` lets `published` fall, and so lets bytes below
+        // it be claimed again, and it waits for the lock that is held until the reader returns.
+        let bytes = unsafe { slice::from_raw_parts(self.0.map.as_ptr(), published) };
+        reader(bytes, *adoptions)
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").finish_non_exhaustive()
+    }
+}
+
 /// Bytes of a region that only its holder may write, until they are published.
 ///
 /// A claim that is dropped leaves a hole that is never published, nor anything behind it.
@@ -195,15 +236,20 @@ impl Claim<'_> {
         // to this claim alone: `reserved` only grows, so no other claim overlaps it, and readers are
         // lent only bytes below `published`, which passes `start` no earlier than `publish`, which
         // consumes the claim. The borrow of `self` keeps the slice from outliving it.
-        unsafe { slice::from_raw_parts_mut(self.region.map.as_mut_ptr().add(self.start), self.len) }
+        unsafe {
+            slice::from_raw_parts_mut(
+                self.region.shared.map.as_mut_ptr().add(self.start),
+                self.len,
+            )
+        }
     }
 
     /// Lets readers see the bytes, once all claims before this one are published.
     pub(crate) fn publish(self) {
         let end = self.start + self.len;
-        while self.region.published.load(Ordering::Acquire) != self.start {
+        while self.region.shared.published.load(Ordering::Acquire) != self.start {
             std::hint::spin_loop();
         }
-        self.region.published.store(end, Ordering::Release);
+        self.region.shared.published.store(end, Ordering::Release);
     }
 }

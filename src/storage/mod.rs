@@ -14,6 +14,7 @@ pub(crate) mod file;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod mmap;
+pub(crate) mod sim;
 pub(crate) mod sys;
 
 use std::fmt::Debug;
