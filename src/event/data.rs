@@ -33,6 +33,8 @@ impl Data {
             )
             .caused_by(source)
         })?;
+        // The serializer has no limit of its own, and a `Serialize` may write more than one value.
+        check(&bytes)?;
         Ok(Data(bytes))
     }
 
