@@ -17,6 +17,8 @@ mod log;
 mod snapshot;
 // 6 replay
 mod replay;
+// 7 system
+mod system;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use durability::{Durability, Level};
@@ -24,6 +26,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{Data, Event, EventId, Filter, MAX_DEPTH};
 pub use format::FORMAT_VERSION;
 pub use format::record::{EventRef, HEADERS_LEN_MAX, Headers, SOURCE_LEN_MAX, TYPE_LEN_MAX};
-pub use log::Recovery;
+pub use log::{Recovery, StoredEvent};
 pub use position::{Gap, SegmentId, Seq};
 pub use replay::{Projection, Replay};
+pub use system::{Builder, EventStore, EventSystem, Receipt};

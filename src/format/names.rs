@@ -34,8 +34,13 @@ const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const DAMAGED_SUFFIX: &str = ".damaged";
 const TMP_SUFFIX: &str = ".tmp";
 
-/// Everything that may stand in a Forelog directory.
-pub(crate) const TOP_LEVEL: &[&str] = &[LOCK, LOG, CONTROL, INDEX, SNAPSHOTS, ASIDE];
+/// Whether a file or folder of this name may stand in a Forelog directory.
+pub(crate) fn is_top_level(name: &str) -> bool {
+    [LOCK, LOG, CONTROL, INDEX, SNAPSHOTS, ASIDE].contains(&name)
+        || name
+            .strip_prefix(INDEX)
+            .is_some_and(|rest| rest.starts_with('.'))
+}
 
 /// The name of a segment file.
 pub(crate) fn segment(id: SegmentId, generation: u32) -> String {

@@ -186,6 +186,17 @@ impl<'a> EventRef<'a> {
         })
     }
 
+    /// The event of a frame for which [`EventRef::new`] has succeeded before.
+    pub(crate) fn of_checked(frame: Frame<'a>) -> Self {
+        EventRef::new(frame).unwrap_or(EventRef {
+            frame,
+            event_type: "",
+            source: "",
+            headers: &[],
+            data: &[],
+        })
+    }
+
     /// The event's place in the total order.
     pub fn seq(&self) -> Seq {
         self.frame.header.seq

@@ -35,11 +35,13 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use recovery::random;
 use shared::Shared;
 
 use crate::clock::{Clock, Timestamp};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::frame::FrameHeader;
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, Seq};
 use crate::storage::Storage;
@@ -97,20 +99,18 @@ pub struct Recovery {
     pub gap: Option<Gap>,
 }
 
-/// An event that is known by Seq, with the segment that it lies in held open.
+/// An event in the log, checked; it holds the segment that it lies in, and copies nothing.
 #[derive(Debug, Clone)]
-pub(crate) struct StoredEvent {
+pub struct StoredEvent {
     segment: Arc<Segment>,
-    seq: Seq,
+    header: FrameHeader,
+    offset: usize,
 }
 
 impl StoredEvent {
-    /// The event, borrowed from the map.
-    pub(crate) fn view(&self) -> Result<EventRef<'_>> {
-        let missing = || Error::new(ErrorKind::NotFound, "the event is not in its segment");
-        self.segment
-            .event(self.seq)?
-            .ok_or_else(|| missing().at_seq(self.seq))
+    /// The event, borrowed from the log.
+    pub fn event(&self) -> EventRef<'_> {
+        EventRef::of_checked(self.segment.checked_frame(self.header, self.offset))
     }
 }
 
@@ -209,10 +209,14 @@ impl Log {
         let Some(segment) = self.shared.segments.at_or_after(seq) else {
             return Ok(None);
         };
-        if segment.event(seq)?.is_none() {
+        let Some((header, offset)) = segment.locate(seq)? else {
             return Ok(None);
-        }
-        Ok(Some(StoredEvent { segment, seq }))
+        };
+        Ok(Some(StoredEvent {
+            segment,
+            header,
+            offset,
+        }))
     }
 
     /// The first Seq held; that of the next event if none is.

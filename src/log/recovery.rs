@@ -324,7 +324,7 @@ pub(super) fn gap_between(last: Seq, base: Seq) -> Option<Gap> {
 /// 64 random bits from the operating system.
 ///
 /// Where it has none to give, the time and an address stand in: salts must differ, not be secret.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| {
         let here = 0_u8;
         let address = std::ptr::from_ref(&here).addr() as u64;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{ENTRY_LEN, Footer, TRAILER_LEN, TimeRanges, table_entry};
-use crate::format::frame::{self, Chain, Frame, Invalid, Kind, Place};
+use crate::format::frame::{self, Chain, Frame, FrameHeader, Invalid, Kind, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
@@ -117,6 +117,23 @@ impl Segment {
         event
             .map(Some)
             .ok_or_else(|| self.corrupt(seq, offset, "type or source is no UTF-8"))
+    }
+
+    /// The header of this Seq's frame, checked, and where it lies; `None` if it was dropped.
+    pub(crate) fn locate(&self, seq: Seq) -> Result<Option<(FrameHeader, usize)>> {
+        let Some(event) = self.event(seq)? else {
+            return Ok(None);
+        };
+        let header = event.frame().header;
+        Ok(self.offset_of(seq)?.map(|offset| (header, offset)))
+    }
+
+    /// The frame of a header that [`Segment::locate`] has returned.
+    pub(crate) fn checked_frame(&self, header: FrameHeader, offset: usize) -> Frame<'_> {
+        let start = offset.saturating_add(frame::HEADER_LEN);
+        let end = offset.saturating_add(usize::try_from(header.len).unwrap_or(0));
+        let payload = self.region.bytes().get(start..end).unwrap_or_default();
+        Frame { header, payload }
     }
 
     fn frame_at(&self, offset: usize) -> Result<Frame<'_>, Invalid> {

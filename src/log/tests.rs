@@ -56,7 +56,7 @@ fn events_come_back_in_order_over_many_segments() {
         assert_eq!(numbers(&log), (0..5000).collect::<Vec<_>>());
         assert!(log.segments().len() > 5, "it rotates");
         let stored = log.get(Seq(4321)).unwrap().unwrap();
-        assert_eq!(stored.view().unwrap().data::<u64>().unwrap(), 4320);
+        assert_eq!(stored.event().data::<u64>().unwrap(), 4320);
         assert!(log.get(Seq(5001)).unwrap().is_none());
         log.close().unwrap();
     }

@@ -1,5 +1,6 @@
 //! A folder of a real file system, its segment files mapped into memory.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,18 @@ impl FileStorage {
             folder: path.to_path_buf(),
             sys,
         })
+    }
+
+    /// The names of all folders inside, and of all that is no folder.
+    pub(crate) fn names(&self) -> Result<(Vec<OsString>, Vec<OsString>)> {
+        let failed = |e| Error::io("list the folder", &self.folder, e);
+        let (mut folders, mut files) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let is_dir = entry.file_type().map_err(failed)?.is_dir();
+            if is_dir { &mut folders } else { &mut files }.push(entry.file_name());
+        }
+        Ok((folders, files))
     }
 
     fn map(&self, name: &str, write: bool) -> Result<Region> {

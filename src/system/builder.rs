@@ -1,0 +1,170 @@
+//! [`Builder`]: the settings of a system, as plain data with defaults, checked when it is opened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::EventSystem;
+use crate::clock::{Clock, SystemClock};
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::LogConfig;
+
+/// The events that a system in memory keeps unless told otherwise.
+const MAX_EVENTS_IN_MEMORY: u64 = 100_000;
+/// Into how many segments `max_events` is divided at least, so that whole segments can go.
+const SEGMENTS_PER_STORE: u64 = 8;
+const SEGMENT_SIZE_MIN: usize = 64 << 10;
+const SEGMENT_SIZE_MAX: usize = 2 << 30;
+
+/// The settings of an [`EventSystem`]; see [`EventSystem::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `open` is called"]
+pub struct Builder {
+    pub(super) persistence_path: Option<PathBuf>,
+    persistence_enabled: Option<bool>,
+    persistence_interval: Option<Duration>,
+    durability: Option<Durability>,
+    pub(super) max_queue_size: u64,
+    max_events: Option<u64>,
+    segment_size: usize,
+    event_size_max: usize,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let log = LogConfig::default();
+        Builder {
+            persistence_path: None,
+            persistence_enabled: None,
+            persistence_interval: None,
+            durability: None,
+            max_queue_size: 10_000,
+            max_events: None,
+            segment_size: log.segment_len,
+            event_size_max: log.event_len_max,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl Builder {
+    /// The directory that keeps the events, made if it is not there. Without one, events are kept in
+    /// memory and end with the system.
+    pub fn persistence_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.persistence_path = Some(path.into());
+        self
+    }
+
+    /// Whether events are kept on disk. The default is yes if a path is given.
+    pub fn persistence_enabled(mut self, enabled: bool) -> Self {
+        self.persistence_enabled = Some(enabled);
+        self
+    }
+
+    /// Lets `emit` return once an event is published, and syncs at least this often: short for
+    /// `durability(Durability::Interval(interval))`.
+    pub fn persistence_interval(mut self, interval: Duration) -> Self {
+        self.persistence_interval = Some(interval);
+        self
+    }
+
+    /// What must be true of an event before `emit` returns. The default is [`Durability::Sync`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// How many events may wait for the slowest handler before `emit` has to wait: 1 or more, 10,000
+    /// by default. Only handlers that are registered and have caught up count.
+    pub fn max_queue_size(mut self, events: u64) -> Self {
+        self.max_queue_size = events;
+        self
+    }
+
+    /// How many events the store keeps at most; the oldest go first, in whole segments, and never
+    /// while a subscription still needs them. By default a directory keeps all, and a system in
+    /// memory 100,000.
+    pub fn max_events(mut self, events: u64) -> Self {
+        self.max_events = Some(events);
+        self
+    }
+
+    /// The size of a segment file in bytes: 64 KiB to 2 GiB, 64 MiB by default.
+    pub fn segment_size(mut self, bytes: usize) -> Self {
+        self.segment_size = bytes;
+        self
+    }
+
+    /// The largest event in bytes, 16 MiB by default. It is never above half a segment.
+    pub fn event_size_max(mut self, bytes: usize) -> Self {
+        self.event_size_max = bytes;
+        self
+    }
+
+    /// Where the time comes from: a [`ManualClock`](crate::ManualClock) in tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the system: makes the directory or recovers it. Nothing is delivered before
+    /// [`EventSystem::start`].
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for settings that contradict each other;
+    /// [`Locked`](ErrorKind::Locked), [`ForeignDirectory`](ErrorKind::ForeignDirectory),
+    /// [`Corrupt`](ErrorKind::Corrupt) and others for a directory that cannot be used. A directory
+    /// that is refused is left as it was.
+    pub fn open(self) -> Result<EventSystem> {
+        EventSystem::open(self)
+    }
+
+    /// Whether events are kept on disk.
+    pub(super) fn persists(&self) -> Result<bool> {
+        match (self.persistence_enabled, &self.persistence_path) {
+            (Some(true), None) => Err(invalid("persistence_enabled needs a persistence_path")),
+            (Some(enabled), Some(_)) => Ok(enabled),
+            (None, path) => Ok(path.is_some()),
+            (Some(false), None) => Ok(false),
+        }
+    }
+
+    /// The durability of events that ask for none of their own.
+    pub(super) fn chosen_durability(&self) -> Result<Durability> {
+        match (self.durability, self.persistence_interval) {
+            (Some(_), Some(_)) => Err(invalid(
+                "persistence_interval and durability contradict each other; set one of them",
+            )),
+            (None, Some(interval)) => Ok(Durability::Interval(interval)),
+            (durability, None) => Ok(durability.unwrap_or_default()),
+        }
+    }
+
+    /// The settings of the main log.
+    pub(super) fn log_config(&self, persists: bool) -> Result<LogConfig> {
+        if !(SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX).contains(&self.segment_size) {
+            return Err(invalid("segment_size must lie between 64 KiB and 2 GiB"));
+        }
+        if self.max_queue_size == 0 || self.max_events == Some(0) || self.event_size_max == 0 {
+            return Err(invalid(
+                "max_queue_size, max_events and event_size_max must be 1 or more",
+            ));
+        }
+        let in_memory = (!persists).then_some(MAX_EVENTS_IN_MEMORY);
+        let max_events = self.max_events.or(in_memory);
+        let share = max_events.map(|max| (max / SEGMENTS_PER_STORE).max(1));
+        Ok(LogConfig {
+            segment_len: self.segment_size,
+            segment_events_max: share.unwrap_or(u64::MAX),
+            event_len_max: self.event_size_max,
+            max_events,
+            ..LogConfig::default()
+        })
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}

@@ -1,0 +1,81 @@
+//! The folders of a system: made, checked and locked on disk, or kept in memory.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::names;
+use crate::storage::Storage;
+use crate::storage::file::FileStorage;
+use crate::storage::lock::DirLock;
+use crate::storage::memory::MemoryStorage;
+use crate::storage::sys::Sys;
+
+/// The folders of one system, held for this writer alone.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) storage: Arc<dyn Storage>,
+    /// Where the index may keep files of its own; `None` in memory.
+    pub(super) index: Option<PathBuf>,
+    /// Held until the system is dropped.
+    _lock: Option<DirLock>,
+}
+
+impl Directory {
+    /// A directory that lives and dies with its system.
+    pub(super) fn in_memory() -> Self {
+        Directory {
+            storage: Arc::new(MemoryStorage::default()),
+            index: None,
+            _lock: None,
+        }
+    }
+
+    /// Folders in a storage that the caller has made, such as a simulated disk.
+    pub(super) fn over(storage: Arc<dyn Storage>) -> Self {
+        Directory {
+            storage,
+            index: None,
+            _lock: None,
+        }
+    }
+
+    /// The directory at `path`, made if it is not there, and locked.
+    ///
+    /// # Errors
+    /// [`ForeignDirectory`](ErrorKind::ForeignDirectory) if it holds something else,
+    /// [`Locked`](ErrorKind::Locked) if another writer has it.
+    pub(super) fn on_disk(path: &Path) -> Result<Self> {
+        let storage = FileStorage::create(path, Sys::native())?;
+        let (folders, files) = storage.names()?;
+        check_ours(path, &folders, &files)?;
+        let lock = DirLock::acquire(path)?;
+        Ok(Directory {
+            storage: Arc::new(storage),
+            index: Some(path.join(names::INDEX)),
+            _lock: Some(lock),
+        })
+    }
+}
+
+/// Whether a directory is empty but for what is ours, or what file systems and people leave about.
+fn check_ours(path: &Path, folders: &[OsString], files: &[OsString]) -> Result<()> {
+    let ours = |name: &OsString| {
+        let name = name.to_string_lossy();
+        names::is_top_level(&name) || name.starts_with('.') || name == "lost+found"
+    };
+    let is_forelog = folders.iter().any(|name| name.as_os_str() == names::LOG)
+        && files.iter().any(|name| name.as_os_str() == names::LOCK);
+    let foreign = folders.iter().chain(files).find(|name| !ours(name));
+    match foreign {
+        Some(name) if !is_forelog => {
+            let message = format!(
+                "the directory holds {} and no Forelog log; name an empty or a new directory",
+                name.display()
+            );
+            Err(Error::new(ErrorKind::ForeignDirectory, message).at_path(path))
+        }
+        _ => Ok(()),
+    }
+}

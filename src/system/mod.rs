@@ -1,0 +1,214 @@
+//! [`EventSystem`]: the façade. It wires the layers below, and computes nothing itself.
+
+mod builder;
+mod directory;
+mod receipt;
+mod store;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use builder::Builder;
+pub use receipt::Receipt;
+pub use store::EventStore;
+
+use crate::clock::Clock;
+use crate::durability::{Durability, Level};
+use crate::error::Result;
+use crate::event::{Event, EventId, IdSource};
+use crate::format::names;
+use crate::format::record::{EventRef, Record};
+use crate::log::{Log, Recovery};
+use crate::position::Seq;
+use crate::replay::{Projection, Replay};
+use crate::snapshot::Snapshots;
+use directory::Directory;
+
+/// A durable event system in one directory, or in memory.
+///
+/// Every event is logged before it is dispatched. A clone is another handle to the same system.
+#[derive(Clone)]
+pub struct EventSystem(Arc<Inner>);
+
+struct Inner {
+    log: Arc<Log>,
+    snapshots: Snapshots,
+    ids: IdSource,
+    clock: Arc<dyn Clock>,
+    durability: Durability,
+    directory: Directory,
+}
+
+impl EventSystem {
+    /// The settings of a new system, all at their defaults: in memory, until a
+    /// [`persistence_path`](Builder::persistence_path) is set.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn open(builder: Builder) -> Result<EventSystem> {
+        let persists = builder.persists()?;
+        let durability = builder.chosen_durability()?;
+        let config = builder.log_config(persists)?;
+        let directory = match &builder.persistence_path {
+            Some(path) if persists => Directory::on_disk(path)?,
+            _ => Directory::in_memory(),
+        };
+        let storage = &directory.storage;
+        let clock = builder.clock;
+        let log = Log::open(
+            storage.folder(names::LOG)?,
+            config,
+            clock.clone(),
+            Seq::ZERO,
+        )?;
+        let log = Arc::new(log);
+        let ids = IdSource::new(crate::log::random());
+        ids.continue_after(log.last_appended_at());
+        let snapshots = Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id());
+        Ok(EventSystem(Arc::new(Inner {
+            log,
+            snapshots,
+            ids,
+            clock,
+            durability,
+            directory,
+        })))
+    }
+
+    /// Emits an event with the system's durability: when this returns, the event is in the log, and
+    /// as safe as the receipt says.
+    ///
+    /// # Errors
+    /// [`SyncFailed`](crate::ErrorKind::SyncFailed): the event may or may not be in the log
+    /// ([`Error::is_outcome_unknown`](crate::Error::is_outcome_unknown)). With every other error it
+    /// is not.
+    pub fn emit(&self, event: impl Borrow<Event>) -> Result<Receipt> {
+        self.emit_with(event, self.0.durability)
+    }
+
+    /// Emits an event with a durability of its own.
+    ///
+    /// # Errors
+    /// As [`EventSystem::emit`].
+    pub fn emit_with(&self, event: impl Borrow<Event>, durability: Durability) -> Result<Receipt> {
+        let event = event.borrow();
+        let event_id = self.id_for(event);
+        let seq = self
+            .0
+            .log
+            .append(&[Record::of(event, event_id)?], durability)?;
+        let level = self.reach(seq, durability)?;
+        Ok(Receipt::new(seq, event_id, level, self.0.log.clone()))
+    }
+
+    /// Emits events as one atomic batch: after a crash, and for every reader, all of them are there
+    /// or none. Returns a receipt for each.
+    ///
+    /// # Errors
+    /// As [`EventSystem::emit`], for all of them at once;
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) if they do not fit into one segment.
+    pub fn emit_batch(&self, events: &[Event]) -> Result<Vec<Receipt>> {
+        let records = events
+            .iter()
+            .map(|event| Record::of(event, self.id_for(event)));
+        let records = records.collect::<Result<Vec<_>>>()?;
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let last = self.0.log.append(&records, self.0.durability)?;
+        let level = self.reach(last, self.0.durability)?;
+        let first = Seq(last.next().0.saturating_sub(records.len() as u64));
+        let receipt = |(seq, record): (u64, &Record<'_>)| {
+            Receipt::new(Seq(seq), record.event_id, level, self.0.log.clone())
+        };
+        Ok((first.0..).zip(&records).map(receipt).collect())
+    }
+
+    /// Returns once everything emitted so far is durable.
+    ///
+    /// # Errors
+    /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if a sync failed: reopen the system.
+    pub fn flush(&self) -> Result<()> {
+        self.0.log.flush()
+    }
+
+    /// The events that are held, to be looked up.
+    pub fn store(&self) -> EventStore {
+        EventStore {
+            log: self.0.log.clone(),
+        }
+    }
+
+    /// A range of past events, to be gone through once more.
+    pub fn replay(&self) -> Replay {
+        Replay::new(self.0.log.clone())
+    }
+
+    /// A state that is made by applying events in order, kept under this name.
+    ///
+    /// `version` is the author's count of what `apply` and `S` mean: with another version than the
+    /// snapshot's, the state is made anew from `initial`.
+    ///
+    /// # Errors
+    /// If the snapshot cannot be read. A damaged one is set aside and the state made anew.
+    pub fn projection<S, F>(
+        &self,
+        name: &str,
+        version: u64,
+        initial: S,
+        apply: F,
+    ) -> Result<Projection<S>>
+    where
+        S: Serialize + DeserializeOwned + Clone,
+        F: FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send + 'static,
+    {
+        let (log, snapshots) = (self.0.log.clone(), self.0.snapshots.clone());
+        Projection::open(name, version, initial, log, snapshots, Box::new(apply))
+    }
+
+    /// What opening found and did.
+    pub fn recovery(&self) -> &Recovery {
+        self.0.log.recovery()
+    }
+
+    /// Closes the system in order: syncs everything and ends every thread. Later calls of any handle
+    /// fail with [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// # Errors
+    /// If a sync fails. The system is closed all the same; opening it again recovers.
+    pub fn close(&self) -> Result<()> {
+        self.0.log.close()
+    }
+
+    fn id_for(&self, event: &Event) -> EventId {
+        if event.event_id.is_nil() {
+            self.0.ids.next(self.0.clock.now())
+        } else {
+            event.event_id
+        }
+    }
+
+    /// Waits for what the durability promises.
+    fn reach(&self, seq: Seq, durability: Durability) -> Result<Level> {
+        if durability != Durability::Sync {
+            return Ok(Level::Published);
+        }
+        self.0.log.wait_durable(seq)?;
+        Ok(Level::Synced)
+    }
+}
+
+impl fmt::Debug for EventSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSystem")
+            .field("directory", &self.0.directory)
+            .field("durability", &self.0.durability)
+            .field("recovery", self.recovery())
+            .finish_non_exhaustive()
+    }
+}
