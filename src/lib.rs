@@ -1,4 +1,51 @@
-//! Forelog
+//! Forelog is an embeddable, durable event engine: *every event is logged before it is dispatched*.
+//!
+//! ```
+//! use forelog::{Delivery, Event, EventSystem, Subscription};
+//!
+//! # fn main() -> forelog::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! let system = EventSystem::builder().persistence_path(dir.path()).open()?;
+//! system.register_handler(
+//!     Subscription::named("billing").event_types(["order.*"]),
+//!     |delivery: &Delivery<'_>| println!("{} {}", delivery.seq(), delivery.event_type()),
+//! )?;
+//! system.start()?;
+//! let receipt = system.emit(Event::new("order.placed", "web", &("FRID", 10))?)?;
+//! assert_eq!(receipt.seq.0, 1); // on the disk, and it will reach the handler, crash or not
+//! system.close()
+//! # }
+//! ```
+//!
+//! # The one idea: only the log is pushed to
+//! ```text
+//!  emit(Event) ─► format ─► log ─► segment files              write path, from left to right
+//!                           │
+//!                       Watermark (appended Seq, durable Seq)
+//!           ┌───────────────┼───────────────┐                 read path: followers pull
+//!         index          dispatch         replay
+//!    id, type → Seq   worker → Handler   Projection
+//!                           │ Outcome::Ack
+//!                         Cursor  (a handler's durable place, in the control log)
+//! ```
+//! A follower is a reader and a position. No lower layer calls an upper one; the only signal upward is
+//! a number, the watermark, that followers wait on. The log is the queue: there is no second copy of an
+//! event in memory between `emit` and its handlers.
+//!
+//! # What is promised
+//! - **Durability.** With [`Durability::Sync`], the default, a [`Receipt`] means that neither a killed
+//!   process nor a power cut loses the event. [`Durability::Interval`] and [`Durability::Os`] survive
+//!   a killed process and name what a power cut may take.
+//! - **Order.** One total order, [`Seq`]. A handler sees its events in it. After a crash the log is a
+//!   prefix of what was appended and has all that was acknowledged. No Seq is ever used twice.
+//! - **Delivery.** At least once for a named [`Subscription`], until it is acknowledged or parked.
+//! - **Honesty.** A failed sync ends the system's life rather than being tried again; damage is never
+//!   taken for a crash, nor cut away.
+//!
+//! # Where things are
+//! The order of the `mod` lines below is the architecture: a module names only modules of the sections
+//! above its own. [`manual`] has the pages on the format, on durability, and on where a change goes.
+
 // 1 words
 mod clock;
 mod durability;
@@ -20,13 +67,23 @@ mod replay;
 // 7 system
 mod system;
 
-pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub mod manual;
+
+// Emit: what goes in and what comes back.
 pub use durability::{Durability, Level};
-pub use error::{Error, ErrorKind, Result};
-pub use event::{Data, Event, EventId, Filter, MAX_DEPTH};
+pub use event::{Data, Event, EventId, MAX_DEPTH};
+pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
+pub use system::{Builder, EventSystem, Receipt};
+
+// Read: events as they lie in the log.
+pub use event::Filter;
 pub use format::FORMAT_VERSION;
-pub use format::record::{EventRef, HEADERS_LEN_MAX, Headers, SOURCE_LEN_MAX, TYPE_LEN_MAX};
+pub use format::record::{EventRef, Headers};
 pub use log::{Recovery, StoredEvent};
-pub use position::{Gap, SegmentId, Seq};
 pub use replay::{Projection, Replay};
-pub use system::{Builder, EventStore, EventSystem, Receipt};
+pub use system::EventStore;
+
+// Words that all of them use.
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use error::{Error, ErrorKind, Result};
+pub use position::{Gap, SegmentId, Seq};

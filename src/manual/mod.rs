@@ -1,0 +1,13 @@
+//! The manual: pages on what does not fit beside one item.
+
+/// Every byte on the disk.
+#[doc = include_str!("format.md")]
+pub mod format {}
+
+/// What survives which fault, under which assumption, and which test shows it.
+#[doc = include_str!("durability.md")]
+pub mod durability {}
+
+/// Where a change goes: the layers, their files, and what each may know.
+#[doc = include_str!("layers.md")]
+pub mod layers {}
