@@ -9,7 +9,6 @@
 
 use super::FORMAT_VERSION;
 use super::bytes::{array_at, i64_at, put, u16_at, u32_at, u64_at, u128_at};
-use super::footer::TRAILER_LEN;
 use super::frame::{Chain, HEADER_LEN as FRAME_HEADER_LEN};
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
@@ -18,6 +17,8 @@ use crate::position::{SegmentId, Seq};
 pub(crate) const BLOCK_LEN: usize = 4096;
 /// What disks write whole or not at all.
 pub(crate) const SECTOR_LEN: usize = 512;
+/// The length of a sealed segment's trailer: its last sector, written whole or not at all.
+pub(crate) const TRAILER_LEN: usize = SECTOR_LEN;
 /// The first slot of the key envelope.
 pub(crate) const KEY_SLOT_A: usize = 1024;
 /// The second slot of the key envelope.
