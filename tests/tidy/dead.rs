@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::lexer::{Kind, reads};
 use super::modules::{Modules, parent};
-use super::tree::{Finding, Tree};
+use super::tree::{Finding, Tree, extension};
 
 const MANUAL: &str = "src/manual/";
 
@@ -39,8 +39,8 @@ fn is_root(tree: &Tree, path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let conventional = match parts.as_slice() {
         [.., "src", "lib.rs" | "main.rs"] | [.., "src", "bin", _] => true,
-        [.., "tests" | "benches" | "examples", _] => !parts.contains(&"src"),
-        [.., "tests" | "benches" | "examples", _, "main.rs"] => !parts.contains(&"src"),
+        [.., "tests" | "benches" | "examples", _]
+        | [.., "tests" | "benches" | "examples", _, "main.rs"] => !parts.contains(&"src"),
         _ => false,
     };
     conventional || named_by_manifest(tree, path)
@@ -84,7 +84,7 @@ fn includes(tree: &Tree, path: &str) -> Vec<String> {
 }
 
 fn unnamed_pages(tree: &Tree) -> Vec<Finding> {
-    let is_page = |path: &&str| path.starts_with(MANUAL) && path.ends_with(".md");
+    let is_page = |path: &&str| path.starts_with(MANUAL) && extension(path) == "md";
     let pages = tree.files().map(|(path, _)| path).filter(is_page);
     let names = |file: &str| file.starts_with("src/") || file == "README.md";
     let is_named = |page: &str| {

@@ -69,7 +69,7 @@ impl Lexer {
     fn step(&mut self) {
         match self.peek(0) {
             '/' if self.peek(1) == '/' => {
-                let len = self.run_len(|c| c != '\n' && c != '\0');
+                let len = self.run_len(|c| c != '\n');
                 self.skip(len);
             }
             '/' if self.peek(1) == '*' => self.block_comment(),
@@ -83,7 +83,12 @@ impl Lexer {
     }
 
     fn run_len(&self, belongs: impl Fn(char) -> bool) -> usize {
-        (0..).take_while(|&i| belongs(self.peek(i))).count()
+        self.run_len_from(0, belongs)
+    }
+
+    fn run_len_from(&self, start: usize, belongs: impl Fn(char) -> bool) -> usize {
+        let rest = self.chars.iter().skip(self.at + start);
+        rest.take_while(|&&c| belongs(c)).count()
     }
 
     fn push(&mut self, kind: Kind, len: usize) {
@@ -122,7 +127,7 @@ impl Lexer {
     fn word(&mut self) {
         let len = self.run_len(is_word);
         let prefix: String = self.chars[self.at..self.at + len].iter().collect();
-        let hashes = (len..).take_while(|&i| self.peek(i) == '#').count();
+        let hashes = self.run_len_from(len, |c| c == '#');
         let opens = self.peek(len + hashes) == '"';
         if opens && matches!(prefix.as_str(), "r" | "br" | "cr") {
             self.skip(len + hashes);
@@ -160,8 +165,7 @@ impl Lexer {
     /// A character such as `'"'`, or the tick of a lifetime.
     fn quote(&mut self) {
         if self.peek(1) == '\\' {
-            let tail = (3..).take_while(|&i| !matches!(self.peek(i), '\'' | '\0'));
-            let len = 4 + tail.count();
+            let len = 4 + self.run_len_from(3, |c| c != '\'');
             self.push(Kind::Text, len);
         } else if self.peek(2) == '\'' {
             self.push(Kind::Text, 3);
@@ -219,29 +223,31 @@ fn mark_tests(tokens: &mut [Token]) {
     }
 }
 
+/// The words that an item starts with.
+const ITEMS: &[&str] = &[
+    "pub",
+    "mod",
+    "fn",
+    "use",
+    "const",
+    "static",
+    "struct",
+    "enum",
+    "impl",
+    "trait",
+    "type",
+    "unsafe",
+    "async",
+    "extern",
+    "let",
+    "macro_rules",
+];
+
 /// Where the item, field or arm that starts at `at` ends.
 fn item_end(tokens: &[Token], mut at: usize) -> usize {
     while reads(tokens, at, &["#", "["]) {
         at = closing(tokens, at + 1) + 1;
     }
-    const ITEMS: &[&str] = &[
-        "pub",
-        "mod",
-        "fn",
-        "use",
-        "const",
-        "static",
-        "struct",
-        "enum",
-        "impl",
-        "trait",
-        "type",
-        "unsafe",
-        "async",
-        "extern",
-        "let",
-        "macro_rules",
-    ];
     let is_item = ITEMS.iter().any(|word| reads(tokens, at, &[word]));
     while at < tokens.len() {
         match tokens[at].text.as_str() {
