@@ -16,7 +16,8 @@ pub const SOURCE_LEN_MAX: usize = 1024;
 /// The longest headers of one event in bytes: names, values, and 4 bytes for each pair.
 pub const HEADERS_LEN_MAX: usize = u16::MAX as usize;
 
-const PAIR_HEAD: usize = 4;
+/// What stands before the name and the value of each pair of headers.
+pub(super) const PAIR_HEAD: usize = 4;
 
 /// A record to append: borrowed, checked, its lengths known.
 #[derive(Debug, Clone, Copy)]

@@ -180,18 +180,23 @@ impl SegmentHeader {
         if block.len() >= BLOCK_LEN && block.iter().all(|&byte| byte == 0) {
             return HeaderState::Prepared;
         }
-        let first = sector_state(block.get(..SECTOR_LEN).unwrap_or_default());
-        let copy = sector_state(block.get(COPY..BLOCK_LEN).unwrap_or_default());
-        match (first, copy) {
+        let first_bytes = block.get(..SECTOR_LEN).unwrap_or_default();
+        let copy_bytes = block.get(COPY..BLOCK_LEN).unwrap_or_default();
+        match (sector_state(first_bytes), sector_state(copy_bytes)) {
             (HeaderState::Valid { header, .. }, HeaderState::Valid { header: copy, .. }) => {
                 HeaderState::Valid {
                     header,
                     damaged_copy: header != copy,
                 }
             }
-            (HeaderState::Valid { header, .. }, _) | (_, HeaderState::Valid { header, .. })
-                if first != HeaderState::Unsupported && copy != HeaderState::Unsupported =>
-            {
+            // A flipped bit makes a version look newer; a copy that really is has a right checksum.
+            (HeaderState::Valid { .. }, HeaderState::Unsupported) if is_whole(copy_bytes) => {
+                HeaderState::Unsupported
+            }
+            (HeaderState::Unsupported, HeaderState::Valid { .. }) if is_whole(first_bytes) => {
+                HeaderState::Unsupported
+            }
+            (HeaderState::Valid { header, .. }, _) | (_, HeaderState::Valid { header, .. }) => {
                 HeaderState::Valid {
                     header,
                     damaged_copy: true,
@@ -222,8 +227,7 @@ fn sector_state(sector: &[u8]) -> HeaderState {
     if u16_at(sector, VERSION).is_none_or(|version| version > FORMAT_VERSION) {
         return HeaderState::Unsupported;
     }
-    let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
-    if u32_at(sector, CHECKSUM) != Some(checksum) {
+    if !is_whole(sector) {
         return HeaderState::Invalid;
     }
     if u64_at(sector, INCOMPATIBLE).is_none_or(|bits| bits & !INCOMPATIBLE_KNOWN != 0) {
@@ -233,6 +237,11 @@ fn sector_state(sector: &[u8]) -> HeaderState {
         header,
         damaged_copy: false,
     })
+}
+
+fn is_whole(sector: &[u8]) -> bool {
+    let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
+    u32_at(sector, CHECKSUM) == Some(checksum)
 }
 
 fn fields(sector: &[u8]) -> Option<SegmentHeader> {
