@@ -1,6 +1,6 @@
 //! Frames: what goes in comes out.
 
-use super::super::frame::{self, HEADER_LEN, Kind, Place, Stamp};
+use super::super::frame::{self, HEADER_LEN, Kind, Stamp};
 use super::super::payload::Record;
 use super::super::record::EventRef;
 use super::{PLACE, Random, frame_of, sample_frame};

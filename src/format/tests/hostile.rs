@@ -215,7 +215,9 @@ fn headers_of_any_bytes_end() {
     for _ in 0..2_000 {
         let len = random.below(200);
         let mut bytes = random.bytes(len);
-        bytes.iter_mut().for_each(|byte| *byte &= 7);
+        for byte in &mut bytes {
+            *byte &= 7;
+        }
         let pairs = Headers::new(&bytes).count();
         assert!(
             pairs <= bytes.len() / 4,
