@@ -30,6 +30,12 @@ fn place_of(fields: &[Field], name: &str) -> std::ops::Range<usize> {
     *at..at + len
 }
 
+/// `base` rounds, times what `FORELOG_TEST_SCALE` asks for.
+fn rounds(base: usize) -> usize {
+    let scale = std::env::var("FORELOG_TEST_SCALE").ok();
+    base * scale.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 /// Deterministic numbers (xorshift64*). Tests name the seed in their messages.
 struct Random(u64);
 

@@ -3,7 +3,7 @@
 use super::super::frame::{self, HEADER_LEN, Kind, Stamp};
 use super::super::payload::Record;
 use super::super::record::EventRef;
-use super::{PLACE, Random, frame_of, sample_frame};
+use super::{PLACE, Random, frame_of, rounds, sample_frame};
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
 use crate::event::{Data, Event, EventId};
@@ -11,7 +11,7 @@ use crate::position::Seq;
 
 #[test]
 fn events_round_trip() {
-    for seed in 1..=500 {
+    for seed in 1..=rounds(500) as u64 {
         let mut random = Random::new(seed);
         let (event, stamp, place) = (random.event(), random.stamp(), random.place());
         let (bytes, content_crc) = frame_of(&event, stamp, place);

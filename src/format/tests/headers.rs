@@ -4,7 +4,7 @@ use super::super::frame::Chain;
 use super::super::segment::{
     BLOCK_LEN, COPY, FIELDS, HeaderState, SECTOR_LEN, SegmentHeader, frames_max,
 };
-use super::{Random, place_of};
+use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
 use crate::position::{Gap, SegmentId, Seq};
 
@@ -152,7 +152,7 @@ fn random_blocks_are_no_header() {
     let seed = 5;
     let mut random = Random::new(seed);
     let magic = sample(&mut random).encode()[..10].to_vec();
-    for round in 0..500 {
+    for round in 0..rounds(500) {
         let mut block = random.bytes(BLOCK_LEN);
         assert_eq!(
             SegmentHeader::decode(&block),

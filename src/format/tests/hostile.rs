@@ -3,7 +3,7 @@
 use super::super::frame::{self, FIELDS, HEADER_LEN, Invalid, Place};
 use super::super::payload::Headers;
 use super::super::record::EventRef;
-use super::{PLACE, Random, frame_of, place_of, sample_frame};
+use super::{PLACE, Random, frame_of, place_of, rounds, sample_frame};
 use crate::event::{Data, Event};
 
 /// Overwrites a field and mends the checksum.
@@ -91,7 +91,7 @@ fn no_frame_passes_at_another_offset_or_under_another_salt() {
         let copied = frame::decode(&bytes, Place { offset, ..PLACE });
         assert_eq!(copied.unwrap_err(), Invalid::Checksum, "offset {offset}");
     }
-    for _ in 0..20_000 {
+    for _ in 0..rounds(20_000) {
         let place = Place {
             salt: random.next(),
             ..PLACE
@@ -186,7 +186,7 @@ fn fields_out_of_range_are_refused_under_a_right_checksum() {
 fn random_bytes_are_no_frame() {
     let seed = 10;
     let mut random = Random::new(seed);
-    for round in 0..20_000 {
+    for round in 0..rounds(20_000) {
         let len = random.below(400);
         let mut bytes = random.bytes(len);
         // A length that fits, so that the checksum is what refuses.
@@ -212,7 +212,7 @@ fn text_that_is_no_utf8_is_no_event() {
 fn headers_of_any_bytes_end() {
     let seed = 11;
     let mut random = Random::new(seed);
-    for _ in 0..2_000 {
+    for _ in 0..rounds(2_000) {
         let len = random.below(200);
         let mut bytes = random.bytes(len);
         for byte in &mut bytes {

@@ -1,14 +1,14 @@
 //! File names: built, parsed, and told from their near misses.
 
 use super::super::names::{is_tmp, parse_segment, segment, snapshot, tmp};
-use super::Random;
+use super::{Random, rounds};
 use crate::position::SegmentId;
 
 #[test]
 fn segment_names_round_trip_and_sort_by_id() {
     let seed = 1;
     let mut random = Random::new(seed);
-    for _ in 0..10_000 {
+    for _ in 0..rounds(10_000) {
         let shift = random.below(64);
         let (id, generation) = (
             SegmentId(random.next() >> shift),

@@ -2,7 +2,7 @@
 
 use super::super::footer::{FIELDS, Footer, TRAILER_LEN, TimeRanges, table_entry};
 use super::super::frame::Chain;
-use super::{Random, place_of};
+use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
 
@@ -58,7 +58,7 @@ fn random_sectors_are_no_trailer() {
     let seed = 2;
     let mut random = Random::new(seed);
     let magic = sample(&mut random).encode()[..8].to_vec();
-    for round in 0..2_000 {
+    for round in 0..rounds(2_000) {
         let mut bytes = random.bytes(TRAILER_LEN);
         bytes[..8].copy_from_slice(&magic);
         assert_eq!(Footer::decode(&bytes), None, "round {round}, seed {seed}");
