@@ -65,7 +65,7 @@ fn marks_round_trip_and_take_a_header_alone() {
         batch_count: 0,
     };
     let mut bytes = vec![0xaa; HEADER_LEN];
-    frame::encode(&mut bytes, &Record::empty(), stamp, PLACE);
+    frame::encode(&mut bytes, &Record::mark(EventId::NIL), stamp, PLACE);
     let header = frame::decode(&bytes, PLACE).unwrap().header;
     assert_eq!((header.kind, header.flags), (Kind::Mark, frame::FLAG_CLEAN));
     assert_eq!((header.seq, header.durable_upto), (Seq(9), Seq(9)));
