@@ -13,21 +13,22 @@
 //! **Housekeeping** (preparing, settling, syncs by interval, idle marks, retention) is done by one
 //! thread, or, for tests that need each storage operation in order, by the caller of `append`.
 
-mod commit;
-mod examine;
-mod keeper;
 pub(crate) mod pins;
-pub(crate) mod reader;
-mod recovery;
-mod retention;
-mod rewrite;
+pub(crate) mod watermark;
+mod commit;
 pub(crate) mod scan;
+pub(crate) mod survey;
+mod examine;
 pub(crate) mod segment;
 pub(crate) mod segments;
-mod shared;
-pub(crate) mod survey;
 mod tail;
-pub(crate) mod watermark;
+mod opening;
+mod rewrite;
+mod recovery;
+mod shared;
+pub(crate) mod reader;
+mod retention;
+mod keeper;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use recovery::random;
+pub(crate) use opening::random;
 use shared::Shared;
 
 use crate::clock::{Clock, Timestamp};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Recovery;
 use super::examine::{Examination, Point};
-use super::recovery::{Opened, Opening, first_of, gap_between, seal_and_sync, tail_of};
+use super::opening::{Opened, Opening, first_of, gap_between, seal_and_sync, tail_of};
 use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
 use super::survey::{Survey, Surveyed};

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LogConfig;
 use super::commit::Commit;
+use super::opening::Opened;
 use super::pins::Pins;
-use super::recovery::Opened;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::tail::{Batch, Tail, Unsettled};
@@ -197,12 +197,12 @@ impl Shared {
             prev_end: before.region.published() as u64,
             prev_chain: tail.chain,
             durable_upto: self.watermark.durable(),
-            seq_ceiling: super::recovery::ceiling_from(base_seq, region.len()),
-            salt: super::recovery::random(),
+            seq_ceiling: super::opening::ceiling_from(base_seq, region.len()),
+            salt: super::opening::random(),
             boot_id: self.boot_id,
             created_at: self.clock.now(),
         };
-        super::recovery::begin_segment(&mut region, &header);
+        super::opening::begin_segment(&mut region, &header);
         Segment::live(header, names::segment(header.segment_id, 0), region)
     }
 
