@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::examine::Point;
+use super::point::Point;
 use super::segment::{Seal, Segment};
 use super::survey::{Survey, Surveyed};
 use super::tail::Tail;
