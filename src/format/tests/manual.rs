@@ -1,7 +1,7 @@
 //! `src/manual/format.md` says what the code does.
 
 use super::super::frame::{self, Chain, Kind, Place, Stamp};
-use super::super::{footer, names, payload, segment};
+use super::super::{footer, names, payload, segment, snapshot};
 use super::{Field, frame_of};
 use crate::clock::Timestamp;
 use crate::event::{Data, Event, EventId};
@@ -57,6 +57,7 @@ fn the_byte_maps_are_the_code_s() {
     holds("frame", frame::FIELDS, frame::HEADER_LEN);
     holds("header", segment::FIELDS, segment::SECTOR_LEN);
     holds("trailer", footer::FIELDS, footer::TRAILER_LEN);
+    holds("snapshot", snapshot::FIELDS, snapshot::HEADER_LEN);
     holds(
         "entry",
         &[("frame_offset", 0, footer::ENTRY_LEN)],
@@ -96,6 +97,12 @@ fn every_name_is_in_the_manual() {
         format!("{}/", names::CONTROL),
         format!("{}/", names::INDEX),
         format!("{}/{}", names::SNAPSHOTS, names::snapshot("NAME")),
+        format!(
+            "{}/{}",
+            names::SNAPSHOTS,
+            names::damaged(&names::snapshot("NAME"))
+        ),
+        format!("{}/{}/", names::LOG, names::ASIDE),
         format!("{}/", names::ASIDE),
     ];
     for name in expected {
