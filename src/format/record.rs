@@ -116,7 +116,7 @@ impl<'a> EventRef<'a> {
     /// The data as a value of type `T`, which may borrow from the log.
     ///
     /// # Errors
-    /// [`Decode`](ErrorKind::Decode) if the data is of another shape.
+    /// [`Decode`](crate::ErrorKind::Decode) if the data is of another shape.
     pub fn data<T: Deserialize<'a>>(&self) -> Result<T> {
         crate::event::decode(self.data).map_err(|error| error.at_seq(self.seq()))
     }
@@ -124,7 +124,7 @@ impl<'a> EventRef<'a> {
     /// The event on its own, copied out of the log.
     ///
     /// # Errors
-    /// [`Decode`](ErrorKind::Decode) if the data is no `MessagePack`.
+    /// [`Decode`](crate::ErrorKind::Decode) if the data is no `MessagePack`.
     pub fn to_event(&self) -> Result<Event> {
         let data = Data::from_msgpack(self.data).map_err(|error| error.at_seq(self.seq()))?;
         Ok(Event {
