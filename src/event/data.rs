@@ -1,7 +1,5 @@
 //! [`Data`]: one `MessagePack` value that is known to be whole and shallow enough to decode.
 
-use std::fmt;
-
 use rmp_serde::decode::Error as DecodeError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -66,15 +64,6 @@ impl Default for Data {
     fn default() -> Self {
         const NIL: u8 = 0xc0;
         Data(vec![NIL])
-    }
-}
-
-impl fmt::Debug for Data {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match super::json::to_value(&self.0) {
-            Ok(value) => write!(f, "{value}"),
-            Err(_) => write!(f, "<{} bytes, no valid MessagePack>", self.0.len()),
-        }
     }
 }
 

@@ -98,6 +98,15 @@ impl Data {
     }
 }
 
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match to_value(self.as_bytes()) {
+            Ok(value) => write!(f, "{value}"),
+            Err(_) => write!(f, "<{} bytes, no valid MessagePack>", self.as_bytes().len()),
+        }
+    }
+}
+
 /// One `MessagePack` value as JSON.
 pub(crate) fn to_value(msgpack: &[u8]) -> Result<Value> {
     super::data::decode::<ToJson>(msgpack).map(|value| value.0)

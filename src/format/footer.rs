@@ -6,12 +6,10 @@
 
 use super::bytes::{array_at, i64_at, put, u32_at, u64_at};
 use super::frame::Chain;
-use super::segment::SECTOR_LEN;
+pub(crate) use super::segment::TRAILER_LEN;
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
 
-/// The length of the trailer: one sector, written whole or not at all.
-pub(crate) const TRAILER_LEN: usize = SECTOR_LEN;
 /// The length of an entry of the offset table.
 pub(crate) const ENTRY_LEN: usize = 4;
 

@@ -10,7 +10,7 @@
 //! of the content alone, from which the [`Chain`] is built: it survives a move to another segment.
 
 use super::bytes::{array_at, i64_at, put, u8_at, u16_at, u32_at, u64_at, u128_at};
-use super::record::Record;
+use super::payload::Record;
 use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::position::Seq;
@@ -167,6 +167,13 @@ impl Invalid {
 /// The room that a frame of `len` bytes takes, padding included.
 pub(crate) const fn padded(len: usize) -> usize {
     len.saturating_add(ALIGN - 1) & !(ALIGN - 1)
+}
+
+impl Record<'_> {
+    /// The length of the record's frame in bytes, without padding.
+    pub(crate) fn frame_len(&self) -> usize {
+        HEADER_LEN.saturating_add(self.payload_len())
+    }
 }
 
 /// Writes a frame to the start of `out`, which must have the room of [`padded`]`(record.frame_len())`

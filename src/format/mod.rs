@@ -14,11 +14,12 @@
 )]
 
 mod bytes;
-pub(crate) mod footer;
-pub(crate) mod frame;
 pub(crate) mod names;
+pub(crate) mod payload;
+pub(crate) mod frame;
 pub(crate) mod record;
 pub(crate) mod segment;
+pub(crate) mod footer;
 pub(crate) mod snapshot;
 
 #[cfg(test)]

@@ -9,7 +9,6 @@
 
 use super::FORMAT_VERSION;
 use super::bytes::{array_at, i64_at, put, u16_at, u32_at, u64_at, u128_at};
-use super::footer::TRAILER_LEN;
 use super::frame::{Chain, HEADER_LEN as FRAME_HEADER_LEN};
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
@@ -18,6 +17,8 @@ use crate::position::{SegmentId, Seq};
 pub(crate) const BLOCK_LEN: usize = 4096;
 /// What disks write whole or not at all.
 pub(crate) const SECTOR_LEN: usize = 512;
+/// The length of a sealed segment's trailer: its last sector, written whole or not at all.
+pub(crate) const TRAILER_LEN: usize = SECTOR_LEN;
 /// The first slot of the key envelope.
 pub(crate) const KEY_SLOT_A: usize = 1024;
 /// The second slot of the key envelope.
@@ -179,18 +180,23 @@ impl SegmentHeader {
         if block.len() >= BLOCK_LEN && block.iter().all(|&byte| byte == 0) {
             return HeaderState::Prepared;
         }
-        let first = sector_state(block.get(..SECTOR_LEN).unwrap_or_default());
-        let copy = sector_state(block.get(COPY..BLOCK_LEN).unwrap_or_default());
-        match (first, copy) {
+        let first_bytes = block.get(..SECTOR_LEN).unwrap_or_default();
+        let copy_bytes = block.get(COPY..BLOCK_LEN).unwrap_or_default();
+        match (sector_state(first_bytes), sector_state(copy_bytes)) {
             (HeaderState::Valid { header, .. }, HeaderState::Valid { header: copy, .. }) => {
                 HeaderState::Valid {
                     header,
                     damaged_copy: header != copy,
                 }
             }
-            (HeaderState::Valid { header, .. }, _) | (_, HeaderState::Valid { header, .. })
-                if first != HeaderState::Unsupported && copy != HeaderState::Unsupported =>
-            {
+            // A flipped bit makes a version look newer; a copy that really is has a right checksum.
+            (HeaderState::Valid { .. }, HeaderState::Unsupported) if is_whole(copy_bytes) => {
+                HeaderState::Unsupported
+            }
+            (HeaderState::Unsupported, HeaderState::Valid { .. }) if is_whole(first_bytes) => {
+                HeaderState::Unsupported
+            }
+            (HeaderState::Valid { header, .. }, _) | (_, HeaderState::Valid { header, .. }) => {
                 HeaderState::Valid {
                     header,
                     damaged_copy: true,
@@ -221,8 +227,7 @@ fn sector_state(sector: &[u8]) -> HeaderState {
     if u16_at(sector, VERSION).is_none_or(|version| version > FORMAT_VERSION) {
         return HeaderState::Unsupported;
     }
-    let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
-    if u32_at(sector, CHECKSUM) != Some(checksum) {
+    if !is_whole(sector) {
         return HeaderState::Invalid;
     }
     if u64_at(sector, INCOMPATIBLE).is_none_or(|bits| bits & !INCOMPATIBLE_KNOWN != 0) {
@@ -232,6 +237,11 @@ fn sector_state(sector: &[u8]) -> HeaderState {
         header,
         damaged_copy: false,
     })
+}
+
+fn is_whole(sector: &[u8]) -> bool {
+    let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
+    u32_at(sector, CHECKSUM) == Some(checksum)
 }
 
 fn fields(sector: &[u8]) -> Option<SegmentHeader> {

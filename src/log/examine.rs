@@ -5,12 +5,13 @@
 //! highest Seq that was known to be durable when it was written. Invalid bytes at or below the highest
 //! witness found anywhere are damage; above it they are a torn tail.
 
+use super::point::{Batch, Point};
 use super::scan::{Found, Scanner};
 use super::survey::{Survey, Surveyed};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{TRAILER_LEN, TimeRanges};
-use crate::format::frame::{Chain, FLAG_CLEAN, FrameHeader, Invalid, Kind};
+use crate::format::frame::{Chain, FLAG_CLEAN, FrameHeader, Kind};
 use crate::format::segment::{BLOCK_LEN, frames_max};
 use crate::position::Seq;
 use crate::storage::{Region, Storage};
@@ -39,22 +40,6 @@ pub(super) struct Examination {
     pub(super) boot_id: u128,
     /// The torn tails: index into `open`, first offset, and length up to the last byte not zero.
     pub(super) torn: Vec<(usize, usize, usize)>,
-}
-
-/// The state of the log after some event.
-#[derive(Debug, Clone)]
-pub(super) struct Point {
-    /// Index into `open` of the segment that the event lies in.
-    pub(super) segment: usize,
-    pub(super) last_seq: Seq,
-    pub(super) last_appended_at: Timestamp,
-    pub(super) chain: Chain,
-    /// Where the frames up to this event end in that segment.
-    pub(super) frames_end: usize,
-    /// Of the events of that segment.
-    pub(super) times: TimeRanges,
-    /// Where each event of that segment lies.
-    pub(super) offsets: Vec<usize>,
 }
 
 /// What is read besides the prefix.
@@ -255,76 +240,6 @@ fn unfinished(segment: &Open, next: Option<&Open>, point: &Point) -> Option<(usi
         point.frames_end,
         "the segment does not reach where the next one goes on",
     ))
-}
-
-impl Point {
-    fn take(&mut self, header: &FrameHeader, offset: usize) {
-        self.last_seq = header.seq;
-        self.last_appended_at = self.last_appended_at.max(header.appended_at);
-        self.chain = self.chain.extend(header.len, header.content_crc);
-        self.times.include(header.timestamp, header.appended_at);
-        self.offsets.push(offset);
-    }
-
-    /// All but the offsets, which only the last point needs.
-    fn clone_from_cheaply(&mut self, other: &Point) {
-        let offsets = std::mem::take(&mut self.offsets);
-        *self = Point {
-            offsets,
-            ..Point {
-                offsets: Vec::new(),
-                ..other.shallow()
-            }
-        };
-    }
-
-    fn shallow(&self) -> Point {
-        Point {
-            segment: self.segment,
-            last_seq: self.last_seq,
-            last_appended_at: self.last_appended_at,
-            chain: self.chain,
-            frames_end: self.frames_end,
-            times: self.times,
-            offsets: Vec::new(),
-        }
-    }
-}
-
-/// How much of the batch under way has been seen.
-#[derive(Debug, Default)]
-struct Batch {
-    seen: u16,
-    count: u16,
-}
-
-impl Batch {
-    fn is_whole(&self) -> bool {
-        self.seen == self.count
-    }
-
-    /// Why this frame cannot follow, or `None` after taking it in.
-    fn refuses(&mut self, header: &FrameHeader, last_seq: Seq) -> Option<&'static str> {
-        match header.kind {
-            Kind::Mark if header.seq != last_seq || !self.is_whole() => {
-                Some("a mark of another place")
-            }
-            Kind::Mark => None,
-            Kind::Event if header.seq != last_seq.next() => Some("a frame of another Seq"),
-            Kind::Event => {
-                let begins = self.is_whole() && header.batch_place == 0;
-                let goes_on = !self.is_whole()
-                    && header.batch_place == self.seen
-                    && header.batch_count == self.count;
-                if !begins && !goes_on {
-                    return Some("a frame of another batch");
-                }
-                self.seen = header.batch_place.saturating_add(1);
-                self.count = header.batch_count;
-                None
-            }
-        }
-    }
 }
 
 /// Searches what stands behind the stop for witnesses, and measures the torn tails.

@@ -13,21 +13,24 @@
 //! **Housekeeping** (preparing, settling, syncs by interval, idle marks, retention) is done by one
 //! thread, or, for tests that need each storage operation in order, by the caller of `append`.
 
-mod commit;
-mod examine;
-mod keeper;
 pub(crate) mod pins;
-pub(crate) mod reader;
-mod recovery;
-mod retention;
-mod rewrite;
+pub(crate) mod watermark;
+mod commit;
 pub(crate) mod scan;
+pub(crate) mod survey;
+mod point;
+mod examine;
 pub(crate) mod segment;
 pub(crate) mod segments;
-mod shared;
-pub(crate) mod survey;
 mod tail;
-pub(crate) mod watermark;
+mod opening;
+mod plan;
+mod rewrite;
+mod recovery;
+mod shared;
+pub(crate) mod reader;
+mod retention;
+mod keeper;
 
 #[cfg(test)]
 mod tests;
@@ -35,13 +38,13 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use recovery::random;
+pub(crate) use opening::random;
 use shared::Shared;
 
 use crate::clock::{Clock, Timestamp};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::frame::FrameHeader;
+use crate::format::frame::{FrameHeader, padded};
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, Seq};
 use crate::storage::Storage;
@@ -78,6 +81,39 @@ impl Default for LogConfig {
             mark_after: Duration::from_millis(100),
             background: true,
         }
+    }
+}
+
+impl LogConfig {
+    /// The room of a whole batch in bytes.
+    ///
+    /// # Errors
+    /// [`TooLarge`](ErrorKind::TooLarge) if an event of it, or the whole, is beyond the limits.
+    fn room_of(&self, records: &[Record<'_>]) -> Result<usize> {
+        let event_max = self.event_len_max.min(self.segment_len / 2);
+        let mut sum = 0_usize;
+        for record in records {
+            let len = record.frame_len();
+            if len > event_max {
+                let message = format!(
+                    "the event takes {len} bytes in the log, and at most {event_max} are allowed; \
+                     split it, or raise the limit or the segment size"
+                );
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            sum = sum.saturating_add(padded(len));
+        }
+        let batch_max = self.segment_len / 2;
+        if records.len() > usize::from(u16::MAX) || (records.len() > 1 && sum > batch_max) {
+            let message = format!(
+                "the batch has {} events in {sum} bytes; a batch lies in one segment and takes at \
+                 most {} events in {batch_max} bytes; split it",
+                records.len(),
+                u16::MAX
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(sum)
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LogConfig;
 use super::commit::Commit;
+use super::opening::Opened;
 use super::pins::Pins;
-use super::recovery::Opened;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::tail::{Batch, Tail, Unsettled};
@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TimeRanges;
-use crate::format::frame::{FLAG_SYNC, padded};
+use crate::format::frame::FLAG_SYNC;
 use crate::format::names;
 use crate::format::record::Record;
 use crate::format::segment::SegmentHeader;
@@ -69,7 +69,7 @@ impl Shared {
     }
 
     pub(super) fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
-        let len = self.check_size(records)?;
+        let len = self.config.room_of(records)?;
         let mut tail = self.tail();
         self.check_open(&tail)?;
         if records.is_empty() {
@@ -97,34 +97,6 @@ impl Shared {
         let last = tail.last_seq;
         self.watermark.set_appended(last);
         Ok(last)
-    }
-
-    /// The room of the whole batch in bytes.
-    fn check_size(&self, records: &[Record<'_>]) -> Result<usize> {
-        let event_max = self.config.event_len_max.min(self.config.segment_len / 2);
-        let mut sum = 0_usize;
-        for record in records {
-            let len = record.frame_len();
-            if len > event_max {
-                let message = format!(
-                    "the event takes {len} bytes in the log, and at most {event_max} are allowed; \
-                     split it, or raise the limit or the segment size"
-                );
-                return Err(Error::new(ErrorKind::TooLarge, message));
-            }
-            sum = sum.saturating_add(padded(len));
-        }
-        let batch_max = self.config.segment_len / 2;
-        if records.len() > usize::from(u16::MAX) || (records.len() > 1 && sum > batch_max) {
-            let message = format!(
-                "the batch has {} events in {sum} bytes; a batch lies in one segment and takes at \
-                 most {} events in {batch_max} bytes; split it",
-                records.len(),
-                u16::MAX
-            );
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
-        Ok(sum)
     }
 
     fn check_open(&self, tail: &Tail) -> Result<()> {
@@ -197,12 +169,12 @@ impl Shared {
             prev_end: before.region.published() as u64,
             prev_chain: tail.chain,
             durable_upto: self.watermark.durable(),
-            seq_ceiling: super::recovery::ceiling_from(base_seq, region.len()),
-            salt: super::recovery::random(),
+            seq_ceiling: super::opening::ceiling_from(base_seq, region.len()),
+            salt: super::opening::random(),
             boot_id: self.boot_id,
             created_at: self.clock.now(),
         };
-        super::recovery::begin_segment(&mut region, &header);
+        super::opening::begin_segment(&mut region, &header);
         Segment::live(header, names::segment(header.segment_id, 0), region)
     }
 

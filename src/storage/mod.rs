@@ -10,12 +10,12 @@
 //! - A region's blocks are really allocated: a store into it cannot run out of disk.
 //! - An error is returned, never swallowed, and nothing is retried into a success.
 
-pub(crate) mod file;
-pub(crate) mod lock;
-pub(crate) mod memory;
-pub(crate) mod mmap;
-pub(crate) mod sim;
 pub(crate) mod sys;
+pub(crate) mod mmap;
+pub(crate) mod file;
+pub(crate) mod memory;
+pub(crate) mod lock;
+pub(crate) mod sim;
 
 use std::fmt::Debug;
 use std::path::PathBuf;

@@ -9,8 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::choice::{Choice, Plan};
+use super::crash::{Crash, ProcessCrash};
 use super::file::{File, SECTOR};
-use super::origin::{Crash, Origin};
 use super::tree::{FileId, Folder, FolderId, Node, ROOT, Tree};
 use super::{SimDisk, World};
 
@@ -55,9 +55,17 @@ pub(super) struct Pending {
     capacity: Option<u64>,
 }
 
+/// A crash of the system: what was pending, the choice, and its digits.
+#[derive(Debug)]
+pub(super) struct SystemCrash(
+    pub(super) Arc<Pending>,
+    pub(super) Choice,
+    pub(super) Vec<usize>,
+);
+
 /// The image that a process crash leaves.
 fn process_crash(world: &World) -> SimDisk {
-    let origin = Arc::new(Origin::Process(Crash::of(world)));
+    let origin = Arc::new(ProcessCrash(Crash::of(world)));
     let mut tree = world.tree.clone();
     tree.drop_unnamed(|_| false);
     SimDisk::from_tree(tree, world.faults.capacity, Some(origin))
@@ -159,7 +167,7 @@ impl Pending {
         };
         image.folder(ROOT);
         let (tree, signature) = (image.tree, image.signature.finish());
-        let origin = Arc::new(Origin::System(Arc::clone(self), choice, digits));
+        let origin = Arc::new(SystemCrash(Arc::clone(self), choice, digits));
         let disk = SimDisk::from_tree(tree, self.capacity, Some(origin));
         (disk, signature)
     }

@@ -24,11 +24,12 @@
 mod choice;
 mod faults;
 mod file;
-mod folder;
-mod image;
-mod origin;
 mod tree;
 mod world;
+mod folder;
+mod crash;
+mod image;
+mod origin;
 
 #[cfg(test)]
 mod tests;
@@ -45,9 +46,8 @@ use super::Storage;
 use crate::error::{Error, Result};
 use file::File;
 use folder::SimFolder;
-use origin::Origin;
 use tree::{FileId, FolderId, Node, ROOT, Tree};
-use world::World;
+use world::{Origin, World};
 
 /// A handle to a simulated disk; clones are the same disk.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl SimDisk {
         SimDisk::from_tree(Tree::new(), None, None)
     }
 
-    fn from_tree(tree: Tree, capacity: Option<u64>, origin: Option<Arc<Origin>>) -> Self {
+    fn from_tree(tree: Tree, capacity: Option<u64>, origin: Option<Arc<dyn Origin>>) -> Self {
         let mut world = World::new(tree, origin);
         world.faults.capacity = capacity;
         SimDisk(Arc::new(Mutex::new(world)))

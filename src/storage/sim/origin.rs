@@ -1,66 +1,23 @@
-//! [`Origin`]: how a disk came to be, printed so that it can be made again.
+//! A system crash as an [`Origin`]: what became of each thing that was pending.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
-use super::World;
-use super::choice::Choice;
-use super::faults::OpKind;
-use super::image::{Pending, Place, Slot};
+use super::image::{Pending, Place, Slot, SystemCrash};
 use super::tree::FileId;
+use super::world::Origin;
 
-/// When and after what a crash came.
-#[derive(Debug, Clone)]
-pub(super) struct Crash {
-    pub(super) op_count: u64,
-    last_op: Option<OpKind>,
-    before: Option<Arc<Origin>>,
-}
+impl Origin for SystemCrash {}
 
-/// The crashes that led to a disk.
-#[derive(Debug)]
-pub(super) enum Origin {
-    Process(Crash),
-    System(Arc<Pending>, Choice, Vec<usize>),
-}
-
-impl Crash {
-    pub(super) fn of(world: &World) -> Self {
-        Crash {
-            op_count: world.faults.op_count,
-            last_op: world.faults.last_op,
-            before: world.origin.clone(),
-        }
-    }
-}
-
-impl fmt::Display for Crash {
+impl fmt::Display for SystemCrash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(before) = &self.before {
-            writeln!(f, "{before}")?;
+        let SystemCrash(pending, choice, digits) = self;
+        write!(f, "{}: system crash, {choice:?}", pending.crash)?;
+        let paths = pending.paths();
+        for (slot, digit) in pending.slots.iter().zip(digits) {
+            write!(f, "\n  {}", pending.outcome(&paths, slot, *digit))?;
         }
-        write!(f, "operation {}", self.op_count)?;
-        match self.last_op {
-            Some(op) => write!(f, " ({op:?})"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Process(crash) => write!(f, "{crash}: process crash"),
-            Origin::System(pending, choice, digits) => {
-                write!(f, "{}: system crash, {choice:?}", pending.crash)?;
-                let paths = pending.paths();
-                for (slot, digit) in pending.slots.iter().zip(digits) {
-                    write!(f, "\n  {}", pending.outcome(&paths, slot, *digit))?;
-                }
-                Ok(())
-            }
-        }
+        Ok(())
     }
 }
 

@@ -1,21 +1,24 @@
 //! [`World`]: the state behind a simulated disk, and what each operation does to it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use super::faults::{Faults, OpKind};
 use super::file::File;
-use super::origin::Origin;
 use super::tree::{FileId, FolderId, NameOp, Node, Tree};
 use crate::storage::mmap::View;
+
+/// The crashes that led to a disk, printed so that it can be made again.
+pub(super) trait Origin: fmt::Debug + fmt::Display + Send + Sync {}
 
 /// A disk with the regions that are mapped from it.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) tree: Tree,
     pub(super) faults: Faults,
-    pub(super) origin: Option<Arc<Origin>>,
+    pub(super) origin: Option<Arc<dyn Origin>>,
     mappings: BTreeMap<FileId, Mapping>,
     /// How many regions each file has: it stays as long as one of them, named or not.
     regions: BTreeMap<FileId, usize>,
@@ -58,7 +61,7 @@ fn not_found() -> io::Error {
 }
 
 impl World {
-    pub(super) fn new(tree: Tree, origin: Option<Arc<Origin>>) -> Self {
+    pub(super) fn new(tree: Tree, origin: Option<Arc<dyn Origin>>) -> Self {
         World {
             tree,
             faults: Faults::default(),

@@ -1,0 +1,183 @@
+//! The payload region of a frame, as a [`Record`] writes it.
+//!
+//! The region is `type ‖ source ‖ headers ‖ data`, without separators: the frame's header has the
+//! lengths of the first three. [`Headers`] are `name_len: u16, value_len: u16, name, value`, repeated.
+//! The region is the unit that is encrypted or compressed.
+
+use super::bytes::{put, u16_at};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, EventId};
+
+/// The longest event type in bytes.
+pub const TYPE_LEN_MAX: usize = u8::MAX as usize;
+/// The longest source in bytes.
+pub const SOURCE_LEN_MAX: usize = 1024;
+/// The longest headers of one event in bytes: names, values, and 4 bytes for each pair.
+pub const HEADERS_LEN_MAX: usize = u16::MAX as usize;
+
+/// What stands before the name and the value of each pair of headers.
+pub(super) const PAIR_HEAD: usize = 4;
+
+/// A record to append: borrowed, checked, its lengths known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) event_id: EventId,
+    pub(crate) timestamp: Timestamp,
+    event_type: &'a str,
+    source: &'a str,
+    headers: &'a [(String, String)],
+    data: &'a [u8],
+    type_len: u8,
+    source_len: u16,
+    headers_len: u16,
+}
+
+impl<'a> Record<'a> {
+    /// The record of an event, under this id.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if type or source is empty or too long, or the headers are.
+    pub(crate) fn of(event: &'a Event, event_id: EventId) -> Result<Self> {
+        let data = event.data.as_bytes();
+        let mut record = Record::new(&event.event_type, &event.source, event.timestamp, data)?;
+        record.event_id = event_id;
+        record.headers = &event.headers;
+        record.headers_len = headers_len(&event.headers)?;
+        Ok(record)
+    }
+
+    /// A record without headers and with the nil id.
+    pub(crate) fn new(
+        event_type: &'a str,
+        source: &'a str,
+        timestamp: Timestamp,
+        data: &'a [u8],
+    ) -> Result<Self> {
+        checked_len("event type", event_type, TYPE_LEN_MAX)?;
+        checked_len("source", source, SOURCE_LEN_MAX)?;
+        Ok(Record {
+            event_id: EventId::NIL,
+            timestamp,
+            event_type,
+            source,
+            headers: &[],
+            data,
+            type_len: u8::try_from(event_type.len()).unwrap_or(u8::MAX),
+            source_len: u16::try_from(source.len()).unwrap_or(u16::MAX),
+            headers_len: 0,
+        })
+    }
+
+    /// A record without a payload: what a mark carries.
+    pub(crate) fn mark(event_id: EventId) -> Record<'static> {
+        Record {
+            event_id,
+            timestamp: Timestamp(0),
+            event_type: "",
+            source: "",
+            headers: &[],
+            data: &[],
+            type_len: 0,
+            source_len: 0,
+            headers_len: 0,
+        }
+    }
+
+    pub(crate) fn type_len(&self) -> u8 {
+        self.type_len
+    }
+
+    pub(crate) fn source_len(&self) -> u16 {
+        self.source_len
+    }
+
+    pub(crate) fn headers_len(&self) -> u16 {
+        self.headers_len
+    }
+
+    /// The length of the payload region in bytes.
+    pub(crate) fn payload_len(&self) -> usize {
+        usize::from(self.type_len)
+            .saturating_add(usize::from(self.source_len))
+            .saturating_add(usize::from(self.headers_len))
+            .saturating_add(self.data.len())
+    }
+
+    /// Writes the payload region to the start of `out`.
+    pub(crate) fn write_payload(&self, out: &mut [u8]) {
+        let mut at: usize = 0;
+        let mut write = |bytes: &[u8]| {
+            put(out, at, bytes);
+            at = at.saturating_add(bytes.len());
+        };
+        write(self.event_type.as_bytes());
+        write(self.source.as_bytes());
+        for (name, value) in self.headers {
+            for len in [name.len(), value.len()] {
+                write(&u16::try_from(len).unwrap_or(u16::MAX).to_le_bytes());
+            }
+            write(name.as_bytes());
+            write(value.as_bytes());
+        }
+        write(self.data);
+    }
+}
+
+fn checked_len(what: &str, text: &str, max: usize) -> Result<()> {
+    match text.len() {
+        0 => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("the {what} is empty"),
+        )),
+        len if len > max => {
+            let message = format!("the {what} has {len} bytes; at most {max} are possible");
+            Err(Error::new(ErrorKind::Invalid, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn headers_len(headers: &[(String, String)]) -> Result<u16> {
+    let pairs = headers.iter().map(|(name, value)| {
+        PAIR_HEAD
+            .saturating_add(name.len())
+            .saturating_add(value.len())
+    });
+    let len = pairs.fold(0_usize, usize::saturating_add);
+    u16::try_from(len).map_err(|_| {
+        let message =
+            format!("the headers have {len} bytes; at most {HEADERS_LEN_MAX} are possible");
+        Error::new(ErrorKind::Invalid, message)
+    })
+}
+
+/// The headers of an event, as pairs of name and value.
+#[derive(Debug, Clone)]
+pub struct Headers<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    /// The pairs in the headers part of a payload region.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Headers { rest: bytes }
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name_len = usize::from(u16_at(self.rest, 0)?);
+        let value_len = usize::from(u16_at(self.rest, 2)?);
+        let (_, rest) = self.rest.split_at_checked(PAIR_HEAD)?;
+        let (name, rest) = rest.split_at_checked(name_len)?;
+        let (value, rest) = rest.split_at_checked(value_len)?;
+        self.rest = rest;
+        Some((
+            std::str::from_utf8(name).ok()?,
+            std::str::from_utf8(value).ok()?,
+        ))
+    }
+}

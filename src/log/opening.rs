@@ -1,0 +1,211 @@
+//! What all ways of opening a log share: mapping its segments, beginning new ones.
+
+use std::sync::Arc;
+
+use super::point::Point;
+use super::segment::{Seal, Segment};
+use super::survey::{Survey, Surveyed};
+use super::tail::Tail;
+use super::{LogConfig, Recovery};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::footer::TimeRanges;
+use crate::format::frame::Chain;
+use crate::format::names;
+use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
+use crate::position::{Gap, SegmentId, Seq};
+use crate::storage::{Prepare, Region, Storage};
+
+/// A log that is open, before threads share it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) log_id: u128,
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) tail: Tail,
+    pub(super) recovery: Recovery,
+}
+
+/// What all ways of opening need.
+pub(super) struct Opening<'a> {
+    pub(super) storage: &'a dyn Storage,
+    pub(super) config: &'a LogConfig,
+    pub(super) now: Timestamp,
+}
+
+impl Opening<'_> {
+    /// Removes what earlier crashes left half built, from the newest on, so that no removal that is
+    /// lost leaves a hole.
+    pub(super) fn clear(&self, survey: &Survey) -> Result<()> {
+        let unused = survey.unused.iter().rev().map(|entry| &entry.name);
+        let mut any = false;
+        for name in unused.chain(&survey.leftovers) {
+            self.storage.remove(name)?;
+            any = true;
+        }
+        if any { self.storage.sync_dir() } else { Ok(()) }
+    }
+
+    /// The segments that are sealed, mapped.
+    pub(super) fn open_sealed(&self, sealed: &[Surveyed]) -> Result<Vec<Arc<Segment>>> {
+        let mut segments = Vec::with_capacity(sealed.len());
+        for at in sealed {
+            let mut region = self.storage.open(&at.name)?;
+            region.adopt(region.len())?;
+            let Some(footer) = at.footer else {
+                let message = "the segment has no footer; run forelog-recovery verify";
+                let error = Error::new(ErrorKind::Corrupt, message).at_path(region.path());
+                return Err(error.at_segment(at.header.segment_id));
+            };
+            let region = Arc::new(region);
+            segments.push(Arc::new(Segment::sealed(
+                at.header,
+                at.name.clone(),
+                region,
+                footer,
+            )));
+        }
+        Ok(segments)
+    }
+
+    /// A segment that ends at this point, to be sealed or gone on with.
+    pub(super) fn open_live(&self, at: &Surveyed, end: &Point) -> Result<Segment> {
+        let mut region = self.storage.open(&at.name)?;
+        region.adopt(end.frames_end)?;
+        let segment = Segment::live(at.header, at.name.clone(), region);
+        let mut seq = at.header.base_seq;
+        for &offset in &end.offsets {
+            segment.note(seq, offset);
+            seq = seq.next();
+        }
+        Ok(segment)
+    }
+
+    /// A header with everything that does not depend on the log's contents.
+    pub(super) fn blank_header(&self, segment_id: SegmentId) -> SegmentHeader {
+        SegmentHeader {
+            log_id: 0,
+            segment_id,
+            generation: 0,
+            epoch: 0,
+            segment_len: self.config.segment_len as u64,
+            base_seq: Seq::FIRST,
+            prev_last_seq: Seq::ZERO,
+            prev_end: 0,
+            prev_chain: Chain::default(),
+            durable_upto: Seq::ZERO,
+            seq_ceiling: Seq::ZERO,
+            salt: random(),
+            boot_id: self.storage.boot_id(),
+            created_at: self.now,
+        }
+    }
+
+    /// Begins an empty segment; durable on return, under its final name.
+    pub(super) fn begin(&self, header: SegmentHeader) -> Result<Segment> {
+        let region = self.build(header)?;
+        self.finish(header, region)
+    }
+
+    /// A file under a temporary name with this header in it; nothing is synced.
+    pub(super) fn build(&self, header: SegmentHeader) -> Result<Region> {
+        let name = names::segment(header.segment_id, header.generation);
+        let len = usize::try_from(header.segment_len).unwrap_or(usize::MAX);
+        let mut region = self
+            .storage
+            .create(&names::tmp(&name), len, Prepare::Allocate)?;
+        let seq_ceiling = header.seq_ceiling.max(ceiling_from(header.base_seq, len));
+        begin_segment(
+            &mut region,
+            &SegmentHeader {
+                seq_ceiling,
+                ..header
+            },
+        );
+        Ok(region)
+    }
+
+    /// Syncs a built file and gives it its name: the commit point of whatever it holds.
+    pub(super) fn finish(&self, header: SegmentHeader, mut region: Region) -> Result<Segment> {
+        let name = names::segment(header.segment_id, header.generation);
+        region.sync()?;
+        self.storage.rename(&names::tmp(&name), &name)?;
+        self.storage.sync_dir()?;
+        region.set_path(self.storage.path(&name));
+        let seq_ceiling = header
+            .seq_ceiling
+            .max(ceiling_from(header.base_seq, region.len()));
+        Ok(Segment::live(
+            SegmentHeader {
+                seq_ceiling,
+                ..header
+            },
+            name,
+            region,
+        ))
+    }
+}
+
+/// The tail of a log that goes on in `active`.
+pub(super) fn tail_of(active: Arc<Segment>, chain: Chain, last_appended_at: Timestamp) -> Tail {
+    Tail {
+        last_seq: active.last_seq(),
+        active,
+        last_appended_at,
+        chain,
+        times: TimeRanges::EMPTY,
+        forerunner: None,
+        prepared: None,
+        marked: Seq::ZERO,
+        closed: false,
+    }
+}
+
+/// The first Seq that some segment holds, or the one after `last`.
+pub(super) fn first_of(segments: &[Arc<Segment>], last: Seq) -> Seq {
+    let held = segments.iter().find(|segment| segment.count() > 0);
+    held.map_or(last.next(), |segment| segment.base_seq())
+}
+
+/// Seals a segment and makes the footer durable.
+pub(super) fn seal_and_sync(segment: &Segment, seal: Seal) -> Result<Segment> {
+    let sealed = segment.seal(seal)?;
+    sealed.region.sync()?;
+    Ok(sealed)
+}
+
+/// Writes a segment's header block.
+pub(super) fn begin_segment(region: &mut Region, header: &SegmentHeader) {
+    if let Some(mut claim) = region.claim(BLOCK_LEN) {
+        claim.bytes_mut().copy_from_slice(&header.encode());
+        claim.publish();
+    }
+}
+
+/// The highest Seq that may be handed out before another segment's header is durable: all that this
+/// segment and the next one can hold.
+pub(super) fn ceiling_from(base_seq: Seq, segment_len: usize) -> Seq {
+    base_seq.plus(frames_max(segment_len).saturating_mul(2))
+}
+
+/// What lies between the last Seq and the first one of a segment that goes on above it.
+pub(super) fn gap_between(last: Seq, base: Seq) -> Option<Gap> {
+    (last.next() < base).then(|| Gap {
+        from: last.next(),
+        to: base.prev(),
+    })
+}
+
+/// 64 random bits from the operating system.
+///
+/// Where it has none to give, the time and an address stand in: salts must differ, not be secret.
+pub(crate) fn random() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| {
+        let here = 0_u8;
+        let address = std::ptr::from_ref(&here).addr() as u64;
+        Timestamp::now()
+            .0
+            .cast_unsigned()
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ address
+    })
+}
