@@ -38,7 +38,11 @@ fn main() -> Result<()> {
         .unwrap_or(1_000_000);
     let base = std::env::var_os("FORELOG_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let dir = tempfile::tempdir_in(base).expect("a temporary folder");
-    let figures = [buffered(dir.path(), events)?, replayed(dir.path(), events)?, durable(dir.path())?];
+    let figures = [
+        buffered(dir.path(), events)?,
+        replayed(dir.path(), events)?,
+        durable(dir.path())?,
+    ];
     for figure in &figures {
         let ratio = figure.engine / figure.floor;
         if json {
@@ -69,10 +73,16 @@ fn buffered(dir: &Path, events: u64) -> Result<Figure> {
         }
         engine.push(rate(events, started));
         system.close()?;
-        std::fs::remove_dir_all(dir.join(format!("buffered-{run}"))).expect("removes its own files");
+        std::fs::remove_dir_all(dir.join(format!("buffered-{run}")))
+            .expect("removes its own files");
         floor.push(copy_and_crc(&mut room, events));
     }
-    Ok(figure("append, buffered, 1 thread", "events/s", engine, floor))
+    Ok(figure(
+        "append, buffered, 1 thread",
+        "events/s",
+        engine,
+        floor,
+    ))
 }
 
 /// `emit` with `Durability::Sync`, one thread, each waits for its own.
@@ -97,7 +107,12 @@ fn durable(dir: &Path) -> Result<Figure> {
         floor.push(rate(EVENTS, started));
     }
     system.close()?;
-    Ok(figure("append, durable, 1 thread", "events/s", engine, floor))
+    Ok(figure(
+        "append, durable, 1 thread",
+        "events/s",
+        engine,
+        floor,
+    ))
 }
 
 /// A replay of all events, warm, every checksum checked.
@@ -126,7 +141,12 @@ fn replayed(dir: &Path, events: u64) -> Result<Figure> {
         floor.push(rate(events, started));
     }
     system.close()?;
-    Ok(figure("replay with checksums, warm", "events/s", engine, floor))
+    Ok(figure(
+        "replay with checksums, warm",
+        "events/s",
+        engine,
+        floor,
+    ))
 }
 
 fn copy_and_crc(room: &mut [u8], events: u64) -> f64 {
@@ -147,7 +167,11 @@ fn copy_and_crc(room: &mut [u8], events: u64) -> f64 {
 
 /// A file whose blocks were all written.
 fn written_file(path: &Path, len: u64) -> File {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path);
     let file = file.expect("makes a file");
     for at in (0..len).step_by(4096) {
         file.write_all_at(&[0; 4096], at).expect("writes");
@@ -164,17 +188,28 @@ fn event() -> Event {
 }
 
 fn open(path: &Path) -> Result<EventSystem> {
-    EventSystem::builder().persistence_path(path).durability(Durability::Os).open()
+    EventSystem::builder()
+        .persistence_path(path)
+        .durability(Durability::Os)
+        .open()
 }
 
 fn rate(events: u64, started: Instant) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a rate is shown with a few digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate is shown with a few digits"
+    )]
     let events = events as f64;
     events / started.elapsed().as_secs_f64()
 }
 
 fn figure(name: &'static str, unit: &'static str, engine: Vec<f64>, floor: Vec<f64>) -> Figure {
-    Figure { name, unit, engine: median(engine), floor: median(floor) }
+    Figure {
+        name,
+        unit,
+        engine: median(engine),
+        floor: median(floor),
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -27,6 +27,7 @@ mod opening;
 mod plan;
 mod rewrite;
 mod recovery;
+mod signal;
 mod shared;
 pub(crate) mod reader;
 mod retention;
@@ -198,9 +199,9 @@ impl Log {
     pub(crate) fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
         let last = self.shared.append(records, durability)?;
         if let Durability::Interval(within) = durability {
-            self.keeper.sync_within(within);
+            self.shared.signal.sync_within(within);
         }
-        self.keeper.wake_if_idle();
+        self.shared.signal.wake_if_idle();
         Ok(last)
     }
 

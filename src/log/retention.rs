@@ -39,7 +39,7 @@ impl Shared {
             return Ok(false);
         }
         if let (true, Some((name, pin))) = (pinned, needed) {
-            tracing::warn!(
+            tracing::debug!(
                 target: "forelog::log", %name, %pin, segment = %oldest.id(),
                 "retention waits: a subscription still needs the oldest segment"
             );

@@ -8,6 +8,7 @@ use super::opening::Opened;
 use super::pins::Pins;
 use super::segment::Segment;
 use super::segments::Segments;
+use super::signal::Signal;
 use super::tail::{Batch, Tail, Unsettled};
 use super::watermark::Watermark;
 use crate::clock::{Clock, Timestamp};
@@ -17,7 +18,7 @@ use crate::format::footer::TimeRanges;
 use crate::format::frame::FLAG_SYNC;
 use crate::format::names;
 use crate::format::record::Record;
-use crate::format::segment::SegmentHeader;
+use crate::format::segment::{SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Prepare, Region, Storage};
 
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(super) watermark: Watermark,
     pub(super) segments: Segments,
     pub(super) pins: Pins,
+    pub(super) signal: Signal,
     pub(super) log_id: u128,
     pub(super) boot_id: u128,
     clock: Arc<dyn Clock>,
@@ -55,6 +57,7 @@ impl Shared {
             watermark: Watermark::new(last, last),
             segments: Segments::new(opened.segments),
             pins: Pins::default(),
+            signal: Signal::default(),
             log_id: opened.log_id,
             clock,
             commit: Commit::default(),
@@ -139,13 +142,21 @@ impl Shared {
             return Ok(tail);
         };
         let active = Arc::new(self.begin(&tail, region));
+        // The ceiling was reckoned with the segment size of its day; with a larger one now, the new
+        // header has to be durable as well.
+        let highest = active.base_seq().plus(frames_max(active.region.len()));
+        if highest > tail.active.header.seq_ceiling {
+            self.sync_region(&active.region)?;
+        }
         let durable = self.watermark.durable();
         let seal = tail.seal(durable);
         let segment = std::mem::replace(&mut tail.active, active.clone());
         tail.forerunner = Some(Unsettled { segment, seal });
         tail.times = TimeRanges::EMPTY;
         self.segments.push(active);
-        if !self.config.background {
+        if self.config.background {
+            self.signal.wake();
+        } else {
             drop(tail);
             self.settle()?;
             self.retain()?;

@@ -1,0 +1,105 @@
+//! [`Signal`]: how appends and rotations wake the housekeeping thread.
+
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    /// Whether the keeper sleeps without a deadline, so that an append has to wake it.
+    idle: AtomicBool,
+    state: Mutex<State>,
+    woken: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stop: bool,
+    awake: bool,
+    /// By when a sync has to start.
+    sync_by: Option<Instant>,
+}
+
+impl Signal {
+    /// Asks for a sync that starts within this time.
+    pub(super) fn sync_within(&self, within: Duration) {
+        let mut state = self.lock();
+        let by = Instant::now() + within;
+        if state.sync_by.is_none_or(|earlier| by < earlier) {
+            state.sync_by = Some(by);
+            state.awake = true;
+            drop(state);
+            self.woken.notify_one();
+        }
+    }
+
+    /// To be called after an append; a load of one flag while the keeper is awake.
+    pub(super) fn wake_if_idle(&self) {
+        if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::AcqRel) {
+            self.lock().awake = true;
+            self.woken.notify_one();
+        }
+    }
+
+    /// Has the thread do a round at once.
+    pub(super) fn wake(&self) {
+        self.lock().awake = true;
+        self.woken.notify_one();
+    }
+
+    /// Ends the thread's loop.
+    pub(super) fn stop(&self) {
+        self.lock().stop = true;
+        self.woken.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits to be woken, at most for `timeout`, or for a sync that is due; says whether to stop.
+    /// Does not wait if `moved` says that something was appended since the last round.
+    pub(super) fn wait(&self, timeout: Option<Duration>, moved: impl Fn() -> bool) -> bool {
+        let mut state = self.lock();
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        self.idle.store(
+            until.is_none() && state.sync_by.is_none(),
+            Ordering::Release,
+        );
+        // Either the appender sees that the thread is idle, or the thread sees what was appended.
+        fence(Ordering::SeqCst);
+        state.awake |= until.is_none() && moved();
+        while !state.stop && !state.awake {
+            let deadline = [until, state.sync_by].into_iter().flatten().min();
+            let Some(deadline) = deadline else {
+                state = self
+                    .woken
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self
+                .woken
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        state.awake = false;
+        self.idle.store(false, Ordering::Release);
+        state.stop
+    }
+
+    /// Whether a sync is due now; it is then no longer asked for.
+    pub(super) fn take_due_sync(&self) -> bool {
+        let mut state = self.lock();
+        let due = state.sync_by.is_some_and(|by| by <= Instant::now());
+        if due {
+            state.sync_by = None;
+        }
+        due
+    }
+}
