@@ -203,6 +203,15 @@ impl EventSystem {
     }
 }
 
+impl Drop for Inner {
+    /// The last handle closes the system in order, as [`EventSystem::close`] would.
+    fn drop(&mut self) {
+        if let Err(error) = self.log.close() {
+            tracing::warn!(target: "forelog::system", %error, "the system did not close in order");
+        }
+    }
+}
+
 impl fmt::Debug for EventSystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventSystem")
