@@ -1,8 +1,10 @@
 //! The figures of the README: buffered and durable appends, and replay, each beside its raw floor.
 //!
 //! ```text
-//! cargo bench --bench figures            # a table; FORELOG_BENCH_EVENTS=1000000 and
-//! cargo bench --bench figures -- --json  # FORELOG_BENCH_DIR=/some/disk change size and place
+//! cargo bench --bench figures             # a table
+//! cargo bench --bench figures -- --json   # a line of JSON for each figure
+//! cargo bench --bench figures -- --short  # fewer events: shows that it runs, not how fast
+//! FORELOG_BENCH_DIR=/some/disk cargo bench --bench figures
 //! ```
 //!
 //! Engine and floor of the same work run in turn, five times; the medians are shown, and the ratio of
@@ -31,17 +33,15 @@ struct Figure {
 }
 
 fn main() -> Result<()> {
-    let json = std::env::args().any(|arg| arg == "--json");
-    let events: u64 = std::env::var("FORELOG_BENCH_EVENTS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1_000_000);
+    let has = |option| std::env::args().any(|arg| arg == option);
+    let json = has("--json");
+    let events = if has("--short") { 50_000 } else { 1_000_000 };
     let base = std::env::var_os("FORELOG_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let dir = tempfile::tempdir_in(base).expect("a temporary folder");
     let figures = [
         buffered(dir.path(), events)?,
+        durable(dir.path(), events / 500)?,
         replayed(dir.path(), events)?,
-        durable(dir.path())?,
     ];
     for figure in &figures {
         let ratio = figure.engine / figure.floor;
@@ -86,25 +86,24 @@ fn buffered(dir: &Path, events: u64) -> Result<Figure> {
 }
 
 /// `emit` with `Durability::Sync`, one thread, each waits for its own.
-fn durable(dir: &Path) -> Result<Figure> {
-    const EVENTS: u64 = 2000;
+fn durable(dir: &Path, events: u64) -> Result<Figure> {
     let event = event();
     let (mut engine, mut floor) = (Vec::new(), Vec::new());
     let system = open(&dir.join("durable"))?;
-    let file = written_file(&dir.join("floor"), EVENTS * 4096);
+    let file = written_file(&dir.join("floor"), events * 4096);
     for _ in 0..RUNS {
         let started = Instant::now();
-        for _ in 0..EVENTS {
+        for _ in 0..events {
             system.emit_with(&event, Durability::Sync)?;
         }
-        engine.push(rate(EVENTS, started));
+        engine.push(rate(events, started));
         let page = [7_u8; 4096];
         let started = Instant::now();
-        for number in 0..EVENTS {
+        for number in 0..events {
             file.write_all_at(&page, number * 4096).expect("writes");
             file.sync_data().expect("syncs");
         }
-        floor.push(rate(EVENTS, started));
+        floor.push(rate(events, started));
     }
     system.close()?;
     Ok(figure(
