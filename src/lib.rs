@@ -61,6 +61,7 @@ mod storage;
 // 4 log
 mod log;
 // 5 lookups
+mod index;
 mod snapshot;
 // 6 replay
 mod replay;

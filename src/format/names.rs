@@ -7,9 +7,9 @@
 //! DIR/log/aside/                    torn tails that recovery set aside
 //! DIR/log/poisoned                  a sync failed in this boot: recovery must not trust the cache
 //! DIR/control/…                     the control log, laid out like log/
-//! DIR/index/                        the lookup index (derived: may be deleted)
+//! DIR/index/                        the lookup index (derived: may be deleted): META, sled/
 //! DIR/snapshots/NAME.snapshot       state of a projection; NAME.snapshot.damaged: set aside
-//! DIR/aside/                        damaged derived files that were set aside
+//! DIR/aside/                        damaged derived files that were set aside, such as index.bad-1/
 //! ```
 
 use crate::position::SegmentId;
@@ -22,6 +22,10 @@ pub(crate) const LOG: &str = "log";
 pub(crate) const CONTROL: &str = "control";
 /// The folder of the lookup index.
 pub(crate) const INDEX: &str = "index";
+/// In the index's folder: which log it belongs to.
+pub(crate) const INDEX_META: &str = "META";
+/// In the index's folder: the folder of the store.
+pub(crate) const INDEX_STORE: &str = "sled";
 /// The folder of the projections' snapshots.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// The folder of what was set aside.
@@ -33,6 +37,7 @@ const SEGMENT_SUFFIX: &str = ".seg";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const DAMAGED_SUFFIX: &str = ".damaged";
 const TMP_SUFFIX: &str = ".tmp";
+const INDEX_BAD_PREFIX: &str = "index.bad-";
 
 /// Whether a file or folder of this name may stand in a Forelog directory.
 pub(crate) fn is_top_level(name: &str) -> bool {
@@ -86,4 +91,14 @@ pub(crate) fn damaged(name: &str) -> String {
 /// The name under which recovery sets aside the bytes of a segment from `offset` on.
 pub(crate) fn torn_tail(segment_name: &str, offset: usize) -> String {
     format!("{segment_name}.{offset}.torn")
+}
+
+/// The name under which an index that failed is set aside.
+pub(crate) fn index_bad(number: u64) -> String {
+    format!("{INDEX_BAD_PREFIX}{number}")
+}
+
+/// The number in a name made by [`index_bad`].
+pub(crate) fn parse_index_bad(name: &str) -> Option<u64> {
+    name.strip_prefix(INDEX_BAD_PREFIX)?.parse().ok()
 }

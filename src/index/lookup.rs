@@ -1,0 +1,285 @@
+//! Lookups: [`Core::by_id`] and [`TypeCursor`].
+//!
+//! Each goes through the windows in the store, the tail in memory, and scans the rest. What is found
+//! broken on the way is reported and scanned instead. A window that retention has cut into is
+//! scanned as well: of events with the same id it names the first, which may be gone.
+
+use std::sync::Arc;
+
+use super::catalog::broken;
+use super::core::{Core, State};
+use super::keys::{self, first_of, last_of, millis_of, window_of};
+use super::store::first_in;
+use super::values::{Chunk, Manifest, find_ids};
+use crate::error::{Error, Result};
+use crate::event::EventId;
+use crate::format::record::EventRef;
+use crate::log::Log;
+use crate::position::Seq;
+
+/// What looking into one window came to.
+enum Look {
+    Found(Seq),
+    Absent,
+    /// The store is not what was written.
+    Broken(Error),
+}
+
+impl Core {
+    /// The first event with this id.
+    pub(super) fn by_id(&self, id: EventId) -> Result<Option<Seq>> {
+        self.await_open();
+        loop {
+            let first = self.log.first_seq();
+            let found = self.find(id, first)?;
+            // If retention has come in between, the event that was looked at may have gone, and one
+            // behind it with the same id counts.
+            if found.is_some() || self.log.first_seq() == first {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn find(&self, id: EventId, first: Seq) -> Result<Option<Seq>> {
+        let millis = millis_of(id);
+        let mut from = first;
+        while let Some(state) = self.trusted() {
+            let mut windows = state.catalog.manifests_from(window_of(from));
+            let Some(manifest) = windows.find(|window| window.may_hold(millis)) else {
+                from = from.max(first_of(state.catalog.next_window()));
+                if let Some(seq) = state.tail.find(id, first) {
+                    return Ok(Some(seq));
+                }
+                from = from.max(state.tail.next());
+                break;
+            };
+            match self.look_into(&state, manifest, id, first)? {
+                Look::Found(seq) => return Ok(Some(seq)),
+                Look::Absent => from = last_of(manifest.window).next(),
+                Look::Broken(reason) => self.report(reason.message()),
+            }
+        }
+        Ok(scan_for(&self.log, id, from, Seq::MAX))
+    }
+
+    fn look_into(
+        &self,
+        state: &State,
+        manifest: &Manifest,
+        id: EventId,
+        first: Seq,
+    ) -> Result<Look> {
+        let start = first_of(manifest.window).max(Seq::FIRST);
+        if start < first {
+            let found = scan_for(&self.log, id, first, last_of(manifest.window));
+            Ok(found.map_or(Look::Absent, Look::Found))
+        } else if manifest.ordered {
+            Ok(self.search(manifest.window, id))
+        } else {
+            self.look_up(state, manifest.window, id)
+        }
+    }
+
+    /// Searches a window whose ids ascend.
+    fn search(&self, window: u64, id: EventId) -> Look {
+        let (mut low, mut high) = (first_of(window).max(Seq::FIRST), last_of(window));
+        while low <= high {
+            let middle = Seq(u64::midpoint(low.0, high.0));
+            match self.id_at(middle) {
+                Ok(Some(held)) if held == id => return Look::Found(middle),
+                Ok(Some(held)) if held < id => low = middle.next(),
+                Ok(Some(_)) => high = middle.prev(),
+                Ok(None) => return self.gone(middle),
+                Err(_) => {
+                    // The event in the middle cannot be read; the one that is sought perhaps can.
+                    let found = scan_for(&self.log, id, low, high);
+                    return found.map_or(Look::Absent, Look::Found);
+                }
+            }
+        }
+        Look::Absent
+    }
+
+    /// Looks an id up in the pieces of a window, and reads the events that its hash names.
+    fn look_up(&self, state: &State, window: u64, id: EventId) -> Result<Look> {
+        let (piece, hash) = keys::id_hash(id, self.salt);
+        let key = keys::piece(window, piece);
+        let value = match state.store.get(&key) {
+            Ok(Some(value)) => value,
+            Ok(None) => return Ok(Look::Broken(broken("ids are missing"))),
+            Err(error) => return Ok(Look::Broken(error)),
+        };
+        let Some(offsets) = find_ids(&value, &key, hash) else {
+            return Ok(Look::Broken(broken("ids do not pass their check")));
+        };
+        for offset in offsets {
+            let seq = first_of(window).plus(u64::from(offset));
+            match self.id_at(seq)? {
+                Some(held) if held == id => return Ok(Look::Found(seq)),
+                Some(_) => {}
+                None => match self.gone(seq) {
+                    Look::Absent => {}
+                    other => return Ok(other),
+                },
+            }
+        }
+        Ok(Look::Absent)
+    }
+
+    /// What it means that the log does not have an event that the index knows.
+    fn gone(&self, seq: Seq) -> Look {
+        if seq < self.log.first_seq() {
+            Look::Absent
+        } else {
+            Look::Broken(broken("it names an event that the log does not have"))
+        }
+    }
+
+    fn id_at(&self, seq: Seq) -> Result<Option<EventId>> {
+        let stored = self.log.get(seq)?;
+        stored
+            .map(|stored| Ok(stored.view()?.event_id()))
+            .transpose()
+    }
+
+    /// Adds to `page` what it can of the Seqs `next..=end` that have the type; returns the Seq to go
+    /// on at.
+    fn page(&self, event_type: &str, next: Seq, end: Seq, page: &mut Vec<Seq>) -> Seq {
+        let wanted = |seq: &Seq| (next..=end).contains(seq);
+        if let Some(state) = self.trusted() {
+            if next < first_of(state.catalog.next_window()) {
+                match chunk_page(&state, event_type, next) {
+                    Ok((seqs, go_on)) => {
+                        page.extend(seqs.into_iter().filter(wanted));
+                        return go_on;
+                    }
+                    Err(reason) => self.report(reason.message()),
+                }
+            } else if next < state.tail.next() {
+                page.extend(state.tail.of_type(event_type).filter(wanted));
+                return state.tail.next();
+            }
+        }
+        let upto = end.min(next.plus(keys::WINDOW_LEN - 1));
+        for_each(&self.log, next, upto, |event| {
+            if event.event_type() == event_type {
+                page.push(event.seq());
+            }
+            true
+        });
+        upto.next()
+    }
+}
+
+/// The events of a type in the first window from that of `next` on that has it, and where to go on.
+fn chunk_page(state: &State, event_type: &str, next: Seq) -> Result<(Vec<Seq>, Seq)> {
+    let catalog = &state.catalog;
+    let from = window_of(next).max(catalog.floor());
+    let number = match catalog.type_of(event_type) {
+        Some((number, Some(newest))) if newest >= from => number,
+        _ => return Ok((Vec::new(), first_of(catalog.next_window()))),
+    };
+    let upto = keys::chunk(number, catalog.next_window());
+    let found = first_in(state.store.as_ref(), &keys::chunk(number, from), &upto)?;
+    let (key, value) = found.ok_or_else(|| broken("the newest events of a type are missing"))?;
+    let chunk = Chunk::decode(&value, &key, event_type);
+    let (Some(chunk), Some(window)) = (chunk, keys::parse_window(&key)) else {
+        return Err(broken("the events of a type do not pass their check"));
+    };
+    if chunk.link.is_some_and(|link| link >= from) {
+        return Err(broken("events of a type are missing"));
+    }
+    let base = first_of(window);
+    let seqs = chunk
+        .offsets
+        .iter()
+        .map(|offset| base.plus((*offset).into()));
+    Ok((seqs.collect(), last_of(window).next()))
+}
+
+/// Visits the events of `from..=upto` that can be read, until `visit` has enough.
+fn for_each(log: &Log, from: Seq, upto: Seq, mut visit: impl FnMut(EventRef<'_>) -> bool) {
+    let mut reader = log.reader(from);
+    loop {
+        match reader.next_event() {
+            Ok(Some(event)) if event.seq() <= upto => {
+                if !visit(event) {
+                    return;
+                }
+            }
+            Ok(_) => return,
+            // The follower passes over what cannot be read, counts it and says so; whoever reads
+            // the event itself gets the error.
+            Err(_) => {
+                if reader.position() >= upto {
+                    return;
+                }
+                reader.seek(reader.position().next());
+            }
+        }
+    }
+}
+
+/// The first event of `from..=upto` with this id.
+fn scan_for(log: &Log, id: EventId, from: Seq, upto: Seq) -> Option<Seq> {
+    let mut found = None;
+    for_each(log, from, upto, |event| {
+        found = (event.event_id() == id).then(|| event.seq());
+        found.is_none()
+    });
+    found
+}
+
+/// The Seqs of the events of one type, ascending, a page in memory at a time.
+#[derive(Debug)]
+pub(crate) struct TypeCursor {
+    core: Arc<Core>,
+    event_type: Box<str>,
+    next: Seq,
+    end: Seq,
+    page: Vec<Seq>,
+    /// How many Seqs of the page the iterator has handed out.
+    taken: usize,
+}
+
+impl TypeCursor {
+    pub(super) fn new(core: Arc<Core>, event_type: &str, from: Seq) -> TypeCursor {
+        let end = core.log.watermark().appended();
+        TypeCursor {
+            core,
+            event_type: event_type.into(),
+            next: from.max(Seq::FIRST),
+            end,
+            page: Vec::new(),
+            taken: 0,
+        }
+    }
+
+    /// The next Seqs, at most 4,096 and at least one; none at the end. What the iterator has not yet
+    /// taken of the page before is passed over.
+    pub(crate) fn next_page(&mut self) -> &[Seq] {
+        self.core.await_open();
+        self.page.clear();
+        self.taken = 0;
+        while self.page.is_empty() && self.next <= self.end {
+            let first = self.core.log.first_seq();
+            self.next = self.next.max(first);
+            let page = &mut self.page;
+            self.next = self.core.page(&self.event_type, self.next, self.end, page);
+        }
+        &self.page
+    }
+}
+
+impl Iterator for TypeCursor {
+    type Item = Seq;
+
+    fn next(&mut self) -> Option<Seq> {
+        if self.taken == self.page.len() {
+            self.next_page();
+        }
+        let seq = self.page.get(self.taken).copied()?;
+        self.taken += 1;
+        Some(seq)
+    }
+}

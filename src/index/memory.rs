@@ -1,0 +1,60 @@
+//! [`MemoryStore`]: the store of a system without persistence, and of one whose disk refuses.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use super::store::{Pair, Store};
+use crate::error::Result;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub(super) struct MemoryStore(RwLock<BTreeMap<Box<[u8]>, Box<[u8]>>>);
+
+impl Store for MemoryStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(map.get(key).map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<()> {
+        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in map.range(Box::from(from)..Box::from(to)) {
+            if !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn last_key(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>> {
+        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let last = map.range(Box::from(from)..Box::from(to)).next_back();
+        Ok(last.map(|(key, _)| key.to_vec()))
+    }
+
+    fn apply(&self, puts: &[Pair], removals: &[Vec<u8>]) -> Result<()> {
+        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in puts {
+            map.insert(key.as_slice().into(), value.as_slice().into());
+        }
+        for key in removals {
+            map.remove(key.as_slice());
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> Result<u64> {
+        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let bytes = map.iter().map(|(key, value)| key.len() + value.len());
+        Ok(bytes.sum::<usize>() as u64)
+    }
+}

@@ -1,0 +1,190 @@
+//! The lookup index: which Seq has this event id, which Seqs have this event type.
+//!
+//! It is derived from the log, and a lookup always equals a scan of the log: complete *windows* of
+//! 4,096 Seqs come from the store, the window that still grows from memory, and what is not indexed
+//! yet (the index follows in the background) or cannot be trusted is scanned.
+//!
+//! ```text
+//!  floor            next_window             tail.next        appended
+//!    │  windows in the store │ tail in memory   │  not yet seen  │
+//!    └──────────────────────┴──────────────────┴────────────────┘
+//!      keys, values, catalog     window             scanned
+//! ```
+//! **Life of a window.** The follower reads events into the tail; when the window is complete it
+//! becomes records ([`keys`] draws them), which go to the store in batches, the position last. When
+//! its events are gone from the log, so are, later, its records.
+//!
+//! **Nothing of the store is evidence.** sled opens without an error and with keys missing after
+//! damage. What loading and lookups find broken is answered by a scan; the folder is set aside, and
+//! the index is built anew in the background. No failure of the index is one of the system.
+//!
+//! **Time-ordered ids.** A window whose ids are `UUIDv7`s that strictly ascend stores none of them:
+//! the log itself is searched. Else it stores 6 bytes an id. An id that is no `UUIDv7` is looked for
+//! in every window that has such ids.
+
+mod agree;
+mod catalog;
+mod core;
+mod follow;
+mod keys;
+mod lookup;
+mod memory;
+mod store;
+mod values;
+mod verify;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use self::core::Core;
+pub(crate) use self::lookup::TypeCursor;
+pub(crate) use self::verify::{Mismatch, Verifier};
+use crate::error::Result;
+use crate::event::EventId;
+use crate::log::Log;
+use crate::position::Seq;
+
+/// The settings of the index.
+#[derive(Debug, Clone)]
+pub(crate) struct IndexConfig {
+    /// What sled is told to cache, in bytes; it takes several times as much.
+    pub(crate) cache_bytes: u64,
+    /// How long opening the store may take before it is set aside.
+    pub(crate) open_deadline: Duration,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        IndexConfig {
+            cache_bytes: 16 << 20,
+            open_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How the index stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexState {
+    /// The last Seq that lookups find without a scan.
+    pub indexed_upto: Seq,
+    /// Whether it is being built from nothing and has not yet caught up with the log.
+    pub rebuilding: bool,
+    /// Whether it lives in memory: the system has no folder, or the folder cannot be used.
+    pub in_memory: bool,
+    /// How many windows of 4,096 Seqs the store holds.
+    pub windows: usize,
+    /// How many event types it has met.
+    pub types: usize,
+    /// The bytes of keys and values in the store; its files are larger.
+    pub bytes: u64,
+    /// How often it was set aside and begun anew since it was opened.
+    pub rebuilds: u64,
+    /// How many events the follower could not read and passed over.
+    pub unreadable: u64,
+}
+
+/// The lookup index of a log, and the thread that keeps it up.
+#[derive(Debug)]
+pub(crate) struct Index {
+    core: Arc<Core>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Index {
+    /// Opens the index of a log in a folder of its own, or makes one; in memory without a folder.
+    ///
+    /// It cannot fail: whatever is wrong with the folder costs a rebuild in the background. Lookups
+    /// wait until the store is open, at most for the deadlines of two attempts.
+    pub(crate) fn open(log: Arc<Log>, folder: Option<PathBuf>, config: IndexConfig) -> Index {
+        let core = Arc::new(Core::new(log, folder, config));
+        let builder = std::thread::Builder::new().name("forelog-indexer".to_owned());
+        let followed = core.clone();
+        let thread = builder.spawn(move || follow::run(&followed));
+        let thread = thread.map_err(|error| {
+            core.report(&format!("no thread to follow the log: {error}"));
+            core.set_ended();
+        });
+        Index {
+            core,
+            thread: Mutex::new(thread.ok()),
+        }
+    }
+
+    /// The first event in the log that has this id.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if the event that may have it cannot be read.
+    pub(crate) fn by_id(&self, id: EventId) -> Result<Option<Seq>> {
+        self.core.by_id(id)
+    }
+
+    /// The events of this type from `from` on, up to the last that is appended now.
+    pub(crate) fn by_type(&self, event_type: &str, from: Seq) -> TypeCursor {
+        TypeCursor::new(self.core.clone(), event_type, from)
+    }
+
+    /// How many Seqs the index is behind the log.
+    pub(crate) fn lag(&self) -> u64 {
+        let appended = self.core.log.watermark().appended();
+        appended.since(self.core.indexed_upto())
+    }
+
+    /// How the index stands.
+    pub(crate) fn state(&self) -> IndexState {
+        self.core.snapshot()
+    }
+
+    /// Waits until all that is appended now is indexed; says whether it is. It is not if the index
+    /// was closed meanwhile.
+    pub(crate) fn catch_up(&self) -> bool {
+        self.core.catch_up()
+    }
+
+    /// Flushes and closes the store and ends the thread. Lookups still work: they scan.
+    pub(crate) fn close(&self) {
+        self.core.stop();
+        let thread = self.thread.lock();
+        let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!(target: "forelog::index", "the indexing thread panicked");
+        }
+        self.core.forget();
+    }
+
+    /// Sets the index of a log aside and builds another, complete and closed; how it stands then.
+    ///
+    /// # Errors
+    /// If the folder cannot be moved.
+    pub(crate) fn rebuild(log: Arc<Log>, folder: &Path, config: IndexConfig) -> Result<IndexState> {
+        store::set_aside(folder)?;
+        let index = Index::open(log, Some(folder.to_path_buf()), config);
+        index.catch_up();
+        let state = index.state();
+        index.close();
+        Ok(state)
+    }
+
+    /// Compares the index in a folder, which no one has open, with a scan of the log. The folder is
+    /// only read. An index that is not there is no mismatch.
+    ///
+    /// # Errors
+    /// If the folder cannot be copied, or an event of the log cannot be read.
+    pub(crate) fn verify(log: &Log, folder: &Path, config: &IndexConfig) -> Result<Vec<Mismatch>> {
+        verify::against_log(log, folder, config)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,268 @@
+//! Lookups against a scan of the log, whatever happens to the store.
+
+mod damage;
+mod measure;
+mod parts;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+use crate::clock::{SystemClock, Timestamp};
+use crate::durability::Durability;
+use crate::format::record::Record;
+use crate::log::LogConfig;
+use crate::storage::Storage;
+use crate::storage::file::FileStorage;
+use crate::storage::memory::MemoryStorage;
+use crate::storage::sys::Sys;
+
+fn log_config() -> LogConfig {
+    LogConfig {
+        segment_len: 256 << 10,
+        background: false,
+        ..LogConfig::default()
+    }
+}
+
+fn log_on(storage: Arc<dyn Storage>) -> Arc<Log> {
+    log_with(storage, log_config())
+}
+
+fn log_with(storage: Arc<dyn Storage>, config: LogConfig) -> Arc<Log> {
+    Arc::new(Log::open(storage, config, Arc::new(SystemClock), Seq::ZERO).unwrap())
+}
+
+fn file_log(folder: &Path) -> Arc<Log> {
+    log_on(Arc::new(
+        FileStorage::create(folder, Sys::native()).unwrap(),
+    ))
+}
+
+fn memory_log() -> Arc<Log> {
+    log_on(Arc::new(MemoryStorage::default()))
+}
+
+fn open(log: &Arc<Log>, folder: &Path) -> Index {
+    Index::open(
+        log.clone(),
+        Some(folder.to_path_buf()),
+        IndexConfig::default(),
+    )
+}
+
+/// Makes events of many kinds, the same ones for the same seed.
+struct Source {
+    state: u64,
+    /// Of each hundred events, how many have an id that is no time-ordered one, or had been used.
+    odd_ids: u64,
+    types: u64,
+    used: Vec<EventId>,
+    millis: u128,
+}
+
+impl Source {
+    fn new(seed: u64, odd_ids: u64, types: u64) -> Source {
+        Source {
+            state: seed,
+            odd_ids,
+            types,
+            used: Vec::new(),
+            millis: 1_700_000_000_000,
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.state = keys::mix(self.state);
+        self.state
+    }
+
+    fn id(&mut self) -> EventId {
+        let random = self.random();
+        if random % 100 < self.odd_ids {
+            let place = usize::try_from(self.random()).unwrap() % (self.used.len() + 1);
+            let fresh = EventId(u128::from(self.random()) << 64 | u128::from(random) & !(3 << 62));
+            return match random % 7 {
+                0 => EventId::NIL,
+                1 | 2 => self.used.get(place).copied().unwrap_or(fresh),
+                _ => fresh,
+            };
+        }
+        self.millis += u128::from(random >> 60);
+        let count = self.used.len() as u128;
+        EventId(self.millis << 80 | 7 << 76 | 0b10 << 62 | count)
+    }
+
+    fn emit(&mut self, log: &Log, count: usize) {
+        for _ in 0..count {
+            let id = self.id();
+            let event_type = format!(
+                "type.{}",
+                (self.random() % self.types).min(self.random() % 40)
+            );
+            let mut record = Record::new(&event_type, "unit", Timestamp(1), &[0xc0]).unwrap();
+            record.event_id = id;
+            log.append(&[record], Durability::Os).unwrap();
+            self.used.push(id);
+        }
+    }
+}
+
+/// Compares lookups with a scan of the log.
+fn assert_equals_scan(index: &Index, log: &Log, context: &str) {
+    let mut events = Vec::new();
+    let mut reader = log.reader(Seq::FIRST);
+    while let Some(event) = reader.next_event().unwrap() {
+        events.push((event.seq(), event.event_id(), event.event_type().to_owned()));
+    }
+    let types: BTreeSet<&str> = events.iter().map(|(_, _, name)| name.as_str()).collect();
+    for name in types.into_iter().chain(["none"]) {
+        for from in [0, 1, 4095, 4096, 5000, 9000] {
+            let due = events
+                .iter()
+                .filter(|(seq, _, held)| held == name && seq.0 >= from);
+            let due: Vec<Seq> = due.map(|(seq, _, _)| *seq).collect();
+            let found: Vec<Seq> = index.by_type(name, Seq(from)).collect();
+            assert_eq!(found, due, "{context}: {name} from {from}");
+        }
+    }
+    let mut first = std::collections::HashMap::new();
+    for (seq, id, _) in &events {
+        first.entry(*id).or_insert(*seq);
+    }
+    let missing = [
+        EventId(5),
+        EventId(1_700_000_000_001 << 80 | 7 << 76 | 0b10 << 62 | 1 << 61),
+    ];
+    let step = (events.len() / 60).max(1);
+    let ids = events.iter().step_by(step).map(|(_, id, _)| *id);
+    for id in ids.chain(missing).chain([EventId::NIL]) {
+        let found = index.by_id(id).unwrap();
+        assert_eq!(found, first.get(&id).copied(), "{context}: {id}");
+    }
+}
+
+#[test]
+fn lookups_equal_a_scan_while_the_log_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    for (seed, odd_ids, types) in [(1, 0, 1), (2, 30, 7), (3, 100, 40)] {
+        let context = format!("seed {seed}, {odd_ids} % odd ids, {types} types");
+        let log = memory_log();
+        let indexes = [
+            open(&log, &dir.path().join(seed.to_string())),
+            Index::open(log.clone(), None, IndexConfig::default()),
+        ];
+        let mut source = Source::new(seed, odd_ids, types);
+        for count in [0, 1, 4094, 1, 3000, 6000] {
+            source.emit(&log, count);
+            for index in &indexes {
+                assert_equals_scan(index, &log, &context);
+                assert!(index.catch_up(), "{context}");
+                assert_eq!(index.lag(), 0, "{context}");
+                assert_equals_scan(index, &log, &context);
+            }
+        }
+        for index in indexes {
+            assert_eq!(index.state().windows, 3, "{context}");
+            assert_eq!(index.state().rebuilds, 0, "{context}");
+            index.close();
+            assert_equals_scan(&index, &log, &context);
+        }
+        log.close().unwrap();
+    }
+}
+
+#[test]
+fn an_index_goes_on_where_it_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log_folder, folder) = (dir.path().join("log"), dir.path().join("index"));
+    let mut source = Source::new(4, 20, 9);
+    for round in 0..4 {
+        let log = file_log(&log_folder);
+        let index = open(&log, &folder);
+        assert_equals_scan(&index, &log, "reopened");
+        source.emit(&log, 5000);
+        assert!(index.catch_up());
+        assert_equals_scan(&index, &log, "caught up");
+        let state = index.state();
+        assert_eq!(state.rebuilds, 0, "round {round}");
+        assert!(!state.in_memory, "round {round}");
+        if round % 2 == 0 {
+            index.close();
+            log.close().unwrap();
+            assert_eq!(
+                Index::verify(&log, &folder, &IndexConfig::default()).unwrap(),
+                []
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unclean_end_costs_no_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = memory_log();
+    let mut source = Source::new(5, 20, 90);
+    let index = open(&log, &dir.path().join("index"));
+    for round in 0..3 {
+        source.emit(&log, 6000);
+        index.catch_up();
+        let copy = dir.path().join(round.to_string()).join("index");
+        damage::copy(&dir.path().join("index"), &copy);
+        let copied = open(&log, &copy);
+        assert_equals_scan(&copied, &log, "copied while open");
+        assert!(copied.catch_up());
+        assert_equals_scan(&copied, &log, "copied while open, caught up");
+    }
+}
+
+#[test]
+fn retention_takes_events_out_of_answers_and_records_out_of_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("index");
+    let log = memory_log();
+    let mut source = Source::new(6, 30, 6);
+    let index = open(&log, &folder);
+    source.emit(&log, 20_000);
+    index.catch_up();
+    for before in [100, 3000, 9000, 15_000] {
+        log.retire_before(Seq(before)).unwrap();
+        assert_equals_scan(&index, &log, &format!("retired before {before}"));
+    }
+    let first = log.first_seq();
+    assert!(first > Seq(8192), "{first}");
+    source.emit(&log, 300_000);
+    index.catch_up();
+    log.retire_before(Seq(310_000)).unwrap();
+    source.emit(&log, 5000);
+    index.catch_up();
+    assert!(index.state().windows < 10, "{:?}", index.state());
+    assert_equals_scan(&index, &log, "many retired");
+    index.close();
+    assert_eq!(
+        Index::verify(&log, &folder, &IndexConfig::default()).unwrap(),
+        []
+    );
+    let index = open(&log, &folder);
+    assert_equals_scan(&index, &log, "many retired, reopened");
+    assert_eq!(index.state().rebuilds, 0);
+}
+
+#[test]
+fn gaps_and_clashing_ids_are_no_trouble() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> =
+        Arc::new(FileStorage::create(&dir.path().join("log"), Sys::PORTABLE).unwrap());
+    let folder = dir.path().join("index");
+    let mut source = Source::new(7, 5, 3);
+    for _ in 0..3 {
+        // The storage has no boot id, so that each unclean end leaves a gap.
+        let log = log_on(storage.clone());
+        let index = open(&log, &folder);
+        source.emit(&log, 3000);
+        assert_equals_scan(&index, &log, "after a gap");
+        index.catch_up();
+        assert_equals_scan(&index, &log, "after a gap, caught up");
+        assert_eq!(index.state().rebuilds, 0);
+    }
+}

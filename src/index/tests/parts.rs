@@ -1,0 +1,151 @@
+//! Values, and a store that fails while it is in use.
+
+use super::*;
+use crate::index::values::{Chunk, Manifest, Position, encode_ids, find_ids};
+
+#[test]
+fn chunks_come_back_and_stay_small() {
+    let all: Vec<u16> = (0..4096).collect();
+    let even: Vec<u16> = (0..4096).step_by(2).collect();
+    let few = vec![0, 1, 127, 255, 4095];
+    for (offsets, link) in [
+        (all, None),
+        (even, Some(0)),
+        (few, Some(77)),
+        (vec![4000], None),
+    ] {
+        let key = keys::chunk(3, 80);
+        let value = Chunk::encode(link, &offsets, &key, "name");
+        assert!(value.len() <= 4 + 10 + 512, "{}", value.len());
+        let chunk = Chunk::decode(&value, &key, "name").unwrap();
+        assert_eq!(chunk, Chunk { link, offsets });
+        assert_eq!(Chunk::decode(&value, &key, "other"), None);
+        assert_eq!(Chunk::decode(&value, &keys::chunk(3, 81), "name"), None);
+        for at in 0..value.len() {
+            let mut flipped = value.clone();
+            flipped[at] ^= 1;
+            assert_eq!(Chunk::decode(&flipped, &key, "name"), None, "{at}");
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_true_checksum_may_still_be_nonsense() {
+    let key = keys::chunk(0, 0);
+    let mut random = Source::new(13, 0, 1);
+    for _ in 0..20_000 {
+        let len = usize::try_from(random.random() % 40).unwrap();
+        let mut body: Vec<u8> = (0..len).map(|_| (random.random() >> 56) as u8).collect();
+        if let Some(high) = body.get_mut(9) {
+            *high = 0;
+        }
+        if let Some(chunk) = Chunk::decode(&keys::seal(&key, b"", &body), &key, "") {
+            assert!(chunk.offsets.is_sorted_by(|a, b| a < b));
+            assert!(chunk.offsets.iter().all(|offset| *offset < 4096));
+        }
+        let found = find_ids(&keys::seal(&key, b"", &body), &key, 0);
+        assert_eq!(found.is_some(), len % 6 == 0);
+        let manifest = Manifest::decode(0, &keys::seal(&keys::manifest(0), b"", &body));
+        assert_eq!(manifest.is_some(), len == 23);
+        assert_eq!(
+            Position::decode(&keys::seal(keys::POSITION, &[0; 16], &body), 0),
+            None
+        );
+    }
+}
+
+#[test]
+fn of_events_with_the_same_id_the_first_is_named() {
+    let ids = [EventId(1), EventId(2), EventId(1), EventId(1), EventId(3)];
+    let offsets = [10, 11, 12, 13, 14];
+    let pieces = encode_ids(5, &ids, &offsets, 99);
+    assert_eq!(pieces.len(), 8);
+    for (id, due) in [(1, vec![10]), (2, vec![11]), (3, vec![14]), (4, vec![])] {
+        let (piece, hash) = keys::id_hash(EventId(id), 99);
+        let (key, value) = &pieces[usize::from(piece)];
+        assert_eq!(find_ids(value, key, hash), Some(due));
+    }
+}
+
+#[test]
+fn the_store_that_fails_in_use_is_replaced_and_answers_stay_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = memory_log();
+    let mut source = Source::new(14, 50, 5);
+    let index = open(&log, &dir.path().join("index"));
+    for round in 1..5 {
+        source.emit(&log, 5000);
+        assert!(index.catch_up());
+        index.core.report("a test says so");
+        assert_equals_scan(&index, &log, "broken");
+        assert!(index.catch_up());
+        assert_equals_scan(&index, &log, "mended");
+        assert_eq!(index.state().rebuilds, round);
+        assert_eq!(
+            index.state().in_memory,
+            round >= 3,
+            "after three it gives up"
+        );
+    }
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let log_folder = dir.path().join("log");
+    let log = file_log(&log_folder);
+    let mut source = Source::new(15, 0, 5);
+    source.emit(&log, 9000);
+    let (sick, id) = (Seq(3000), source.used[2999]);
+    let stored = log.get(sick).unwrap().unwrap();
+    let data_len = stored.view().unwrap().frame().payload.len();
+    let segment = log
+        .segments()
+        .into_iter()
+        .find(|held| held.last_seq() >= sick)
+        .unwrap();
+    let bytes = std::fs::read(log_folder.join(&segment.name)).unwrap();
+    let at = bytes
+        .windows(8)
+        .position(|bytes| bytes == sick.0.to_le_bytes())
+        .unwrap();
+    let mut bytes = bytes;
+    bytes[at + 56 + data_len - 1] ^= 1;
+    std::fs::write(log_folder.join(&segment.name), bytes).unwrap();
+    assert!(log.get(sick).is_err());
+
+    let index = open(&log, &dir.path().join("index"));
+    assert!(index.catch_up());
+    assert_eq!(index.state().unreadable, 1);
+    assert_eq!(index.by_id(id).unwrap(), None);
+    assert_eq!(index.by_id(source.used[3000]).unwrap(), Some(Seq(3001)));
+    let found: Vec<Seq> = (0..40)
+        .flat_map(|t| index.by_type(&format!("type.{t}"), Seq(1)))
+        .collect();
+    assert_eq!(found.len(), 8999);
+    index.close();
+    let index = open(&log, &dir.path().join("index"));
+    assert_eq!(index.by_id(source.used[3000]).unwrap(), Some(Seq(3001)));
+    assert_eq!(index.state().rebuilds, 0);
+}
+
+#[test]
+fn lookups_beside_a_writer_are_right() {
+    let log = memory_log();
+    let index = Index::open(log.clone(), None, IndexConfig::default());
+    std::thread::scope(|scope| {
+        scope.spawn(|| Source::new(16, 30, 4).emit(&log, 20_000));
+        let mut seen = 0;
+        while seen < 20_000 {
+            let appended = log.watermark().appended();
+            let mut counted = 0;
+            for number in 0..4 {
+                let seqs: Vec<Seq> = index.by_type(&format!("type.{number}"), Seq(1)).collect();
+                assert!(seqs.is_sorted_by(|a, b| a < b));
+                counted += seqs.iter().filter(|seq| **seq <= appended).count();
+            }
+            assert_eq!(counted as u64, appended.0);
+            seen = appended.0;
+        }
+    });
+}

@@ -1,0 +1,288 @@
+//! The values of the index: [`Chunk`], ids, [`Manifest`], [`Position`]. Bytes that were read are
+//! hostile even behind a checksum: what does not hold is `None`.
+
+use super::keys::{self, PIECES, SCHEMA, WINDOW_LEN, seal, unseal};
+use crate::event::EventId;
+
+/// Takes little-endian integers off the front of a slice.
+#[derive(Debug)]
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take().map(u8::from_le_bytes)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn end(&self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+/// The length of a chunk's offsets as a bitmap: no list longer than this is written.
+const BITMAP_LEN: usize = (WINDOW_LEN / 8) as usize;
+
+/// The events of one type in one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// The window before that has the type: a chunk that went missing breaks this link.
+    pub(super) link: Option<u64>,
+    /// The events' offsets in the window, ascending.
+    pub(super) offsets: Vec<u16>,
+}
+
+impl Chunk {
+    /// The value: link + 1 or 0, count, then the offsets as a bitmap or as a list of distances
+    /// (7 bits a byte, the low ones first), whichever is shorter.
+    pub(super) fn encode(link: Option<u64>, offsets: &[u16], key: &[u8], name: &str) -> Vec<u8> {
+        let mut body = Vec::with_capacity(10 + offsets.len().min(BITMAP_LEN));
+        body.extend(link.map_or(0, |link| link.saturating_add(1)).to_le_bytes());
+        body.extend(u16::try_from(offsets.len()).unwrap_or(0).to_le_bytes());
+        let head_len = body.len();
+        let mut before = 0_u16;
+        for offset in offsets {
+            let [low, high] = [(offset - before) & 0x7f, (offset - before) >> 7];
+            let more = if high > 0 { 0x80 } else { 0 };
+            body.push(u8::try_from(low | more).unwrap_or(0));
+            body.extend((high > 0).then(|| u8::try_from(high).unwrap_or(0)));
+            before = *offset;
+        }
+        if body.len() - head_len >= BITMAP_LEN {
+            body.truncate(head_len);
+            body.extend(bitmap(offsets));
+        }
+        seal(key, name.as_bytes(), &body)
+    }
+
+    /// The chunk of a value that was stored under this key for the type of this name.
+    pub(super) fn decode(value: &[u8], key: &[u8], name: &str) -> Option<Chunk> {
+        let mut fields = Fields(unseal(key, name.as_bytes(), value)?);
+        let link = fields.u64()?.checked_sub(1);
+        let count = usize::from(fields.u16()?);
+        let offsets = if fields.0.len() == BITMAP_LEN {
+            from_bitmap(fields.0)
+        } else {
+            from_list(fields)?
+        };
+        (offsets.len() == count && count > 0).then_some(Chunk { link, offsets })
+    }
+}
+
+fn bitmap(offsets: &[u16]) -> [u8; BITMAP_LEN] {
+    let mut bits = [0; BITMAP_LEN];
+    for offset in offsets {
+        if let Some(byte) = bits.get_mut(usize::from(offset / 8)) {
+            *byte |= 1 << (offset % 8);
+        }
+    }
+    bits
+}
+
+fn from_bitmap(bits: &[u8]) -> Vec<u16> {
+    let places = (0_u16..).zip(bits);
+    let offsets = places.flat_map(|(place, byte)| {
+        let set = (0..8).filter(move |bit| byte & (1 << bit) != 0);
+        set.map(move |bit| place * 8 + bit)
+    });
+    offsets.collect()
+}
+
+fn from_list(mut fields: Fields<'_>) -> Option<Vec<u16>> {
+    let mut offsets = Vec::with_capacity(fields.0.len());
+    let mut before = 0_u16;
+    while let Some(low) = fields.u8() {
+        let mut distance = u16::from(low & 0x7f);
+        if low & 0x80 != 0 {
+            distance |= u16::from(fields.u8()?) << 7;
+        }
+        before = before.checked_add(distance)?;
+        let ascends = offsets.is_empty() || distance > 0;
+        (ascends && u64::from(before) < WINDOW_LEN).then_some(())?;
+        offsets.push(before);
+    }
+    Some(offsets)
+}
+
+const ID_ENTRY_LEN: usize = 6;
+
+/// The values of all pieces of a window's ids: for each id, a hash of 32 bits and the offset of the
+/// first event that has it, big-endian, sorted.
+pub(super) fn encode_ids(
+    window: u64,
+    ids: &[EventId],
+    offsets: &[u16],
+    salt: u64,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    // The piece, the hash and the place among the ids, packed so that one sort does it all.
+    let packed = |(place, id): (u64, &EventId)| {
+        let (piece, hash) = keys::id_hash(*id, salt);
+        u64::from(piece) << 48 | u64::from(hash) << 16 | place
+    };
+    let mut entries: Vec<u64> = (0_u64..).zip(ids).map(packed).collect();
+    entries.sort_unstable();
+    let place = |entry: u64| usize::try_from(entry & 0xffff).unwrap_or(0);
+    entries.dedup_by(|later, first| {
+        *later >> 16 == *first >> 16 && ids.get(place(*later)) == ids.get(place(*first))
+    });
+    let mut bodies = vec![Vec::new(); usize::from(PIECES)];
+    for entry in entries {
+        let body = usize::try_from(entry >> 48)
+            .ok()
+            .and_then(|piece| bodies.get_mut(piece));
+        if let (Some(body), Some(offset)) = (body, offsets.get(place(entry))) {
+            let hash = u32::try_from(entry >> 16 & 0xffff_ffff).unwrap_or(0);
+            body.extend_from_slice(&hash.to_be_bytes());
+            body.extend_from_slice(&offset.to_be_bytes());
+        }
+    }
+    let pieces = (0_u8..).zip(bodies).map(|(piece, body)| {
+        let key = keys::piece(window, piece);
+        let value = seal(&key, &[], &body);
+        (key, value)
+    });
+    pieces.collect()
+}
+
+/// The offsets, ascending, of the events in a piece whose ids have this hash; `None` if the value
+/// does not pass its check.
+pub(super) fn find_ids(value: &[u8], key: &[u8], hash: u32) -> Option<Vec<u16>> {
+    let (entries, rest) = unseal(key, &[], value)?.as_chunks::<ID_ENTRY_LEN>();
+    rest.is_empty().then_some(())?;
+    let hash_of = |[a, b, c, d, ..]: &[u8; ID_ENTRY_LEN]| u32::from_be_bytes([*a, *b, *c, *d]);
+    let start = entries.partition_point(|entry| hash_of(entry) < hash);
+    let found = entries
+        .iter()
+        .skip(start)
+        .take_while(|entry| hash_of(entry) == hash);
+    Some(
+        found
+            .map(|[.., high, low]| u16::from_be_bytes([*high, *low]))
+            .collect(),
+    )
+}
+
+/// Every Seq of the window has an event, and their ids are `UUIDv7`s that strictly ascend: there are
+/// no pieces, because the log itself can be searched.
+const ORDERED: u8 = 1;
+/// There are ids that are no `UUIDv7`.
+const FOREIGN: u8 = 2;
+
+/// What a window holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manifest {
+    pub(super) window: u64,
+    /// How many events the log has there, also such as could not be read.
+    pub(super) count: u16,
+    pub(super) ordered: bool,
+    pub(super) foreign: bool,
+    /// The earliest time in a `UUIDv7` there, in milliseconds; above `millis_max` if there is none.
+    pub(super) millis_min: u64,
+    pub(super) millis_max: u64,
+    /// The bytes of keys and values of the window's events: its chunks and its pieces.
+    pub(super) bytes: u32,
+}
+
+impl Manifest {
+    /// Whether an event with this id may lie in the window.
+    pub(super) fn may_hold(&self, millis: Option<u64>) -> bool {
+        millis.map_or(self.foreign, |millis| {
+            (self.millis_min..=self.millis_max).contains(&millis)
+        })
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let flags = u8::from(self.ordered) * ORDERED | u8::from(self.foreign) * FOREIGN;
+        let mut body = self.count.to_le_bytes().to_vec();
+        body.push(flags);
+        body.extend(self.millis_min.to_le_bytes());
+        body.extend(self.millis_max.to_le_bytes());
+        body.extend(self.bytes.to_le_bytes());
+        seal(&keys::manifest(self.window), &[], &body)
+    }
+
+    pub(super) fn decode(window: u64, value: &[u8]) -> Option<Manifest> {
+        let mut fields = Fields(unseal(&keys::manifest(window), &[], value)?);
+        let count = fields.u16()?;
+        let flags = fields.u8()?;
+        let manifest = Manifest {
+            window,
+            count,
+            ordered: flags & ORDERED != 0,
+            foreign: flags & FOREIGN != 0,
+            millis_min: fields.u64()?,
+            millis_max: fields.u64()?,
+            bytes: fields.u32()?,
+        };
+        fields.end()?;
+        Some(manifest)
+    }
+}
+
+/// How far the index goes, and what the log must say to agree with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Windows before this one are no part of the index: their events are gone.
+    pub(super) floor: u64,
+    /// Windows from this one on are not indexed.
+    pub(super) next_window: u64,
+    /// A hash over all manifests and over the newest chunk of each type: what is missing shows.
+    pub(super) sum: u64,
+    /// The newest sealed segment that is wholly indexed, 0 if there is none, and its footer's chain.
+    pub(super) segment: u64,
+    pub(super) chain: u64,
+    /// The Seq of the last event that is indexed, 0 if there is none, and a hash of that event.
+    pub(super) last_seq: u64,
+    pub(super) last_hash: u64,
+}
+
+impl Position {
+    pub(super) fn encode(&self, log_id: u128) -> Vec<u8> {
+        let mut body = SCHEMA.to_le_bytes().to_vec();
+        for field in [
+            self.floor,
+            self.next_window,
+            self.sum,
+            self.segment,
+            self.chain,
+            self.last_seq,
+            self.last_hash,
+        ] {
+            body.extend(field.to_le_bytes());
+        }
+        seal(keys::POSITION, &log_id.to_le_bytes(), &body)
+    }
+
+    /// The position of a value that was stored for this log.
+    pub(super) fn decode(value: &[u8], log_id: u128) -> Option<Position> {
+        let mut fields = Fields(unseal(keys::POSITION, &log_id.to_le_bytes(), value)?);
+        (fields.u32()? == SCHEMA).then_some(())?;
+        let position = Position {
+            floor: fields.u64()?,
+            next_window: fields.u64()?,
+            sum: fields.u64()?,
+            segment: fields.u64()?,
+            chain: fields.u64()?,
+            last_seq: fields.u64()?,
+            last_hash: fields.u64()?,
+        };
+        fields.end()?;
+        Some(position)
+    }
+}
