@@ -61,8 +61,11 @@ mod storage;
 // 4 log
 mod log;
 // 5 lookups
+mod control;
 mod index;
 mod snapshot;
+// 6 followers
+mod dispatch;
 // 6 replay
 mod replay;
 // 7 system
@@ -76,13 +79,21 @@ pub use event::{Data, Event, EventId, MAX_DEPTH};
 pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
 pub use system::{Builder, EventSystem, Receipt};
 
+// Handle: who gets which events, and what they say of them.
+pub use control::{ControlRecovery, ParkedEvent};
+pub use dispatch::{
+    Delivery, Handler, HandlerId, IntoOutcome, Outcome, Phase, RetryPolicy, Start, Status,
+    Subscription, SubscriptionState, WhenFull,
+};
+
 // Read: events as they lie in the log.
 pub use event::Filter;
 pub use format::FORMAT_VERSION;
 pub use format::record::{EventRef, Headers};
+pub use index::IndexState;
 pub use log::{Recovery, StoredEvent};
 pub use replay::{Projection, Replay};
-pub use system::EventStore;
+pub use system::{ByType, EventStore, Stats};
 
 // Words that all of them use.
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

@@ -7,9 +7,11 @@
 //! DIR/log/aside/                    torn tails that recovery set aside
 //! DIR/log/poisoned                  a sync failed in this boot: recovery must not trust the cache
 //! DIR/control/…                     the control log, laid out like log/
-//! DIR/index/                        the lookup index (derived: may be deleted): META, sled/
+//! DIR/control/salvaged              what was readable of a damaged control log, until a new one has it
+//! DIR/control/NAME.N.damaged        files of a damaged control log, set aside the Nth time
+//! DIR/index/                        the lookup index (derived: may be deleted)
 //! DIR/snapshots/NAME.snapshot       state of a projection; NAME.snapshot.damaged: set aside
-//! DIR/aside/                        damaged derived files that were set aside, such as index.bad-1/
+//! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
 use crate::position::SegmentId;
@@ -22,22 +24,24 @@ pub(crate) const LOG: &str = "log";
 pub(crate) const CONTROL: &str = "control";
 /// The folder of the lookup index.
 pub(crate) const INDEX: &str = "index";
-/// In the index's folder: which log it belongs to.
-pub(crate) const INDEX_META: &str = "META";
-/// In the index's folder: the folder of the store.
-pub(crate) const INDEX_STORE: &str = "sled";
 /// The folder of the projections' snapshots.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// The folder of what was set aside.
 pub(crate) const ASIDE: &str = "aside";
+/// What was read out of a damaged control log.
+pub(crate) const SALVAGED: &str = "salvaged";
+/// In the index's folder: which log it belongs to.
+pub(crate) const INDEX_META: &str = "META";
+/// In the index's folder: the folder of the store.
+pub(crate) const INDEX_STORE: &str = "sled";
 /// Left behind by a failed sync.
 pub(crate) const POISONED: &str = "poisoned";
 
 const SEGMENT_SUFFIX: &str = ".seg";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const DAMAGED_SUFFIX: &str = ".damaged";
-const TMP_SUFFIX: &str = ".tmp";
 const INDEX_BAD_PREFIX: &str = "index.bad-";
+const TMP_SUFFIX: &str = ".tmp";
 
 /// Whether a file or folder of this name may stand in a Forelog directory.
 pub(crate) fn is_top_level(name: &str) -> bool {
@@ -88,9 +92,14 @@ pub(crate) fn damaged(name: &str) -> String {
     format!("{name}{DAMAGED_SUFFIX}")
 }
 
-/// The name under which recovery sets aside the bytes of a segment from `offset` on.
-pub(crate) fn torn_tail(segment_name: &str, offset: usize) -> String {
-    format!("{segment_name}.{offset}.torn")
+/// The name under which a file of a damaged control log is set aside for the `nth` time.
+pub(crate) fn damaged_again(name: &str, nth: u32) -> String {
+    format!("{name}.{nth}{DAMAGED_SUFFIX}")
+}
+
+/// Whether a name was made by [`damaged`] or [`damaged_again`].
+pub(crate) fn is_damaged(name: &str) -> bool {
+    name.ends_with(DAMAGED_SUFFIX)
 }
 
 /// The name under which an index that failed is set aside.
@@ -101,4 +110,9 @@ pub(crate) fn index_bad(number: u64) -> String {
 /// The number in a name made by [`index_bad`].
 pub(crate) fn parse_index_bad(name: &str) -> Option<u64> {
     name.strip_prefix(INDEX_BAD_PREFIX)?.parse().ok()
+}
+
+/// The name under which recovery sets aside the bytes of a segment from `offset` on.
+pub(crate) fn torn_tail(segment_name: &str, offset: usize) -> String {
+    format!("{segment_name}.{offset}.torn")
 }

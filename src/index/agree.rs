@@ -60,8 +60,7 @@ fn check_last(position: &Position, log: &Log) -> Result<()> {
 /// A hash of the event of this Seq; 0 if there is none that can be read.
 pub(super) fn hash_at(log: &Log, seq: Seq) -> u64 {
     let stored = log.get(seq).ok().flatten();
-    let event = stored.as_ref().and_then(|stored| stored.view().ok());
-    event.map_or(0, |event| event_hash(&event))
+    stored.map_or(0, |stored| event_hash(&stored.event()))
 }
 
 fn event_hash(event: &EventRef<'_>) -> u64 {

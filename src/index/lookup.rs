@@ -137,9 +137,7 @@ impl Core {
 
     fn id_at(&self, seq: Seq) -> Result<Option<EventId>> {
         let stored = self.log.get(seq)?;
-        stored
-            .map(|stored| Ok(stored.view()?.event_id()))
-            .transpose()
+        Ok(stored.map(|stored| stored.event().event_id()))
     }
 
     /// Adds to `page` what it can of the Seqs `next..=end` that have the type; returns the Seq to go

@@ -172,6 +172,15 @@ impl Segment {
             .at_seq(seq)
     }
 
+    /// How many bytes of the file hold something.
+    pub(crate) fn used_len(&self) -> u64 {
+        let table = self
+            .footer()
+            .and_then(Footer::table_len)
+            .map_or(0, |len| len + TRAILER_LEN);
+        self.frames_end().saturating_add(table) as u64
+    }
+
     /// Where the frames end.
     pub(crate) fn frames_end(&self) -> usize {
         match &self.offsets {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::EventSystem;
 use crate::clock::{Clock, SystemClock};
+use crate::dispatch::WhenFull;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogConfig;
@@ -26,6 +27,8 @@ pub struct Builder {
     persistence_interval: Option<Duration>,
     durability: Option<Durability>,
     pub(super) max_queue_size: u64,
+    pub(super) when_full: WhenFull,
+    pub(super) drain_timeout: Duration,
     max_events: Option<u64>,
     segment_size: usize,
     event_size_max: usize,
@@ -41,6 +44,8 @@ impl Default for Builder {
             persistence_interval: None,
             durability: None,
             max_queue_size: 10_000,
+            when_full: WhenFull::Block,
+            drain_timeout: Duration::from_secs(30),
             max_events: None,
             segment_size: log.segment_len,
             event_size_max: log.event_len_max,
@@ -80,6 +85,18 @@ impl Builder {
     /// by default. Only handlers that are registered and have caught up count.
     pub fn max_queue_size(mut self, events: u64) -> Self {
         self.max_queue_size = events;
+        self
+    }
+
+    /// What `emit` does while the queue is full. The default is to wait.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// How long closing waits for handlers to finish what was emitted: 30 seconds by default.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
         self
     }
 

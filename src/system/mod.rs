@@ -2,27 +2,35 @@
 
 mod builder;
 mod directory;
+mod handlers;
 mod receipt;
+mod stats;
 mod store;
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use builder::Builder;
 pub use receipt::Receipt;
-pub use store::EventStore;
+pub use stats::Stats;
+pub use store::{ByType, EventStore};
 
 use crate::clock::Clock;
+use crate::control::{Control, ControlRecovery};
+use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
 use crate::durability::{Durability, Level};
 use crate::error::Result;
 use crate::event::{Event, EventId, IdSource};
 use crate::format::names;
 use crate::format::record::{EventRef, Record};
-use crate::log::{Log, Recovery};
+use crate::index::{Index, IndexConfig};
+use crate::log::{Log, LogConfig, Recovery};
 use crate::position::Seq;
 use crate::replay::{Projection, Replay};
 use crate::snapshot::Snapshots;
@@ -36,10 +44,17 @@ pub struct EventSystem(Arc<Inner>);
 
 struct Inner {
     log: Arc<Log>,
+    control: Arc<Control>,
+    index: Arc<Index>,
+    dispatcher: Dispatcher,
     snapshots: Snapshots,
     ids: IdSource,
     clock: Arc<dyn Clock>,
     durability: Durability,
+    when_full: WhenFull,
+    max_queue_size: u64,
+    drain_timeout: Duration,
+    closed: AtomicBool,
     directory: Directory,
 }
 
@@ -58,26 +73,8 @@ impl EventSystem {
             Some(path) if persists => Directory::on_disk(path)?,
             _ => Directory::in_memory(),
         };
-        let storage = &directory.storage;
-        let clock = builder.clock;
-        let log = Log::open(
-            storage.folder(names::LOG)?,
-            config,
-            clock.clone(),
-            Seq::ZERO,
-        )?;
-        let log = Arc::new(log);
-        let ids = IdSource::new(crate::log::random());
-        ids.continue_after(log.last_appended_at());
-        let snapshots = Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id());
-        Ok(EventSystem(Arc::new(Inner {
-            log,
-            snapshots,
-            ids,
-            clock,
-            durability,
-            directory,
-        })))
+        Inner::open(builder, config, durability, directory)
+            .map(|inner| EventSystem(Arc::new(inner)))
     }
 
     /// Emits an event with the system's durability: when this returns, the event is in the log, and
@@ -120,7 +117,7 @@ impl EventSystem {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let last = self.0.log.append(&records, self.0.durability)?;
+        let last = self.append(&records, self.0.durability)?;
         let level = self.reach(last, self.0.durability)?;
         let first = Seq(last.next().0.saturating_sub(records.len() as u64));
         let receipt = |(seq, record): (u64, &Record<'_>)| {
@@ -141,6 +138,7 @@ impl EventSystem {
     pub fn store(&self) -> EventStore {
         EventStore {
             log: self.0.log.clone(),
+            index: self.0.index.clone(),
         }
     }
 
@@ -176,13 +174,56 @@ impl EventSystem {
         self.0.log.recovery()
     }
 
-    /// Closes the system in order: syncs everything and ends every thread. Later calls of any handle
-    /// fail with [`Closed`](crate::ErrorKind::Closed).
+    /// What was set right in the control log, which keeps the subscriptions' places; `None` if
+    /// nothing was wrong with it.
+    pub fn control_recovery(&self) -> Option<&ControlRecovery> {
+        self.0.control.recovery()
+    }
+
+    /// The system in numbers.
+    pub fn stats(&self) -> Stats {
+        let log = &self.0.log;
+        let segments = log.segments();
+        Stats {
+            first_seq: log.first_seq(),
+            last_seq: log.watermark().appended(),
+            durable_seq: log.watermark().durable(),
+            events: log.count(),
+            segments: segments.len() as u64,
+            bytes: segments.iter().map(|segment| segment.used_len()).sum(),
+            queue_depth: self.0.dispatcher.queue().depth(),
+            queue_max: self.0.max_queue_size,
+            index: self.0.index.state(),
+        }
+    }
+
+    /// Closes the system in order: lets the handlers finish what is emitted by now (for at most
+    /// [`Builder::drain_timeout`]), syncs everything, and ends every thread. Later calls of any handle
+    /// fail with [`Closed`](crate::ErrorKind::Closed). Called from inside a handler, it waits for no
+    /// handler.
     ///
     /// # Errors
-    /// If a sync fails. The system is closed all the same; opening it again recovers.
+    /// [`Handler`](crate::ErrorKind::Handler) if handlers did not finish in time, naming them: what
+    /// they left comes again. Other errors if a sync fails. The system is closed all the same.
     pub fn close(&self) -> Result<()> {
-        self.0.log.close()
+        self.0.close()
+    }
+
+    /// The same as [`EventSystem::close`].
+    ///
+    /// # Errors
+    /// As [`EventSystem::close`].
+    pub fn stop(&self) -> Result<()> {
+        self.0.close()
+    }
+
+    /// Appends records once the queue has places for them.
+    fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
+        let queue = self.0.dispatcher.queue();
+        let places = queue.reserve(records.len() as u64, self.0.when_full)?;
+        let last = self.0.log.append(records, durability)?;
+        places.appended();
+        Ok(last)
     }
 
     fn id_for(&self, event: &Event) -> EventId {
@@ -203,10 +244,71 @@ impl EventSystem {
     }
 }
 
+impl Inner {
+    fn open(
+        builder: Builder,
+        config: LogConfig,
+        durability: Durability,
+        directory: Directory,
+    ) -> Result<Inner> {
+        let (storage, clock) = (&directory.storage, builder.clock);
+        // The control log comes first: it may know how far the main log was durable.
+        let control = Control::open(&storage.folder(names::CONTROL)?, clock.clone(), true)?;
+        let control = Arc::new(control);
+        let main = storage.folder(names::LOG)?;
+        let log = Arc::new(Log::open(main, config, clock.clone(), control.witness())?);
+        let ids = IdSource::new(crate::log::random());
+        ids.continue_after(log.last_appended_at());
+        let dispatch = DispatchConfig {
+            max_queue_size: builder.max_queue_size,
+            clean: log.recovery().clean,
+        };
+        Ok(Inner {
+            dispatcher: Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?,
+            snapshots: Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id()),
+            index: Arc::new(Index::open(
+                log.clone(),
+                directory.index.clone(),
+                IndexConfig::default(),
+            )),
+            log,
+            control,
+            ids,
+            clock,
+            durability,
+            when_full: builder.when_full,
+            max_queue_size: builder.max_queue_size,
+            drain_timeout: builder.drain_timeout,
+            closed: AtomicBool::new(false),
+            directory,
+        })
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let drained = self
+            .dispatcher
+            .drain(Some(Instant::now() + self.drain_timeout));
+        self.dispatcher.stop();
+        self.index.close();
+        let closed = self.log.close();
+        // Only a log that closed in order may be called durable up to its end.
+        let durable = self.log.watermark().durable();
+        let noted = self.control.close(durable);
+        closed.and(noted)?;
+        match drained?.as_slice() {
+            [] => Ok(()),
+            behind => Err(handlers::not_drained(behind)),
+        }
+    }
+}
+
 impl Drop for Inner {
     /// The last handle closes the system in order, as [`EventSystem::close`] would.
     fn drop(&mut self) {
-        if let Err(error) = self.log.close() {
+        if let Err(error) = self.close() {
             tracing::warn!(target: "forelog::system", %error, "the system did not close in order");
         }
     }

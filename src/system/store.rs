@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::event::EventId;
+use crate::index::{Index, TypeCursor};
 use crate::log::{Log, StoredEvent};
 use crate::position::Seq;
 
@@ -10,6 +12,7 @@ use crate::position::Seq;
 #[derive(Debug, Clone)]
 pub struct EventStore {
     pub(super) log: Arc<Log>,
+    pub(super) index: Arc<Index>,
 }
 
 impl EventStore {
@@ -19,6 +22,39 @@ impl EventStore {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if it cannot be read.
     pub fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
         self.log.get(seq)
+    }
+
+    /// The event of this id; the first one, if several were emitted with it.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if it cannot be read.
+    pub fn get_by_id(&self, id: EventId) -> Result<Option<StoredEvent>> {
+        match self.index.by_id(id)? {
+            Some(seq) => self.log.get(seq),
+            None => Ok(None),
+        }
+    }
+
+    /// The events of this type, in order, up to the last that is there now.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Event, EventSystem};
+    /// let system = EventSystem::builder().open()?;
+    /// for (event_type, n) in [("a", 1), ("b", 2), ("a", 3)] {
+    ///     system.emit(Event::new(event_type, "test", &n)?)?;
+    /// }
+    /// for stored in system.store().by_type("a") {
+    ///     println!("{}", stored?.event().to_json_value());
+    /// }
+    /// assert_eq!(system.store().by_type("a").count(), 2);
+    /// # system.close() }
+    /// ```
+    pub fn by_type(&self, event_type: &str) -> ByType {
+        ByType {
+            seqs: self.index.by_type(event_type, Seq::FIRST),
+            log: self.log.clone(),
+        }
     }
 
     /// The first Seq that is held; that of the next event if none is.
@@ -39,5 +75,26 @@ impl EventStore {
     /// Whether no event is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// The events of one type, in order; see [`EventStore::by_type`].
+#[derive(Debug)]
+pub struct ByType {
+    seqs: TypeCursor,
+    log: Arc<Log>,
+}
+
+impl Iterator for ByType {
+    type Item = Result<StoredEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            // An event that retention has removed since is passed over.
+            let seq = self.seqs.next()?;
+            if let Some(found) = self.log.get(seq).transpose() {
+                return Some(found);
+            }
+        }
     }
 }

@@ -1,0 +1,462 @@
+//! [`Control`]: the small internal log of all state that cannot be derived from the main log.
+//!
+//! It is a [`Log`] of its own in the folder `control`. Its records say how far each named
+//! subscription has come, which deliveries have begun, and which events were parked (with a copy of
+//! each, so that they pin no segment). In memory they add up to one small state.
+//!
+//! **Checkpoints.** Every few segments the whole state is written as one entry, and what lies before
+//! the checkpoint *before* it is retired: damage to one checkpoint leaves the other, and all records
+//! since. An entry counts only when it is whole, so a crash inside a checkpoint changes nothing.
+//!
+//! **Durability.** A cursor is published at once, which a killed process survives, and synced within
+//! [`SYNC_WITHIN`]: a power cut delivers again what was acknowledged since. A parked event is synced
+//! before the cursor passes it, for its cursor stands in the same record.
+//!
+//! **Witness.** Every cursor carries the highest Seq of the main log known to be durable, and a clean
+//! close its last Seq. The main log is opened with the highest of them, so that an end that is
+//! missing is found.
+//!
+//! **Damage** never stops a system: what is readable is salvaged (see [`salvage`]), the files are set
+//! aside, and a new control log begins. Events may be delivered again; none is skipped.
+
+mod record;
+mod salvage;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::format::record::Record;
+use crate::log::{Log, LogConfig};
+use crate::position::Seq;
+use crate::storage::Storage;
+use record::{Assembler, AttemptEntry, ClosedEntry, CursorEntry, Entry, UnparkedEntry};
+use state::State;
+
+/// The length of a segment of the control log.
+const SEGMENT_LEN: usize = 1 << 20;
+/// After how many segments of records the state is written as a whole.
+const CHECKPOINT_AFTER: usize = 4;
+/// Within which time a cursor is synced.
+const SYNC_WITHIN: Duration = Duration::from_secs(1);
+/// The source of all records.
+const SOURCE: &str = "forelog";
+
+/// An event that was set aside because its handler failed too often, or asked for it.
+///
+/// It is a copy: retention may remove the event from the log, and the copy stays.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ParkedEvent {
+    /// The event's place in the log.
+    pub seq: Seq,
+    /// The event.
+    pub event: Event,
+    /// Why it was parked: what the handler said last.
+    pub reason: String,
+    /// How many times it was delivered.
+    pub attempts: u32,
+    /// When the log took the event.
+    pub appended_at: Timestamp,
+    /// When it was parked.
+    pub parked_at: Timestamp,
+}
+
+/// What was done about a damaged control log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ControlRecovery {
+    /// What was wrong.
+    pub damage: String,
+    /// How many named subscriptions were found in what is readable.
+    pub subscriptions: u64,
+    /// Whether names may be lost. A named subscription that is not known then starts at the
+    /// beginning, whatever it asks for: it may be one whose place was lost.
+    pub incomplete: bool,
+    /// How many files were set aside, under names that end in `.damaged`.
+    pub files_set_aside: u64,
+}
+
+/// The control log, and the state that it amounts to.
+#[derive(Debug)]
+pub(crate) struct Control {
+    log: Log,
+    clock: Arc<dyn Clock>,
+    books: Mutex<Books>,
+    recovery: Option<ControlRecovery>,
+    is_new: bool,
+    /// After how many bytes of records a checkpoint is made.
+    checkpoint_after: u64,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    state: State,
+    /// How many bytes of records were written since the last checkpoint began.
+    written: u64,
+    /// How many bytes the last checkpoint has.
+    checkpoint_len: u64,
+    /// Where the last checkpoint begins.
+    checkpoint: Option<Seq>,
+    /// Up to where nothing is needed: where the checkpoint before that begins.
+    needed_from: Option<Seq>,
+}
+
+/// A checkpoint that is written and not yet synced.
+struct Unsynced {
+    last: Seq,
+    needed_from: Option<Seq>,
+}
+
+impl Control {
+    /// Opens the control log in its folder, or makes one. `background`: whether a thread does the
+    /// housekeeping; without one a cursor is synced at the close only.
+    ///
+    /// # Errors
+    /// None for damage, which is reported by [`Control::recovery`]. Everything else: a folder that
+    /// cannot be used, a full disk, a newer version, a segment of another log.
+    pub(crate) fn open(
+        storage: &Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        background: bool,
+    ) -> Result<Control> {
+        let config = LogConfig {
+            segment_len: SEGMENT_LEN,
+            background,
+            ..LogConfig::default()
+        };
+        Control::open_with(storage, clock, &config)
+    }
+
+    fn open_with(
+        storage: &Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        config: &LogConfig,
+    ) -> Result<Control> {
+        let is_new = storage.list()?.is_empty();
+        let open_log = || Log::open(storage.clone(), config.clone(), clock.clone(), Seq::ZERO);
+        let damage = match salvage::unfinished(storage.as_ref())? {
+            Some(state) => Err((state, "an earlier salvage was cut off".to_owned())),
+            None => match open_log().and_then(|log| Ok((read(&log)?, log))) {
+                Ok(opened) => Ok(opened),
+                Err(error) if salvage::is_damage(&error) => {
+                    let state = salvage::salvage(storage.as_ref())?;
+                    Err((state, error.to_string()))
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let (state, damage) = match damage {
+            Ok((books, log)) => return Ok(Control::new(log, clock, books, config, is_new)),
+            Err(damaged) => damaged,
+        };
+        let recovery = ControlRecovery {
+            damage,
+            subscriptions: state.subscriptions.len() as u64,
+            incomplete: state.incomplete,
+            files_set_aside: salvage::set_aside(storage.as_ref())?,
+        };
+        let control = Control::new(open_log()?, clock.clone(), Books::default(), config, false);
+        control.books().state = state;
+        control.checkpoint()?;
+        salvage::finish(storage.as_ref())?;
+        tracing::error!(
+            target: "forelog::control", damage = %recovery.damage,
+            subscriptions = recovery.subscriptions, incomplete = recovery.incomplete,
+            "the control log was damaged; what is readable was salvaged, events may come again"
+        );
+        Ok(Control {
+            recovery: Some(recovery),
+            ..control
+        })
+    }
+
+    fn new(
+        log: Log,
+        clock: Arc<dyn Clock>,
+        books: Books,
+        config: &LogConfig,
+        is_new: bool,
+    ) -> Self {
+        let checkpoint_after = config.segment_len.saturating_mul(CHECKPOINT_AFTER) as u64;
+        Control {
+            log,
+            clock,
+            books: Mutex::new(books),
+            recovery: None,
+            is_new,
+            checkpoint_after,
+        }
+    }
+
+    /// What was done about damage, if there was any.
+    pub(crate) fn recovery(&self) -> Option<&ControlRecovery> {
+        self.recovery.as_ref()
+    }
+
+    /// Whether there was no control log before.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// The highest Seq of the main log that is known to be durable.
+    pub(crate) fn witness(&self) -> Seq {
+        self.books().state.witness
+    }
+
+    /// Whether damage may have taken the names of subscriptions.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.books().state.incomplete
+    }
+
+    /// Notes that names of subscriptions may be lost; durable on return.
+    pub(crate) fn set_incomplete(&self) -> Result<()> {
+        self.books().state.incomplete = true;
+        self.checkpoint()
+    }
+
+    /// All named subscriptions with their cursors.
+    pub(crate) fn cursors(&self) -> Vec<(String, Seq)> {
+        let books = self.books();
+        let all = books.state.subscriptions.iter();
+        all.map(|(name, standing)| (name.clone(), standing.cursor))
+            .collect()
+    }
+
+    /// The last Seq that a subscription has acknowledged; `None` if the name is not known.
+    pub(crate) fn cursor(&self, name: &str) -> Option<Seq> {
+        let books = self.books();
+        books.state.subscriptions.get(name).map(|one| one.cursor)
+    }
+
+    /// Makes a subscription known, with all up to `cursor` behind it; durable on return.
+    pub(crate) fn begin(&self, name: &str, cursor: Seq, durable_upto: Seq) -> Result<()> {
+        let seq = self.write(|state| Entry::Cursor(place(state, name, cursor, durable_upto)))?;
+        self.log.wait_durable(seq)
+    }
+
+    /// Moves a cursor forward. Published on return, synced within a second.
+    pub(crate) fn advance(&self, name: &str, cursor: Seq, durable_upto: Seq) -> Result<()> {
+        self.write(|state| Entry::Cursor(place(state, name, cursor, durable_upto)))
+            .map(drop)
+    }
+
+    /// How many deliveries have begun of the events behind the cursor.
+    pub(crate) fn attempts(&self, name: &str) -> BTreeMap<Seq, u32> {
+        let books = self.books();
+        let standing = books.state.subscriptions.get(name);
+        standing.map(|one| one.attempts.clone()).unwrap_or_default()
+    }
+
+    /// Notes how many deliveries of an event have begun. Published on return; with `synced` durable.
+    pub(crate) fn set_attempts(
+        &self,
+        name: &str,
+        seq: Seq,
+        attempts: u32,
+        synced: bool,
+    ) -> Result<()> {
+        let noted = self.write(|_| {
+            Entry::Attempt(AttemptEntry {
+                subscription: name.to_owned(),
+                seq,
+                attempts,
+            })
+        })?;
+        if synced {
+            self.log.wait_durable(noted)?;
+        }
+        Ok(())
+    }
+
+    /// Sets an event aside, in place of an earlier copy, and moves the cursor to `cursor`; durable on
+    /// return.
+    pub(crate) fn park(
+        &self,
+        name: &str,
+        parked: ParkedEvent,
+        cursor: Seq,
+        durable_upto: Seq,
+    ) -> Result<()> {
+        let parked = Arc::new(parked);
+        let seq = self.write(|state| {
+            let place = place(state, name, cursor, durable_upto);
+            let parkings = place.parkings.saturating_add(1);
+            Entry::Parked(CursorEntry { parkings, ..place }, parked.clone())
+        })?;
+        self.log.wait_durable(seq)
+    }
+
+    /// The parked events of a subscription, oldest first.
+    pub(crate) fn parked(&self, name: &str) -> Vec<Arc<ParkedEvent>> {
+        let books = self.books();
+        let standing = books.state.subscriptions.get(name);
+        standing
+            .map(|one| one.parked.values().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// How many events of a subscription are parked.
+    pub(crate) fn parked_count(&self, name: &str) -> u64 {
+        let books = self.books();
+        let standing = books.state.subscriptions.get(name);
+        standing.map_or(0, |one| one.parked.len() as u64)
+    }
+
+    /// One parked event.
+    pub(crate) fn parked_event(&self, name: &str, seq: Seq) -> Option<Arc<ParkedEvent>> {
+        let books = self.books();
+        let standing = books.state.subscriptions.get(name)?;
+        standing.parked.get(&seq).cloned()
+    }
+
+    /// Forgets a parked event, which was delivered after all or is not wanted; durable on return.
+    pub(crate) fn unpark(&self, name: &str, seq: Seq) -> Result<()> {
+        let noted = self.write(|_| {
+            Entry::Unparked(UnparkedEntry {
+                subscription: name.to_owned(),
+                seq,
+            })
+        })?;
+        self.log.wait_durable(noted)
+    }
+
+    /// Makes everything that was written durable.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.log.flush()
+    }
+
+    /// Closes the control log in order, after the main log, whose last Seq is `durable_upto`.
+    ///
+    /// # Errors
+    /// If a sync fails or failed; the log is closed all the same.
+    pub(crate) fn close(&self, durable_upto: Seq) -> Result<()> {
+        let noted = self.write(|_| Entry::Closed(ClosedEntry { durable_upto }));
+        self.log.close()?;
+        noted.map(drop)
+    }
+
+    /// Appends one entry and takes it into the state. On an error the state is as it was.
+    fn write(&self, entry: impl FnOnce(&State) -> Entry) -> Result<Seq> {
+        let mut books = self.books();
+        let entry = entry(&books.state);
+        let seq = self.append(&mut books, &entry)?;
+        books.state.apply(&entry);
+        if !books.is_checkpoint_due(self.checkpoint_after) {
+            return Ok(seq);
+        }
+        let begun = self.append_checkpoint(&mut books);
+        drop(books);
+        // The entry itself is safe; a checkpoint that fails is tried again later.
+        if let Err(error) = begun.and_then(|unsynced| self.finish_checkpoint(&unsynced)) {
+            tracing::warn!(target: "forelog::control", %error, "no checkpoint could be made");
+        }
+        Ok(seq)
+    }
+
+    /// Appends the records of one entry, next to each other; returns the Seq of the last.
+    fn append(&self, books: &mut Books, entry: &Entry) -> Result<Seq> {
+        let now = self.clock.now();
+        let mut last = Seq::ZERO;
+        for (event_type, data) in entry.encode()? {
+            let record = Record::new(event_type, SOURCE, now, &data)?;
+            last = self
+                .log
+                .append(&[record], Durability::Interval(SYNC_WITHIN))?;
+            books.written = books.written.saturating_add(record.frame_len() as u64);
+        }
+        Ok(last)
+    }
+
+    /// Writes the state as a whole and retires what it replaces; durable on return.
+    fn checkpoint(&self) -> Result<()> {
+        let unsynced = self.append_checkpoint(&mut self.books())?;
+        self.finish_checkpoint(&unsynced)
+    }
+
+    fn append_checkpoint(&self, books: &mut Books) -> Result<Unsynced> {
+        books.written = 0;
+        let first = self.log.watermark().appended().next();
+        let entry = Entry::Checkpoint(books.state.clone());
+        let last = self.append(books, &entry)?;
+        books.note_checkpoint(first);
+        Ok(Unsynced {
+            last,
+            needed_from: books.needed_from,
+        })
+    }
+
+    fn finish_checkpoint(&self, unsynced: &Unsynced) -> Result<()> {
+        self.log.wait_durable(unsynced.last)?;
+        match unsynced.needed_from {
+            Some(seq) => self.log.retire_before(seq),
+            None => Ok(()),
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Books {
+    /// Notes a whole checkpoint that begins at `first` and is all that was written since.
+    fn note_checkpoint(&mut self, first: Seq) {
+        self.needed_from = self.checkpoint.replace(first);
+        self.checkpoint_len = std::mem::take(&mut self.written);
+    }
+
+    /// Where the state is large, checkpoints are rarer, so that they cost no more than the records.
+    fn is_checkpoint_due(&self, after: u64) -> bool {
+        self.written >= after.max(self.checkpoint_len.saturating_mul(2))
+    }
+}
+
+/// The place of a subscription, with the parkings that are on record.
+fn place(state: &State, name: &str, cursor: Seq, durable_upto: Seq) -> CursorEntry {
+    let standing = state.subscriptions.get(name);
+    CursorEntry {
+        subscription: name.to_owned(),
+        cursor,
+        parkings: standing.map_or(0, |one| one.parkings),
+        durable_upto,
+    }
+}
+
+/// Reads a whole control log.
+fn read(log: &Log) -> Result<Books> {
+    let mut books = Books::default();
+    let mut assembler = Assembler::default();
+    let mut reader = log.reader(Seq::FIRST);
+    while let Some(event) = reader.next_event()? {
+        let frame_len = u64::from(event.frame().header.len);
+        books.written = books.written.saturating_add(frame_len);
+        let taken = assembler.take(event.seq(), event.event_type(), event.data_bytes());
+        let taken = taken.map_err(|error| no_record(error, event.seq()))?;
+        if let Some((first, entry)) = taken {
+            books.state.apply(&entry);
+            if let Entry::Checkpoint(state) = &entry {
+                books.written = record::encode_state(state)?.len() as u64;
+                books.note_checkpoint(first);
+            }
+        }
+    }
+    Ok(books)
+}
+
+/// A frame that passes its check and holds no record is damage as well.
+fn no_record(error: Error, seq: Seq) -> Error {
+    if error.kind() != ErrorKind::Decode {
+        return error;
+    }
+    let message = format!("a record of the control log makes no sense: {error}");
+    Error::new(ErrorKind::Corrupt, message).at_seq(seq)
+}

@@ -1,0 +1,381 @@
+//! [`Entry`]: what the control log's records say, and how they lie in it.
+//!
+//! An entry is an event whose type names it and whose data is a `MessagePack` map. An entry that is
+//! too long for one frame lies in several `forelog.chunk` records, and a `forelog.whole` record
+//! behind them says what they are together; without it they are nothing.
+
+use std::sync::Arc;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::ParkedEvent;
+use super::state::{Standing, State};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{self, Data, Event, EventId};
+use crate::position::Seq;
+
+/// The longest data of one record; what is longer is split.
+const CHUNK_LEN: usize = 256 << 10;
+
+const CURSOR: &str = "forelog.cursor";
+const ATTEMPT: &str = "forelog.attempt";
+const PARKED: &str = "forelog.parked";
+const UNPARKED: &str = "forelog.unparked";
+const CHECKPOINT: &str = "forelog.checkpoint";
+const CLOSED: &str = "forelog.closed";
+const CHUNK: &str = "forelog.chunk";
+const WHOLE: &str = "forelog.whole";
+
+/// One change of the state, or all of it.
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    Cursor(CursorEntry),
+    Attempt(AttemptEntry),
+    Parked(CursorEntry, Arc<ParkedEvent>),
+    Unparked(UnparkedEntry),
+    Checkpoint(State),
+    Closed(ClosedEntry),
+}
+
+/// How far a subscription has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CursorEntry {
+    pub(super) subscription: String,
+    pub(super) cursor: Seq,
+    /// How many times the subscription has parked an event so far. A cursor that knows of more than
+    /// are on record has passed an event whose copy is lost.
+    pub(super) parkings: u64,
+    /// The highest Seq of the main log known to be durable.
+    pub(super) durable_upto: Seq,
+}
+
+/// How many deliveries of an event have begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AttemptEntry {
+    pub(super) subscription: String,
+    pub(super) seq: Seq,
+    pub(super) attempts: u32,
+}
+
+/// A parked event was delivered after all, or discarded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnparkedEntry {
+    pub(super) subscription: String,
+    pub(super) seq: Seq,
+}
+
+/// The main log was closed in order and ends here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ClosedEntry {
+    pub(super) durable_upto: Seq,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ParkedRecord {
+    place: CursorEntry,
+    parked: ParkedFields,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ParkedFields {
+    seq: Seq,
+    attempts: u32,
+    reason: String,
+    parked_at: Timestamp,
+    appended_at: Timestamp,
+    event_id: EventId,
+    event_type: String,
+    source: String,
+    timestamp: Timestamp,
+    headers: Vec<(String, String)>,
+    data: Bytes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CheckpointRecord {
+    witness: Seq,
+    incomplete: bool,
+    subscriptions: Vec<StandingRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StandingRecord {
+    subscription: String,
+    cursor: Seq,
+    parkings: u64,
+    attempts: Vec<(Seq, u32)>,
+    parked: Vec<ParkedFields>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChunkRecord {
+    index: u32,
+    bytes: Bytes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WholeRecord {
+    event_type: String,
+    chunks: u32,
+    len: u64,
+}
+
+/// An entry as it goes into the log: type and data of each of its records, in order.
+pub(super) type Records = Vec<(&'static str, Vec<u8>)>;
+
+impl Entry {
+    /// The records of this entry.
+    pub(super) fn encode(&self) -> Result<Records> {
+        let (event_type, data) = match self {
+            Entry::Cursor(entry) => (CURSOR, to_bytes(entry)?),
+            Entry::Attempt(entry) => (ATTEMPT, to_bytes(entry)?),
+            Entry::Parked(place, parked) => {
+                let record = ParkedRecord {
+                    place: place.clone(),
+                    parked: ParkedFields::of(parked),
+                };
+                (PARKED, to_bytes(&record)?)
+            }
+            Entry::Unparked(entry) => (UNPARKED, to_bytes(entry)?),
+            Entry::Checkpoint(state) => (CHECKPOINT, encode_state(state)?),
+            Entry::Closed(entry) => (CLOSED, to_bytes(entry)?),
+        };
+        if data.len() <= CHUNK_LEN {
+            return Ok(vec![(event_type, data)]);
+        }
+        split(event_type, &data)
+    }
+
+    fn decode(event_type: &str, data: &[u8]) -> Result<Entry> {
+        Ok(match event_type {
+            CURSOR => Entry::Cursor(event::decode(data)?),
+            ATTEMPT => Entry::Attempt(event::decode(data)?),
+            PARKED => {
+                let record: ParkedRecord = event::decode(data)?;
+                Entry::Parked(record.place, Arc::new(record.parked.into_parked()?))
+            }
+            UNPARKED => Entry::Unparked(event::decode(data)?),
+            CHECKPOINT => Entry::Checkpoint(decode_state(data)?),
+            CLOSED => Entry::Closed(event::decode(data)?),
+            other => {
+                let message = format!(
+                    "the control log has a record of type {other:?}, which this version of Forelog \
+                     does not know; upgrade"
+                );
+                return Err(Error::new(ErrorKind::UnsupportedVersion, message));
+            }
+        })
+    }
+}
+
+/// All of a state in one piece.
+pub(super) fn encode_state(state: &State) -> Result<Vec<u8>> {
+    let standing = |(name, standing): (&String, &Standing)| StandingRecord {
+        subscription: name.clone(),
+        cursor: standing.cursor,
+        parkings: standing.parkings,
+        attempts: standing.attempts.clone().into_iter().collect(),
+        parked: standing
+            .parked
+            .values()
+            .map(|p| ParkedFields::of(p))
+            .collect(),
+    };
+    to_bytes(&CheckpointRecord {
+        witness: state.witness,
+        incomplete: state.incomplete,
+        subscriptions: state.subscriptions.iter().map(standing).collect(),
+    })
+}
+
+/// What [`encode_state`] has made.
+pub(super) fn decode_state(bytes: &[u8]) -> Result<State> {
+    let record: CheckpointRecord = event::decode(bytes)?;
+    let mut state = State {
+        witness: record.witness,
+        incomplete: record.incomplete,
+        ..State::default()
+    };
+    for one in record.subscriptions {
+        let parked = one.parked.into_iter().map(|fields| {
+            let parked = fields.into_parked()?;
+            Ok((parked.seq, Arc::new(parked)))
+        });
+        let standing = Standing {
+            cursor: one.cursor,
+            parkings: one.parkings,
+            attempts: one.attempts.into_iter().collect(),
+            parked: parked.collect::<Result<_>>()?,
+        };
+        state.subscriptions.insert(one.subscription, standing);
+    }
+    Ok(state)
+}
+
+fn split(event_type: &str, data: &[u8]) -> Result<Records> {
+    let mut records = Vec::new();
+    let mut chunks = 0;
+    for bytes in data.chunks(CHUNK_LEN) {
+        let chunk = ChunkRecord {
+            index: chunks,
+            bytes: Bytes(bytes.to_vec()),
+        };
+        records.push((CHUNK, to_bytes(&chunk)?));
+        chunks = chunks.saturating_add(1);
+    }
+    let whole = WholeRecord {
+        event_type: event_type.to_owned(),
+        chunks,
+        len: data.len() as u64,
+    };
+    records.push((WHOLE, to_bytes(&whole)?));
+    Ok(records)
+}
+
+/// Puts entries together from records, in the order of the log.
+#[derive(Debug, Default)]
+pub(super) struct Assembler {
+    chunks: u32,
+    bytes: Vec<u8>,
+    /// Where the chunks begin.
+    first: Seq,
+}
+
+impl Assembler {
+    /// Takes the next record; returns the entry that it completes, and the Seq where that begins.
+    ///
+    /// # Errors
+    /// [`Decode`](ErrorKind::Decode) if the record makes no sense,
+    /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) if its type is not known.
+    pub(super) fn take(
+        &mut self,
+        seq: Seq,
+        event_type: &str,
+        data: &[u8],
+    ) -> Result<Option<(Seq, Entry)>> {
+        match event_type {
+            CHUNK => {
+                self.push(seq, event::decode(data)?);
+                Ok(None)
+            }
+            WHOLE => {
+                let whole: WholeRecord = event::decode(data)?;
+                let (chunks, bytes) = (self.chunks, std::mem::take(&mut self.bytes));
+                self.chunks = 0;
+                if (chunks, bytes.len() as u64) != (whole.chunks, whole.len) {
+                    let message = "parts of a record of the control log are missing";
+                    return Err(Error::new(ErrorKind::Decode, message).at_seq(seq));
+                }
+                Entry::decode(&whole.event_type, &bytes).map(|entry| Some((self.first, entry)))
+            }
+            _ => {
+                // Chunks that nothing completes were cut off by a crash.
+                self.chunks = 0;
+                self.bytes.clear();
+                Entry::decode(event_type, data).map(|entry| Some((seq, entry)))
+            }
+        }
+    }
+
+    fn push(&mut self, seq: Seq, chunk: ChunkRecord) {
+        if chunk.index == 0 {
+            self.chunks = 0;
+            self.first = seq;
+            self.bytes.clear();
+        }
+        if chunk.index == self.chunks {
+            self.chunks = self.chunks.saturating_add(1);
+            self.bytes.extend_from_slice(&chunk.bytes.0);
+        } else {
+            self.chunks = u32::MAX;
+        }
+    }
+}
+
+impl ParkedFields {
+    fn of(parked: &ParkedEvent) -> Self {
+        let event = &parked.event;
+        ParkedFields {
+            seq: parked.seq,
+            attempts: parked.attempts,
+            reason: parked.reason.clone(),
+            parked_at: parked.parked_at,
+            appended_at: parked.appended_at,
+            event_id: event.event_id,
+            event_type: event.event_type.clone(),
+            source: event.source.clone(),
+            timestamp: event.timestamp,
+            headers: event.headers.clone(),
+            data: Bytes(event.data.as_bytes().to_vec()),
+        }
+    }
+
+    fn into_parked(self) -> Result<ParkedEvent> {
+        Ok(ParkedEvent {
+            seq: self.seq,
+            attempts: self.attempts,
+            reason: self.reason,
+            parked_at: self.parked_at,
+            appended_at: self.appended_at,
+            event: Event {
+                event_id: self.event_id,
+                event_type: self.event_type,
+                source: self.source,
+                timestamp: self.timestamp,
+                headers: self.headers,
+                data: Data::from_msgpack(self.data.0)?,
+            },
+        })
+    }
+}
+
+fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    rmp_serde::to_vec_named(value).map_err(|source| {
+        let message = format!("a record of the control log cannot be encoded: {source}");
+        Error::new(ErrorKind::Decode, message).caused_by(source)
+    })
+}
+
+/// Bytes that are written as bytes, not as a list of numbers.
+#[derive(Debug)]
+struct Bytes(Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+
+        impl<'de> Visitor<'de> for BytesVisitor {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+                Ok(Bytes(bytes))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bytes, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = list.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Bytes(bytes))
+            }
+        }
+
+        deserializer.deserialize_bytes(BytesVisitor)
+    }
+}

@@ -1,0 +1,369 @@
+//! [`Dispatcher`]: all subscriptions of a system: attached, started, listed, drained, stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::delivery::Handler;
+use super::desk::{Office, pin_name};
+use super::queue::Queue;
+use super::seat::{HandlerId, Seat, SubscriptionState};
+use super::subscription::{Start, Subscription};
+use super::thread::spawn;
+use super::worker::Worker;
+use crate::clock::Clock;
+use crate::control::{Control, ParkedEvent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::Log;
+use crate::position::Seq;
+
+/// The settings of a dispatcher.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DispatchConfig {
+    /// How many events may wait for the slowest subscription that keeps up.
+    pub(crate) max_queue_size: u64,
+    /// Whether the system was closed in order before. If not, deliveries that may have ended the
+    /// process are looked for.
+    pub(crate) clean: bool,
+}
+
+/// The subscriptions of one log.
+pub(crate) struct Dispatcher {
+    office: Office,
+    /// The names that had a place when the log was opened after an unclean end.
+    suspects: BTreeSet<String>,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Default)]
+struct Registry {
+    is_started: bool,
+    is_stopped: bool,
+    last_id: u64,
+    members: BTreeMap<HandlerId, Member>,
+    /// Unregistered, and their last delivery may still be running.
+    leaving: Vec<Arc<Seat>>,
+}
+
+struct Member {
+    seat: Arc<Seat>,
+    work: Work,
+}
+
+enum Work {
+    /// Not started yet.
+    Waiting(Box<Worker>),
+    Running(JoinHandle<()>),
+}
+
+impl Dispatcher {
+    /// A dispatcher that has delivered nothing yet. Known names hold on to what they have not seen.
+    ///
+    /// # Errors
+    /// If the loss of a control log cannot be noted.
+    pub(crate) fn new(
+        log: Arc<Log>,
+        control: Arc<Control>,
+        clock: Arc<dyn Clock>,
+        config: DispatchConfig,
+    ) -> Result<Self> {
+        let appended = log.watermark().appended();
+        if control.is_new() && appended > Seq::ZERO {
+            // There was a log and no control log: names may have been lost with it.
+            control.set_incomplete()?;
+        }
+        let cursors = control.cursors();
+        for (name, cursor) in &cursors {
+            log.pins().set(&pin_name(Some(name), 0), cursor.next());
+        }
+        let suspects = cursors.into_iter().filter(|_| !config.clean);
+        Ok(Dispatcher {
+            suspects: suspects.map(|(name, _)| name).collect(),
+            office: Office {
+                queue: Arc::new(Queue::new(config.max_queue_size, appended)),
+                log,
+                control,
+                clock,
+                opened_at: appended,
+            },
+            registry: Mutex::default(),
+        })
+    }
+
+    /// The bound for emitters: every append to the log reserves its places here.
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.office.queue
+    }
+
+    /// Attaches a handler. Its events are delivered from [`Dispatcher::start`] on.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if the name has a handler already, or the description is not
+    /// valid; [`Closed`](ErrorKind::Closed) after [`Dispatcher::stop`].
+    pub(crate) fn subscribe(
+        &self,
+        subscription: Subscription,
+        handler: impl Handler,
+    ) -> Result<HandlerId> {
+        let (id, worker) = self.attach(subscription, Box::new(handler))?;
+        let mut registry = self.registry();
+        let seat = worker.desk.seat.clone();
+        let work = if registry.is_started && !registry.is_stopped {
+            Work::Running(spawn(worker)?)
+        } else {
+            Work::Waiting(Box::new(worker))
+        };
+        registry.leaving.retain(|one| one.id != id);
+        registry.members.insert(id, Member { seat, work });
+        Ok(id)
+    }
+
+    /// Takes a seat and makes the worker for it. Until that is in the registry, its seat stands among
+    /// those that are leaving, so that its name is taken.
+    pub(super) fn attach(
+        &self,
+        subscription: Subscription,
+        handler: Box<dyn Handler>,
+    ) -> Result<(HandlerId, Worker)> {
+        subscription.check()?;
+        let mut registry = self.registry();
+        if registry.is_stopped {
+            return Err(Error::new(ErrorKind::Closed, "the system is stopped"));
+        }
+        registry.leaving.retain(|seat| !seat.has_ended());
+        if let Some(name) = &subscription.name {
+            registry.check_free(name)?;
+        }
+        let position = self.place(&subscription)?;
+        registry.last_id += 1;
+        let id = HandlerId(registry.last_id);
+        let seat = Arc::new(Seat::new(id, subscription.name.clone(), position));
+        registry.leaving.push(seat.clone());
+        let suspect = |name: &String| self.suspects.contains(name);
+        let careful = subscription.name.as_ref().is_some_and(suspect);
+        let office = self.office.clone();
+        let worker = Worker::new(office, seat, &subscription, careful, handler);
+        Ok((id, worker))
+    }
+
+    /// The last Seq that a subscription has behind it; a new name's place is noted durably.
+    fn place(&self, subscription: &Subscription) -> Result<Seq> {
+        let (log, control) = (&self.office.log, &self.office.control);
+        let start = match subscription.start {
+            Start::Beginning => log.first_seq().prev(),
+            Start::Now => log.watermark().appended(),
+            Start::At(seq) => seq.prev(),
+        };
+        let Some(name) = &subscription.name else {
+            return Ok(start);
+        };
+        if let Some(cursor) = control.cursor(name) {
+            return Ok(cursor);
+        }
+        let start = if control.is_incomplete() {
+            log.first_seq().prev()
+        } else {
+            start
+        };
+        control.begin(name, start, log.watermark().durable())?;
+        Ok(start)
+    }
+
+    /// Detaches a handler and waits until its running delivery has ended; called from inside a
+    /// handler of this system it does not wait. A name keeps its place.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such registration.
+    pub(crate) fn unsubscribe(&self, id: HandlerId) -> Result<()> {
+        let member = {
+            let mut registry = self.registry();
+            let member = registry.members.remove(&id).ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, format!("there is no handler {id}"))
+            })?;
+            registry.leaving.push(member.seat.clone());
+            member
+        };
+        self.end(vec![member]);
+        Ok(())
+    }
+
+    /// Starts all deliveries.
+    ///
+    /// # Errors
+    /// [`Closed`](ErrorKind::Closed) after [`Dispatcher::stop`], and if a thread cannot be started.
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut registry = self.registry();
+        if registry.is_stopped {
+            return Err(Error::new(ErrorKind::Closed, "the system is stopped"));
+        }
+        registry.is_started = true;
+        for (id, member) in std::mem::take(&mut registry.members) {
+            let Member { seat, work } = member;
+            let work = match work {
+                Work::Waiting(worker) => Work::Running(spawn(*worker)?),
+                running @ Work::Running(_) => running,
+            };
+            registry.members.insert(id, Member { seat, work });
+        }
+        Ok(())
+    }
+
+    /// Waits until every running subscription has handled all that is appended now, and returns the
+    /// names of those that have not by the deadline. A handler does not wait for itself.
+    ///
+    /// # Errors
+    /// If the log cannot be synced, so that not everything can be delivered.
+    pub(crate) fn drain(&self, deadline: Option<Instant>) -> Result<Vec<String>> {
+        let target = self.office.log.watermark().appended();
+        self.office.log.flush()?;
+        let seats = self.registry().running();
+        let is_behind = |seat: &Seat| seat.position.get() < target && !seat.has_ended();
+        let done = || !seats.iter().any(|seat| is_behind(seat));
+        self.office.queue.watch(deadline, done);
+        let behind = seats.iter().filter(|seat| seat.position.get() < target);
+        Ok(behind.map(|seat| seat.label()).collect())
+    }
+
+    /// Ends all deliveries and joins all threads; called from inside a handler it does not wait for
+    /// them. Events that are not acknowledged come again. Emitters that wait get an error.
+    pub(crate) fn stop(&self) {
+        let members = {
+            let mut registry = self.registry();
+            registry.is_stopped = true;
+            let members = std::mem::take(&mut registry.members);
+            let seats = members.values().map(|member| member.seat.clone());
+            let seats: Vec<_> = seats.collect();
+            registry.leaving.extend(seats);
+            members
+        };
+        self.office.queue.close();
+        self.end(members.into_values().collect());
+    }
+
+    fn end(&self, members: Vec<Member>) {
+        for member in &members {
+            member.seat.ask_to_stop();
+            self.office.queue.leave(&member.seat.position);
+        }
+        self.office.log.watermark().notify();
+        for member in members {
+            match member.work {
+                Work::Waiting(worker) => worker.finish(),
+                // Two handlers that end each other would wait for ever.
+                Work::Running(_) if self.office.queue.is_inside() => {}
+                Work::Running(thread) => {
+                    if thread.join().is_err() {
+                        let subscription = member.seat.label();
+                        tracing::error!(
+                            target: "forelog::dispatch", %subscription, "a worker panicked"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where all subscriptions stand: those with a handler, then names without one.
+    pub(crate) fn subscriptions(&self) -> Vec<SubscriptionState> {
+        let appended = self.office.log.watermark().appended();
+        let control = &self.office.control;
+        let parked = |name: &str| control.parked_count(name);
+        let registry = self.registry();
+        let seats = registry.members.values().map(|member| &member.seat);
+        let state = |seat: &Arc<Seat>| seat.state(appended, seat.name.as_deref().map_or(0, parked));
+        let mut states: Vec<_> = seats.map(state).collect();
+        let known: BTreeSet<_> = states.iter().filter_map(|one| one.name.clone()).collect();
+        let detached = control.cursors().into_iter();
+        states.extend(
+            detached
+                .filter(|(name, _)| !known.contains(name))
+                .map(|(name, cursor)| {
+                    let parked = parked(&name);
+                    SubscriptionState::detached(name, cursor, appended, parked)
+                }),
+        );
+        states
+    }
+
+    /// The parked events of a name, oldest first.
+    pub(crate) fn parked(&self, name: &str) -> Vec<Arc<ParkedEvent>> {
+        self.office.control.parked(name)
+    }
+
+    /// Asks for a parked event to be delivered again; acknowledged, it is parked no more.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such event, or the name has no handler that
+    /// runs.
+    pub(crate) fn redeliver(&self, name: &str, seq: Seq) -> Result<()> {
+        self.check_parked(name, seq)?;
+        let seats = self.registry().running();
+        let seat = seats
+            .iter()
+            .find(|seat| seat.name.as_deref() == Some(name))
+            .ok_or_else(|| {
+                let message = format!(
+                    "the subscription {name:?} has no running handler; register it and start"
+                );
+                Error::new(ErrorKind::NotFound, message)
+            })?;
+        seat.ask_for(seq);
+        self.office.log.watermark().notify();
+        Ok(())
+    }
+
+    /// Forgets a parked event for good; durable on return.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such event.
+    pub(crate) fn discard(&self, name: &str, seq: Seq) -> Result<()> {
+        self.check_parked(name, seq)?;
+        self.office.control.unpark(name, seq)
+    }
+
+    fn check_parked(&self, name: &str, seq: Seq) -> Result<()> {
+        if self.office.control.parked_event(name, seq).is_some() {
+            return Ok(());
+        }
+        let message = format!("the subscription {name:?} has no such parked event");
+        Err(Error::new(ErrorKind::NotFound, message).at_seq(seq))
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    /// Whether nobody has this name.
+    fn check_free(&self, name: &str) -> Result<()> {
+        let seats = self.members.values().map(|member| &member.seat);
+        let mut taken = seats.chain(&self.leaving);
+        if !taken.any(|seat| seat.name.as_deref() == Some(name)) {
+            return Ok(());
+        }
+        let message = format!(
+            "the subscription {name:?} has a handler already, or its last delivery still runs; \
+             unregister it first, or choose another name"
+        );
+        Err(Error::new(ErrorKind::Invalid, message))
+    }
+
+    /// The seats of all that run, but for the one whose handler is calling.
+    fn running(&self) -> Vec<Arc<Seat>> {
+        let here = thread::current().id();
+        let runs = |member: &&Member| match &member.work {
+            Work::Running(thread) => thread.thread().id() != here,
+            Work::Waiting(_) => false,
+        };
+        let members = self.members.values().filter(runs);
+        members.map(|member| member.seat.clone()).collect()
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,89 @@
+//! The loop around a worker: steps it, and waits where there is nothing to do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam::utils::Backoff;
+
+use super::seat::Status;
+use super::worker::{Progress, Worker};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a worker with nothing to do waits before it writes its cursor: at a steady trickle of
+/// events it is then written every few events, not with each.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// Runs a worker on a thread of its own until it is asked to stop.
+pub(super) fn spawn(worker: Worker) -> Result<JoinHandle<()>> {
+    let seat = worker.desk.seat.clone();
+    let name = format!("forelog-{}", seat.id);
+    seat.notes().status = Status::Running;
+    let builder = thread::Builder::new().name(name);
+    builder.spawn(move || run(worker)).map_err(|cause| {
+        let error = Error::io("start the thread of a subscription", "", cause);
+        let mut notes = seat.notes();
+        notes.status = Status::Stopped;
+        notes.last_error = Some(error.to_string());
+        drop(notes);
+        seat.end();
+        error
+    })
+}
+
+fn run(mut worker: Worker) {
+    // Handlers are called under a guard of their own; this one keeps a mistake of ours from ending a
+    // subscription without a word.
+    if catch_unwind(AssertUnwindSafe(|| run_steps(&mut worker))).is_err() {
+        let message = "the worker of a subscription panicked; this is a bug in Forelog";
+        worker.stop_with(&Error::new(ErrorKind::Handler, message));
+    }
+    worker.finish();
+}
+
+fn run_steps(worker: &mut Worker) {
+    loop {
+        match worker.step() {
+            Progress::Moved => {}
+            Progress::Waiting(until) => {
+                worker.rest();
+                let seat = worker.desk.seat.clone();
+                seat.signal.wait_until(Some(until), || seat.has_news());
+            }
+            Progress::Idle { held } => wait_for_more(worker, held),
+            Progress::Stopped => return,
+        }
+    }
+}
+
+/// Waits until there may be something to deliver, first without giving up the processor.
+fn wait_for_more(worker: &mut Worker, held: bool) {
+    let (seat, log) = (worker.desk.seat.clone(), worker.desk.office.log.clone());
+    let next = worker.next_seq();
+    let watermark = log.watermark();
+    let ready = || {
+        let reached = if held {
+            watermark.durable()
+        } else {
+            watermark.appended()
+        };
+        reached >= next || seat.has_news()
+    };
+    let backoff = Backoff::new();
+    while !backoff.is_completed() {
+        if ready() {
+            return;
+        }
+        backoff.snooze();
+    }
+    if worker.desk.is_unflushed() {
+        if watermark.wait_until(Some(Instant::now() + LINGER), |_| ready()) {
+            return;
+        }
+        worker.rest();
+    }
+    if !watermark.wait_until(None, |_| ready()) {
+        // The log is closed: nothing more comes, but somebody may still ask for something.
+        seat.signal.wait_until(None, || seat.has_news());
+    }
+}

@@ -1,0 +1,28 @@
+//! [`Stats`]: a system in numbers.
+
+use crate::index::IndexState;
+use crate::position::Seq;
+
+/// A system in numbers, at one moment; see [`EventSystem::stats`](super::EventSystem::stats).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The first Seq that is held; that of the next event if none is.
+    pub first_seq: Seq,
+    /// The last Seq that was handed out.
+    pub last_seq: Seq,
+    /// The last Seq that a power cut cannot take back.
+    pub durable_seq: Seq,
+    /// How many events are held.
+    pub events: u64,
+    /// How many segments hold them.
+    pub segments: u64,
+    /// The bytes of these segments' frames, headers and tables.
+    pub bytes: u64,
+    /// How many events wait for the slowest handler that keeps up.
+    pub queue_depth: u64,
+    /// The bound of that; see [`Builder::max_queue_size`](super::Builder::max_queue_size).
+    pub queue_max: u64,
+    /// How the lookup index stands.
+    pub index: IndexState,
+}
