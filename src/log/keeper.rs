@@ -79,7 +79,9 @@ fn run(shared: &Shared) {
 /// One round; returns when the next one is wanted without being woken.
 fn keep(shared: &Shared, quiet: bool) -> crate::error::Result<Option<Duration>> {
     shared.settle()?;
-    shared.prepare_next(Prepare::Write)?;
+    if shared.tail().is_next_wanted {
+        shared.prepare_next(Prepare::Write)?;
+    }
     shared.retain()?;
     if shared.signal.take_due_sync() {
         shared.wait_durable(shared.watermark.appended())?;

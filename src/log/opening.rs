@@ -155,6 +155,7 @@ pub(super) fn tail_of(active: Arc<Segment>, chain: Chain, last_appended_at: Time
         times: TimeRanges::EMPTY,
         forerunner: None,
         prepared: None,
+        is_next_wanted: false,
         marked: Seq::ZERO,
         closed: false,
     }

@@ -99,6 +99,9 @@ impl Shared {
         }
         let last = tail.last_seq;
         self.watermark.set_appended(last);
+        if tail.asks_for_next() {
+            self.signal.wake();
+        }
         Ok(last)
     }
 
@@ -153,6 +156,7 @@ impl Shared {
         let segment = std::mem::replace(&mut tail.active, active.clone());
         tail.forerunner = Some(Unsettled { segment, seal });
         tail.times = TimeRanges::EMPTY;
+        tail.is_next_wanted = false;
         self.segments.push(active);
         if self.config.background {
             self.signal.wake();

@@ -25,6 +25,8 @@ pub(super) struct Tail {
     pub(super) forerunner: Option<Unsettled>,
     /// The next segment's file, if it is there already.
     pub(super) prepared: Option<Region>,
+    /// Whether the housekeeping was asked to prepare it.
+    pub(super) is_next_wanted: bool,
     /// The durable Seq that the last mark witnessed.
     pub(super) marked: Seq,
     pub(super) closed: bool,
@@ -120,6 +122,15 @@ impl Tail {
         claim.publish();
         self.marked = durable_upto;
         true
+    }
+
+    /// Whether it is time to have the next segment prepared; says so once for each segment. A log
+    /// that stays small never pays for a second file.
+    pub(super) fn asks_for_next(&mut self) -> bool {
+        let region = &self.active.region;
+        let asks = !self.is_next_wanted && region.published() > region.len() / 4;
+        self.is_next_wanted |= asks;
+        asks
     }
 
     /// What sealing the active segment needs to know.
