@@ -257,7 +257,7 @@ impl Assembler {
     ) -> Result<Option<(Seq, Entry)>> {
         match event_type {
             CHUNK => {
-                self.push(seq, event::decode(data)?);
+                self.push(seq, &event::decode(data)?);
                 Ok(None)
             }
             WHOLE => {
@@ -279,7 +279,7 @@ impl Assembler {
         }
     }
 
-    fn push(&mut self, seq: Seq, chunk: ChunkRecord) {
+    fn push(&mut self, seq: Seq, chunk: &ChunkRecord) {
         if chunk.index == 0 {
             self.chunks = 0;
             self.first = seq;

@@ -309,12 +309,12 @@ fn a_missing_or_cut_segment_is_survived() {
         disk.read_file(&segment_path(3)).is_ok(),
         "there are three segments"
     );
-    let damages: [fn(&SimDisk); 3] = [
+    let breakages: [fn(&SimDisk); 3] = [
         |disk| disk.remove_file(&segment_path(2)).unwrap(),
         |disk| disk.set_len(&segment_path(2), 5000).unwrap(),
         |disk| disk.set_len(&segment_path(1), 0).unwrap(),
     ];
-    for (nth, damage) in damages.iter().enumerate() {
+    for (nth, damage) in breakages.iter().enumerate() {
         let damaged = copy(&disk);
         damage(&damaged);
         let control = open(&damaged);

@@ -1,0 +1,180 @@
+//! Delivery, stepped on the simulated disk and with threads on files and in memory.
+
+mod crashes;
+mod order;
+mod queue;
+mod retries;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::worker::{Progress, Worker};
+use super::*;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::control::Control;
+use crate::durability::Durability;
+use crate::error::{ErrorKind, Result};
+use crate::format::names;
+use crate::format::record::Record;
+use crate::log::{Log, LogConfig};
+use crate::position::Seq;
+use crate::storage::Storage;
+use crate::storage::file::FileStorage;
+use crate::storage::memory::MemoryStorage;
+use crate::storage::sim::{Choice, CrashKind, SimDisk};
+use crate::storage::sys::Sys;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A log, its control log and a dispatcher, wired as a system wires them.
+struct Rig {
+    log: Arc<Log>,
+    control: Arc<Control>,
+    dispatcher: Arc<Dispatcher>,
+}
+
+impl Rig {
+    fn open(storage: &Arc<dyn Storage>, max_queue_size: u64) -> Rig {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let folder = |name| storage.folder(name).unwrap();
+        let control = Control::open(&folder(names::CONTROL), clock.clone(), false).unwrap();
+        let config = LogConfig {
+            segment_len: 64 << 10,
+            background: false,
+            ..LogConfig::default()
+        };
+        let witness = control.witness();
+        let log = Log::open(folder(names::LOG), config, clock.clone(), witness).unwrap();
+        let (log, control) = (Arc::new(log), Arc::new(control));
+        let config = DispatchConfig {
+            max_queue_size,
+            clean: log.recovery().clean,
+        };
+        let dispatcher = Dispatcher::new(log.clone(), control.clone(), clock, config).unwrap();
+        Rig {
+            log,
+            control,
+            dispatcher: Arc::new(dispatcher),
+        }
+    }
+
+    fn on(disk: &SimDisk) -> Rig {
+        Rig::open(&disk.storage(), 1000)
+    }
+
+    fn in_memory(max_queue_size: u64) -> Rig {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+        Rig::open(&storage, max_queue_size)
+    }
+
+    fn emit_type(&self, event_type: &str, number: u64, durability: Durability) -> Seq {
+        let queue = self.dispatcher.queue();
+        let reserved = queue.reserve(1, WhenFull::Block).unwrap();
+        let seq = append(&self.log, event_type, number, durability).unwrap();
+        reserved.appended();
+        seq
+    }
+
+    fn emit(&self, numbers: std::ops::Range<u64>) {
+        for number in numbers {
+            self.emit_type("test.number", number, Durability::Os);
+        }
+    }
+
+    /// A worker without a thread.
+    fn attach(&self, subscription: Subscription, handler: impl Handler) -> Worker {
+        let attached = self.dispatcher.attach(subscription, Box::new(handler));
+        attached.unwrap().1
+    }
+
+    fn state(&self, id: HandlerId) -> SubscriptionState {
+        let mut states = self.dispatcher.subscriptions().into_iter();
+        states.find(|state| state.id == Some(id)).unwrap()
+    }
+
+    fn drain(&self) {
+        let behind = self
+            .dispatcher
+            .drain(Some(Instant::now() + PATIENCE))
+            .unwrap();
+        assert_eq!(behind, Vec::<String>::new());
+    }
+
+    fn close(self) {
+        self.dispatcher.stop();
+        self.log.close().unwrap();
+        self.control.close(self.log.watermark().durable()).unwrap();
+    }
+}
+
+fn append(log: &Log, event_type: &str, number: u64, durability: Durability) -> Result<Seq> {
+    let data = rmp_serde::to_vec(&number).unwrap();
+    let record = Record::new(event_type, "unit", Timestamp(1), &data)?;
+    log.append(&[record], durability)
+}
+
+/// Steps a worker until it has nothing more to do at once.
+fn run(worker: &mut Worker) -> Progress {
+    loop {
+        match worker.step() {
+            Progress::Moved => {}
+            other => return other,
+        }
+    }
+}
+
+/// As [`run`], with time going by as fast as it is waited for.
+fn run_fast(worker: &mut Worker) -> Progress {
+    loop {
+        match worker.step_at(|| Instant::now() + Duration::from_secs(3600)) {
+            Progress::Moved | Progress::Waiting(_) => {}
+            other => return other,
+        }
+    }
+}
+
+/// What a handler saw: number, attempt, phase.
+type Seen = Arc<Mutex<Vec<(u64, u32, Phase)>>>;
+
+fn note(seen: &Seen, delivery: &Delivery<'_>) -> u64 {
+    let number = delivery.data().unwrap();
+    let one = (number, delivery.attempt(), delivery.phase());
+    seen.lock().unwrap().push(one);
+    number
+}
+
+/// A handler that notes all it gets.
+fn recorder() -> (Seen, impl Handler) {
+    let seen = Seen::default();
+    let mine = seen.clone();
+    let handler = move |delivery: &Delivery<'_>| {
+        note(&mine, delivery);
+    };
+    (seen, handler)
+}
+
+fn numbers(seen: &Seen) -> Vec<u64> {
+    seen.lock().unwrap().iter().map(|one| one.0).collect()
+}
+
+/// Waits until a condition holds that other threads make true.
+fn await_that(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} never came");
+        std::thread::yield_now();
+    }
+}
+
+/// A handler that says when it begins, and ends when it is told.
+fn gated() -> (Receiver<u64>, Sender<()>, impl Handler) {
+    let (begun, begins) = channel();
+    let (go, may_go) = channel::<()>();
+    let handler = move |delivery: &Delivery<'_>| {
+        let _ = begun.send(delivery.data().unwrap());
+        let _ = may_go.recv_timeout(PATIENCE);
+    };
+    (begins, go, handler)
+}

@@ -1,0 +1,209 @@
+use super::*;
+
+fn quick(attempts_max: u32) -> RetryPolicy {
+    RetryPolicy {
+        attempts_max,
+        backoff_initial: Duration::ZERO,
+        ..RetryPolicy::default()
+    }
+}
+
+#[test]
+fn what_a_handler_returns_stands_for_an_outcome() {
+    assert_eq!(().into_outcome(), Outcome::Ack);
+    assert_eq!(true.into_outcome(), Outcome::Ack);
+    assert!(matches!(false.into_outcome(), Outcome::Failed(_)));
+    assert_eq!(Ok::<_, String>(()).into_outcome(), Outcome::Ack);
+    assert_eq!(
+        Err::<(), _>("no").into_outcome(),
+        Outcome::Failed("no".into())
+    );
+    assert_eq!(
+        Ok::<_, String>(Outcome::Retry).into_outcome(),
+        Outcome::Retry
+    );
+    assert!(matches!(
+        Ok::<_, String>(false).into_outcome(),
+        Outcome::Failed(_)
+    ));
+}
+
+#[test]
+fn a_failed_event_stays_at_the_head_until_it_is_handled() {
+    let rig = Rig::on(&SimDisk::new());
+    rig.emit(0..4);
+    let seen = Seen::default();
+    let mine = seen.clone();
+    let handler = move |delivery: &Delivery<'_>| -> Result<(), String> {
+        match (note(&mine, delivery), delivery.attempt()) {
+            (1, 1) => Err("not yet".to_owned()),
+            (1, 2) => panic!("boom {}", 2),
+            _ => Ok(()),
+        }
+    };
+    let mut worker = rig.attach(Subscription::named("a").retry(quick(5)), handler);
+    run_fast(&mut worker);
+    let order: Vec<_> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|one| (one.0, one.1))
+        .collect();
+    assert_eq!(order, [(0, 1), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]);
+    let state = worker.desk.seat.state(Seq(4), 0);
+    assert_eq!((state.delivered, state.attempts, state.parked), (4, 0, 0));
+    assert_eq!(
+        state.last_error.as_deref(),
+        Some("the handler panicked: boom 2")
+    );
+}
+
+#[test]
+fn delays_double_and_a_retry_comes_no_sooner() {
+    let rig = Rig::on(&SimDisk::new());
+    rig.emit(0..2);
+    let policy = RetryPolicy {
+        attempts_max: 10,
+        backoff_initial: Duration::from_secs(60),
+        backoff_max: Duration::from_secs(200),
+    };
+    let delays = [1, 2, 3, 4, 40].map(|failures| policy.delay_after(failures).as_secs());
+    assert_eq!(delays, [60, 120, 200, 200, 200]);
+    let seen = Seen::default();
+    let mine = seen.clone();
+    let handler = move |delivery: &Delivery<'_>| match (note(&mine, delivery), delivery.attempt()) {
+        (0, 1) => Outcome::Retry,
+        (0, 2) => Outcome::RetryAfter(Duration::from_secs(7)),
+        _ => Outcome::Ack,
+    };
+    let mut worker = rig.attach(Subscription::named("a").retry(policy), handler);
+    let start = Instant::now();
+    let Progress::Waiting(until) = worker.step() else {
+        panic!("it waits");
+    };
+    assert!((60..90).contains(&(until - start).as_secs()));
+    assert_eq!(
+        worker.step_at(|| until - Duration::from_millis(1)),
+        Progress::Waiting(until)
+    );
+    assert_eq!(numbers(&seen), [0], "nothing passes the event that waits");
+    let Progress::Waiting(again) = worker.step_at(|| until) else {
+        panic!("it waits again");
+    };
+    assert!((7..30).contains(&(again - Instant::now()).as_secs().saturating_add(1)));
+    assert_eq!(worker.step_at(|| again), Progress::Moved);
+    run(&mut worker);
+    assert_eq!(numbers(&seen), [0, 0, 0, 1]);
+}
+
+#[test]
+fn a_wait_for_a_retry_ends_at_once_when_the_system_stops() {
+    let rig = Rig::in_memory(100);
+    let policy = RetryPolicy {
+        backoff_initial: Duration::from_secs(3600),
+        backoff_max: Duration::from_secs(3600),
+        ..RetryPolicy::default()
+    };
+    let failing = |_: &Delivery<'_>| false;
+    let id = rig
+        .dispatcher
+        .subscribe(Subscription::named("a").retry(policy), failing)
+        .unwrap();
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..1);
+    await_that("the failure", || rig.state(id).attempts == 1);
+    let start = Instant::now();
+    rig.close();
+    assert!(start.elapsed() < PATIENCE);
+}
+
+#[test]
+fn an_event_that_fails_too_often_is_parked_and_survives_a_reopen() {
+    let disk = SimDisk::new();
+    for is_clean in [true, false] {
+        let rig = Rig::on(&disk);
+        let base = rig.log.watermark().appended().0;
+        rig.emit(0..3);
+        let seen = Seen::default();
+        let mine = seen.clone();
+        let handler = move |delivery: &Delivery<'_>| match note(&mine, delivery) {
+            0 => Err("always"),
+            1 => Ok(Outcome::Park("not wanted".into())),
+            _ => Ok(Outcome::Ack),
+        };
+        let mut worker = rig.attach(Subscription::named("a").retry(quick(3)), handler);
+        run_fast(&mut worker);
+        assert_eq!(numbers(&seen), [0, 0, 0, 1, 2]);
+        worker.finish();
+        let parked = rig.dispatcher.parked("a");
+        let parked: Vec<_> = parked.iter().rev().take(2).rev().collect();
+        assert_eq!((parked[0].seq, parked[0].attempts), (Seq(base + 1), 3));
+        assert_eq!(
+            (parked[0].reason.as_str(), parked[1].reason.as_str()),
+            ("always", "not wanted")
+        );
+        assert_eq!(parked[1].event.data::<u64>().unwrap(), 1);
+        if is_clean {
+            rig.close();
+        }
+    }
+    let rig = Rig::on(&disk);
+    assert_eq!(rig.dispatcher.parked("a").len(), 4);
+    assert_eq!(rig.dispatcher.subscriptions()[0].parked, 4);
+}
+
+#[test]
+fn a_parked_event_is_delivered_again_on_request_or_discarded() {
+    let rig = Rig::in_memory(100);
+    let is_well = Arc::new(Mutex::new(false));
+    let (seen, well) = (Seen::default(), is_well.clone());
+    let mine = seen.clone();
+    let handler = move |delivery: &Delivery<'_>| {
+        assert_eq!(
+            (delivery.source(), delivery.event_type()),
+            ("unit", "test.number")
+        );
+        note(&mine, delivery);
+        *well.lock().unwrap()
+    };
+    let named = Subscription::named("a").retry(quick(1));
+    rig.dispatcher.subscribe(named, handler).unwrap();
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..2);
+    rig.drain();
+    assert_eq!(rig.dispatcher.parked("a").len(), 2);
+    rig.dispatcher.redeliver("a", Seq(1)).unwrap();
+    await_that("the second attempt", || {
+        rig.dispatcher.parked("a")[0].attempts == 2
+    });
+    *is_well.lock().unwrap() = true;
+    rig.dispatcher.redeliver("a", Seq(1)).unwrap();
+    await_that("the third attempt", || {
+        rig.dispatcher.parked("a").len() == 1
+    });
+    let last = *seen.lock().unwrap().last().unwrap();
+    assert_eq!(last, (0, 3, Phase::Redelivery));
+    rig.dispatcher.discard("a", Seq(2)).unwrap();
+    assert!(rig.dispatcher.parked("a").is_empty());
+    for gone in [
+        rig.dispatcher.discard("a", Seq(2)),
+        rig.dispatcher.redeliver("a", Seq(2)),
+        rig.dispatcher.redeliver("b", Seq(1)),
+    ] {
+        assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    rig.close();
+}
+
+#[test]
+fn an_unnamed_subscription_gives_up_and_counts_it() {
+    let rig = Rig::on(&SimDisk::new());
+    let mut worker = rig.attach(
+        Subscription::unnamed().retry(quick(2)),
+        |_: &Delivery<'_>| false,
+    );
+    rig.emit(0..3);
+    run_fast(&mut worker);
+    let state = worker.desk.seat.state(Seq(3), 0);
+    assert_eq!((state.parked, state.lag), (3, 0));
+}
