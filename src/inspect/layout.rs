@@ -5,43 +5,23 @@
 //! header differ the header is believed, for its checksum proves it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use super::file::{File, look_at};
+use super::piece::Piece;
 use super::place::Place;
-use super::report::{Damage, FooterReport, HeaderReport, SegmentReport, SegmentState};
+use super::report::{Damage, SegmentReport, SegmentState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
 use crate::format::names;
-use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
 use crate::log::examine::Examination;
-use crate::log::survey::{Look, Survey, Surveyed, look, read_footer};
+use crate::log::survey::{Survey, Surveyed};
 use crate::position::{SegmentId, Seq};
-use crate::storage::{Entry, Region, Storage};
+use crate::storage::Storage;
 
+/// How many of the last segments a crash may have cut off.
+pub(super) const UNSETTLED_MAX: usize = 2;
 /// How often a look is tried again that a writer's removals have overtaken.
 const TRIES: u32 = 10;
-
-/// One file, whatever is wrong with it.
-#[derive(Debug)]
-pub(super) struct File {
-    pub(super) entry: Entry,
-    pub(super) named: Option<(SegmentId, u32)>,
-    pub(super) segment: Option<Surveyed>,
-    pub(super) state: SegmentState,
-    pub(super) problem: Option<Error>,
-}
-
-/// A segment to read.
-#[derive(Debug, Clone)]
-pub(super) struct Piece {
-    pub(super) at: Surveyed,
-    /// Its frames lie before this offset.
-    pub(super) limit: usize,
-    /// The header that follows and says where this segment ends.
-    pub(super) pin: Option<SegmentHeader>,
-    /// Whether it is one of the last, which a crash may have cut off.
-    pub(super) unsettled: bool,
-}
 
 /// The files of a log, and the segments to read in order.
 #[derive(Debug, Default)]
@@ -52,42 +32,6 @@ pub(super) struct Layout {
     pub(super) findings: Vec<Damage>,
     /// What is wrong without a loss: a copy of a header, a footer.
     pub(super) blemishes: Vec<Damage>,
-}
-
-/// What a place that is no frame amounts to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judgement {
-    /// Something that was once durable is not there.
-    Damage,
-    /// The log ends here; what follows is a torn tail.
-    LogEnds,
-    /// The segment ends here, as far as can be told.
-    SegmentEnds,
-}
-
-impl Piece {
-    /// Judges a place where the event `seq` should stand. Recovery's rule: what a witness contradicts
-    /// is damage.
-    pub(super) fn judge(&self, seq: Seq, blank: bool, witness: Seq) -> Judgement {
-        let bounded = self.pin.is_some() || self.at.footer.is_some();
-        if self.unsettled && seq > witness {
-            Judgement::LogEnds
-        } else if blank && !bounded && !self.unsettled {
-            Judgement::SegmentEnds
-        } else {
-            Judgement::Damage
-        }
-    }
-
-    pub(super) fn damage(&self, offset: usize, seq: Seq, reason: &str) -> Damage {
-        Damage {
-            file: self.at.name.clone(),
-            segment: self.at.header.segment_id,
-            offset: offset as u64,
-            seq,
-            reason: reason.to_owned(),
-        }
-    }
 }
 
 /// What the last segments say of the log's end.
@@ -119,13 +63,13 @@ impl Layout {
             return Ok(layout);
         };
         for entry in place.list()? {
-            if let Some(file) = look_at(storage, entry, place.is_one_file())? {
+            if let Some(file) = look_at(storage, &entry, place.is_one_file())? {
                 layout.files.push(file);
             }
         }
         layout.part_foreign();
         let chosen = layout.choose();
-        layout.lay_out(storage, chosen)?;
+        layout.lay_out(storage, &chosen)?;
         layout.find_missing();
         layout.note_problems();
         layout
@@ -186,7 +130,11 @@ impl Layout {
     }
 
     /// Sets how far each chosen segment is read.
-    fn lay_out(&mut self, storage: &dyn Storage, chosen: BTreeMap<SegmentId, usize>) -> Result<()> {
+    fn lay_out(
+        &mut self,
+        storage: &dyn Storage,
+        chosen: &BTreeMap<SegmentId, usize>,
+    ) -> Result<()> {
         let files = chosen.values().filter_map(|&index| self.files.get(index));
         let read: Vec<(Surveyed, u64)> = files
             .filter_map(|file| Some((file.segment.clone()?, file.entry.len)))
@@ -216,12 +164,9 @@ impl Layout {
     /// Holds neighbouring segments against each other. The last two are left to the examination: a
     /// crash may have come before the footer was written.
     fn check_links(&mut self, storage: &dyn Storage) -> Result<()> {
-        let count = self.pieces.len();
-        for (index, piece) in self.pieces.iter().enumerate() {
-            let settled = index.saturating_add(2) < count;
-            if let Some(reason) = footer_problem(storage, piece, settled)? {
-                self.blemishes.push(trailer_damage(piece, reason));
-            }
+        let settled = self.pieces.len().saturating_sub(UNSETTLED_MAX);
+        for piece in self.pieces.iter().take(settled) {
+            self.blemishes.extend(piece.footer_damage(storage)?);
         }
         Ok(())
     }
@@ -331,155 +276,6 @@ impl Layout {
 
     pub(super) fn reports(&self) -> Vec<SegmentReport> {
         self.files.iter().map(File::report).collect()
-    }
-}
-
-impl File {
-    fn id(&self) -> Option<SegmentId> {
-        self.segment.as_ref().map(|at| at.header.segment_id)
-    }
-
-    fn report(&self) -> SegmentReport {
-        let at = self.segment.as_ref();
-        let by_header = at.map(|at| (at.header.segment_id, at.header.generation));
-        let (segment, generation) = by_header.or(self.named).unwrap_or_default();
-        SegmentReport {
-            file: self.entry.name.clone(),
-            segment,
-            generation,
-            state: self.state,
-            bytes: self.entry.len,
-            header: at.map(|at| HeaderReport::of(&at.header, at.damaged_copy)),
-            footer: at.and_then(|at| at.footer.as_ref()).map(FooterReport::of),
-            problem: self
-                .problem
-                .as_ref()
-                .map(|problem| problem.message().to_owned()),
-        }
-    }
-}
-
-/// Looks at one file; `None` if it is no segment's and was not asked for by name.
-fn look_at(storage: &dyn Storage, entry: Entry, asked_for: bool) -> Result<Option<File>> {
-    let named = names::parse_segment(&entry.name);
-    let file = |segment, state, problem| {
-        Some(File {
-            entry: entry.clone(),
-            named,
-            segment,
-            state,
-            problem,
-        })
-    };
-    if names::is_tmp(&entry.name) && !asked_for {
-        return Ok(file(None, SegmentState::Unfinished, None));
-    }
-    let header = match salvage(storage, &entry) {
-        Ok(header) => header,
-        Err(error) if is_environment(&error) => return Err(error),
-        Err(error) => return Ok(file(None, SegmentState::Damaged, Some(error))),
-    };
-    let claimed = header
-        .as_ref()
-        .map(|at| (at.header.segment_id, at.header.generation));
-    let Some((id, generation)) = named.or(claimed) else {
-        let message = "this is no segment of Forelog: its header is not there";
-        let problem = Error::new(ErrorKind::Corrupt, message).at_path(storage.path(&entry.name));
-        let is_ours = names::is_segment_like(&entry.name);
-        return Ok(
-            file(None, SegmentState::Damaged, Some(problem)).filter(|_| asked_for || is_ours)
-        );
-    };
-    Ok(match look(storage, &entry, id, generation) {
-        Ok(Look::Segment(at)) if named.is_some() || asked_for => {
-            let sealed = at.footer.is_some();
-            let state = if sealed {
-                SegmentState::Sealed
-            } else {
-                SegmentState::Active
-            };
-            file(Some(*at), state, None)
-        }
-        Ok(Look::Segment(at)) => {
-            let name = names::segment(id, generation);
-            let message =
-                format!("the file is a segment under a foreign name; rename it to {name}");
-            let problem = Error::new(ErrorKind::ForeignSegment, message).at_segment(id);
-            file(Some(*at), SegmentState::Damaged, Some(problem))
-        }
-        Ok(Look::Unused) => file(None, SegmentState::Prepared, None),
-        Err(error) if is_environment(&error) => return Err(error),
-        Err(error) => file(header, SegmentState::Damaged, Some(error)),
-    })
-}
-
-/// The header of a file, and its footer, whatever else is wrong with it.
-fn salvage(storage: &dyn Storage, entry: &Entry) -> Result<Option<Surveyed>> {
-    if entry.len < BLOCK_LEN as u64 {
-        return Ok(None);
-    }
-    let region = storage.open_read_only(&entry.name)?;
-    let mut block = vec![0; BLOCK_LEN];
-    region.read_at(0, &mut block)?;
-    let HeaderState::Valid {
-        header,
-        damaged_copy,
-    } = SegmentHeader::decode(&block)
-    else {
-        return Ok(None);
-    };
-    Ok(Some(Surveyed {
-        name: entry.name.clone(),
-        header,
-        footer: read_footer(&region, &header)?,
-        damaged_copy,
-    }))
-}
-
-/// Whether an error says nothing about the bytes: who is not allowed to read cannot judge.
-pub(super) fn is_environment(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::PermissionDenied | ErrorKind::NotFound
-    )
-}
-
-/// What is wrong with the end of a segment; `settled`: its footer must be there.
-pub(super) fn footer_problem(
-    storage: &dyn Storage,
-    piece: &Piece,
-    settled: bool,
-) -> Result<Option<&'static str>> {
-    if !settled {
-        return Ok(None);
-    }
-    let pinned = piece
-        .pin
-        .as_ref()
-        .is_none_or(|next| piece.at.is_pinned_by(next));
-    Ok(match piece.at.footer {
-        Some(_) if pinned => None,
-        Some(_) => Some("the segment's footer does not fit what the next segment says of it"),
-        None if trailer_is_blank(storage, piece)? => Some("the segment's footer is missing"),
-        None => Some("the segment's footer is damaged"),
-    })
-}
-
-/// Whether the room of the footer was never written.
-pub(super) fn trailer_is_blank(storage: &dyn Storage, piece: &Piece) -> Result<bool> {
-    let region: Arc<Region> = Arc::new(storage.open_read_only(&piece.at.name)?);
-    let mut trailer = vec![0; TRAILER_LEN];
-    region.read_at(region.len().saturating_sub(TRAILER_LEN), &mut trailer)?;
-    Ok(trailer.iter().all(|&byte| byte == 0))
-}
-
-pub(super) fn trailer_damage(piece: &Piece, reason: &str) -> Damage {
-    Damage {
-        file: piece.at.name.clone(),
-        segment: piece.at.header.segment_id,
-        offset: piece.at.trailer_at(),
-        seq: piece.at.header.base_seq,
-        reason: reason.to_owned(),
     }
 }
 

@@ -34,6 +34,8 @@ mod logged;
 mod place;
 mod walk;
 mod table;
+mod piece;
+mod file;
 mod layout;
 mod index_check;
 mod records;

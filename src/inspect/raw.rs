@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::layout::{File, Layout};
+use super::file::File;
+use super::layout::Layout;
 use super::place::Place;
 use crate::clock::Timestamp;
 use crate::error::Result;

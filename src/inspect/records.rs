@@ -3,17 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::layout::{End, Judgement, Layout, Piece};
+use super::layout::{End, Layout, UNSETTLED_MAX};
 use super::logged::LoggedEvent;
+use super::piece::{Judgement, Piece};
 use super::place::Place;
 use super::selector::Selector;
 use super::walk::{Seen, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
-
-/// How many of the last segments a crash may have cut off.
-const UNSETTLED_MAX: usize = 2;
 
 /// The events of a log that a [`Selector`] lets pass, in order, as they are at this moment.
 ///

@@ -51,8 +51,8 @@ impl TableCheck {
         Ok(table_entry(&self.piece, in_piece) == Some(offset))
     }
 
-    /// Whether the whole table has the checksum that the footer says.
-    pub(super) fn is_whole(mut self) -> Result<bool> {
+    /// Reads to the end; whether the whole table has the checksum that the footer says.
+    pub(super) fn finish(mut self) -> Result<bool> {
         while self.done < self.len {
             self.read_piece()?;
         }

@@ -1,5 +1,11 @@
 //! What the inspector says of logs in order, of logs that crashed, and of every kind of damage.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics has failed"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +53,7 @@ impl Fixture {
             ..Self::new()
         };
         let log = fixture.log();
-        fixture.emit(&log, 1..=count, Durability::Os);
+        Fixture::emit(&log, 1..=count, Durability::Os);
         log.close().unwrap();
         fixture
     }
@@ -68,7 +74,7 @@ impl Fixture {
         Log::open(storage, config, clock, Seq::ZERO).unwrap()
     }
 
-    fn emit(&self, log: &Log, numbers: impl Iterator<Item = u64>, durability: Durability) {
+    fn emit(log: &Log, numbers: impl Iterator<Item = u64>, durability: Durability) {
         for number in numbers {
             let event = event(number);
             let seq = log
@@ -289,7 +295,7 @@ fn what_is_no_forelog_directory_is_a_clear_error() {
 fn a_log_that_crashed_has_a_torn_tail_at_worst() {
     let fixture = Fixture::new();
     let log = fixture.log();
-    fixture.emit(&log, 1..=100, Durability::Os);
+    Fixture::emit(&log, 1..=100, Durability::Os);
     drop(log);
     let report = fixture.verify();
     assert_eq!((report.verdict, report.log.count), (Verdict::Good, 100));
@@ -299,7 +305,7 @@ fn a_log_that_crashed_has_a_torn_tail_at_worst() {
         .find(|item| matches!(&item.kind, RawKind::Event(f) if f.seq == Seq(97)))
         .unwrap();
     fixture.edit(1, |bytes| {
-        bytes[usize::try_from(cut.offset).unwrap() + 80] ^= 1
+        bytes[usize::try_from(cut.offset).unwrap() + 80] ^= 1;
     });
     let report = fixture.verify();
     assert_eq!(report.log.damage, vec![]);

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::file::is_environment;
 use super::index_check;
-use super::layout::{self, End, Judgement, Layout, Piece, is_environment};
+use super::layout::{End, Layout, UNSETTLED_MAX};
+use super::piece::{Judgement, Piece};
 use super::place::Place;
 use super::report::{Damage, LogReport, REPORT_VERSION, Verdict, VerifyReport};
 use super::table::TableCheck;
@@ -87,7 +89,8 @@ fn verify_once(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<LogR
     };
     // Nothing but a clean end proves that the last footers were written.
     if end.clean || place.is_one_file() {
-        last_footers(storage, &held, place.is_one_file(), &mut layout)?;
+        let found = last_footers(storage, &held, place.is_one_file())?;
+        layout.blemishes.extend(found);
     }
     let total = layout.pieces.iter().map(|piece| piece.limit as u64).sum();
     let mut verification = Verification {
@@ -103,23 +106,18 @@ fn verify_once(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<LogR
     Ok(report)
 }
 
-/// Adds what is wrong with the footers of the last segments.
-fn last_footers(
-    storage: &FileStorage,
-    pieces: &[Piece],
-    alone: bool,
-    layout: &mut Layout,
-) -> Result<()> {
-    let unsealed = usize::from(!alone);
-    let last = pieces.len().saturating_sub(unsealed);
-    let first = pieces.len().saturating_sub(2);
+/// What is wrong with the footers of the last segments.
+fn last_footers(storage: &FileStorage, pieces: &[Piece], alone: bool) -> Result<Vec<Damage>> {
+    let first = pieces.len().saturating_sub(UNSETTLED_MAX);
+    let last = pieces.len().saturating_sub(usize::from(!alone));
+    let mut found = Vec::new();
     for piece in pieces.get(first..last).unwrap_or_default() {
-        let settled = !alone || !layout::trailer_is_blank(storage, piece)?;
-        if let Some(reason) = layout::footer_problem(storage, piece, settled)? {
-            layout.blemishes.push(layout::trailer_damage(piece, reason));
+        // One file alone may be the segment that still grows.
+        if !alone || !piece.trailer_is_blank(storage)? {
+            found.extend(piece.footer_damage(storage)?);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 struct Verification<'a> {
@@ -281,14 +279,15 @@ impl SegmentCheck<'_> {
         let mut found = Vec::new();
         let last = self.walk.last();
         let table = self.table.take();
-        if at_end && self.intact {
-            if let Some(reason) = self.contradiction(last, witness) {
-                found.push(self.piece.damage(self.walk.offset(), last.next(), reason));
-            }
+        if at_end
+            && self.intact
+            && let Some(reason) = self.contradiction(last, witness)
+        {
+            found.push(self.piece.damage(self.walk.offset(), last.next(), reason));
         }
         if let Some(table) = table {
             let start = table.start();
-            if !table.is_whole()? {
+            if !table.finish()? {
                 let reason = "the checksum of the offset table does not match";
                 found.push(
                     self.piece

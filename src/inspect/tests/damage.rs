@@ -207,9 +207,17 @@ fn is_unused(bytes: &[u8], at: usize) -> bool {
     bytes[at] == 0
 }
 
+/// Stores one byte without writing the file anew, which would be slow.
+fn poke(path: &Path, place: usize, byte: u8) {
+    use std::io::{Seek, SeekFrom, Write};
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(place as u64)).unwrap();
+    file.write_all(&[byte]).unwrap();
+}
+
 #[test]
 fn every_flipped_bit_is_found_or_hits_unused_zeros() {
-    let fixture = Fixture::closed_in(16 << 10, 100);
+    let fixture = Fixture::closed_in(8 << 10, 45);
     let segments = fixture.inspector().segments().unwrap();
     let used: Vec<_> = segments.iter().filter(|at| at.header.is_some()).collect();
     assert!(used.len() >= 3, "{}", used.len());
@@ -229,16 +237,12 @@ fn every_flipped_bit_is_found_or_hits_unused_zeros() {
                 item.segment.0 == id && (start..start + item.bytes.len()).contains(&byte)
             })
         };
-        let dense = 4096..4096 + 1500;
-        let places = (0..original.len()).filter(|&at| {
-            dense.contains(&at) || at % 97 == 0 || original.len() - at <= 24 || at < 24
-        });
+        // Every byte of one sealed segment, and samples of the others.
+        let step = if id == 2 { 1 } else { 17 };
+        let places = (0..original.len()).step_by(step);
         for place in places {
             let bit = 1 << (place % 8);
-            fixture.edit(id, |bytes| {
-                bytes.clone_from(&original);
-                bytes[place] ^= bit;
-            });
+            poke(&fixture.segment(id), place, original[place] ^ bit);
             let report = fixture.verify();
             let (seqs, errors) = fixture.read(Selector::all());
             assert!(seqs.is_sorted_by(|a, b| a < b));
@@ -246,7 +250,7 @@ fn every_flipped_bit_is_found_or_hits_unused_zeros() {
             // One copy that says "newer version" speaks for both.
             let newer = errors.iter().any(|error| error.contains("newer version"));
             assert!(
-                kept >= 100 || newer || report.log.torn_bytes > 0,
+                kept >= 45 || newer || report.log.torn_bytes > 0,
                 "{id} {place}: {errors:?}"
             );
             if report.verdict == Verdict::Good && (in_frame(place) || !is_unused(&original, place))
@@ -257,8 +261,8 @@ fn every_flipped_bit_is_found_or_hits_unused_zeros() {
                 let error = fixture.inspector().raw().unwrap().find_map(Result::err);
                 assert!(error.is_none(), "{error:?}");
             }
+            poke(&fixture.segment(id), place, original[place]);
         }
-        fs::write(fixture.segment(id), &original).unwrap();
     }
     assert_eq!(missed, vec![]);
     assert_eq!(fixture.verify().verdict, Verdict::Good);

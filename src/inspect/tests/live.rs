@@ -11,12 +11,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 fn following_sees_every_event_once_over_many_segments() {
     let fixture = Fixture::new();
     let log = fixture.log();
-    fixture.emit(&log, 1..=10, Durability::Os);
+    Fixture::emit(&log, 1..=10, Durability::Os);
     let writing = AtomicBool::new(true);
     let mut seqs = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            fixture.emit(&log, 11..=3000, Durability::Os);
+            Fixture::emit(&log, 11..=3000, Durability::Os);
             let events: Vec<_> = (3001..=3100).map(event).collect();
             let records: Vec<_> = events
                 .iter()
@@ -54,7 +54,7 @@ fn following_goes_on_over_a_crash_and_a_recovery() {
                 .follow(Selector::all().filter(types(&["order.*"])))
                 .unwrap()
         });
-        fixture.emit(&log, round * 50 + 1..=round * 50 + 50, Durability::Os);
+        Fixture::emit(&log, round * 50 + 1..=round * 50 + 50, Durability::Os);
         while let Some(event) = follow.poll().unwrap() {
             seqs.push(event.seq().0);
         }
@@ -90,7 +90,7 @@ fn following_a_directory_that_begins_later() {
     let mut follow = fixture.inspector().follow(Selector::all()).unwrap();
     assert!(follow.poll().unwrap().is_none());
     let log = fixture.log();
-    fixture.emit(&log, 1..=3, Durability::Os);
+    Fixture::emit(&log, 1..=3, Durability::Os);
     for seq in 1..=3 {
         assert_eq!(follow.poll().unwrap().unwrap().seq(), Seq(seq));
     }
@@ -122,7 +122,7 @@ fn verifying_beside_a_writer_finds_no_damage() {
     let writing = AtomicBool::new(true);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            fixture.emit(&log, 1..=4000, Durability::Os);
+            Fixture::emit(&log, 1..=4000, Durability::Os);
             writing.store(false, Ordering::Release);
         });
         let mut last = Seq::ZERO;
