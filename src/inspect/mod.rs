@@ -94,7 +94,8 @@ impl Inspector {
     /// The events that the selector lets pass, in order; an error item for each damaged place.
     ///
     /// # Errors
-    /// If the folder or a file's header cannot be read.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a filter that makes no sense; or if the folder or a
+    /// file's header cannot be read.
     pub fn records(&self, selector: Selector) -> Result<Records> {
         Records::new(self.place.clone(), selector)
     }

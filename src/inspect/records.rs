@@ -34,6 +34,7 @@ pub struct Records {
 
 impl Records {
     pub(super) fn new(place: Place, selector: Selector) -> Result<Self> {
+        selector.check()?;
         let layout = Layout::take(&place)?;
         Ok(Records {
             left: selector.count_max(),
@@ -47,6 +48,12 @@ impl Records {
             last: Seq::ZERO,
             done: false,
         })
+    }
+
+    /// The bytes of a torn tail behind the last event, which the next opening sets aside. Known once
+    /// the iteration has come to the end of the log; 0 before.
+    pub fn torn_bytes(&self) -> u64 {
+        self.end.as_ref().map_or(0, |end| end.torn_bytes)
     }
 
     /// The last Seq that was read, whether it passed the selector or not.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Filter;
 use crate::format::record::EventRef;
 use crate::position::Seq;
@@ -104,6 +104,11 @@ impl Selector {
     pub fn limit(mut self, count: u64) -> Self {
         self.limit = Some(count);
         self
+    }
+
+    /// Whether the filter can match anything.
+    pub(super) fn check(&self) -> Result<()> {
+        self.filter.check()
     }
 
     pub(super) fn count_max(&self) -> u64 {

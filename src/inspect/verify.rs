@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::file::is_environment;
-use super::index_check;
+use super::index_check::IndexCheck;
 use super::layout::{End, Layout, UNSETTLED_MAX};
 use super::piece::{Judgement, Piece};
 use super::place::Place;
-use super::report::{Damage, LogReport, REPORT_VERSION, Verdict, VerifyReport};
+use super::report::{Damage, IndexReport, LogReport, REPORT_VERSION, Verdict, VerifyReport};
 use super::table::TableCheck;
 use super::walk::{Seen, Walk};
 use crate::error::{ErrorKind, Result};
@@ -36,12 +36,11 @@ pub struct Progress {
 /// Verifies the logs at a place.
 pub(super) fn verify(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
     let begun = Instant::now();
-    let log = verify_log(place, progress)?;
+    let (log, index) = verify_log(place, true, progress)?;
     let control = match place.control()? {
-        Some(control) => Some(verify_log(&control, &mut |_| {})?),
+        Some(control) => Some(verify_log(&control, false, &mut |_| {})?.0),
         None => None,
     };
-    let index = index_check::compare(place)?;
     let mut report = VerifyReport {
         v: REPORT_VERSION,
         path: place.path.clone(),
@@ -57,32 +56,35 @@ pub(super) fn verify(place: &Place, progress: &mut dyn FnMut(Progress)) -> Resul
     Ok(report)
 }
 
-fn verify_log(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<LogReport> {
+type Found = (LogReport, Option<IndexReport>);
+
+fn verify_log(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     let mut tries = LIVE_TRIES;
     loop {
-        let report = verify_once(place, progress);
+        let found = verify_once(place, indexed, progress);
         tries = tries.saturating_sub(1);
-        let doubtful = match &report {
-            Ok(report) => report.damage_count > 0,
+        let doubtful = match &found {
+            Ok((report, _)) => report.damage_count > 0,
             Err(error) => error.kind() == ErrorKind::NotFound,
         };
         if !doubtful || tries == 0 || place.writer().is_none() {
-            return report;
+            return found;
         }
     }
 }
 
-fn verify_once(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<LogReport> {
+fn verify_once(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     let Some(storage) = place.storage() else {
-        return Ok(LogReport {
+        let empty = LogReport {
             clean: true,
             ..LogReport::default()
-        });
+        };
+        return Ok((empty, None));
     };
     let mut layout = Layout::take(place)?;
     let held = layout.pieces.clone();
     let end = layout.examine(storage)?;
-    let mut report = LogReport {
+    let report = LogReport {
         clean: end.clean || held.is_empty(),
         torn_bytes: end.torn_bytes,
         ..LogReport::default()
@@ -96,14 +98,20 @@ fn verify_once(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<LogR
     let mut verification = Verification {
         storage,
         end,
-        report: &mut report,
+        report,
+        index: if indexed {
+            IndexCheck::begin(place)?
+        } else {
+            None
+        },
         progress,
         total,
         reported: 0,
     };
     verification.run(layout)?;
-    progress(Progress { done: total, total });
-    Ok(report)
+    (verification.progress)(Progress { done: total, total });
+    let index = verification.index.map(IndexCheck::finish).transpose()?;
+    Ok((verification.report, index))
 }
 
 /// What is wrong with the footers of the last segments.
@@ -123,7 +131,8 @@ fn last_footers(storage: &FileStorage, pieces: &[Piece], alone: bool) -> Result<
 struct Verification<'a> {
     storage: &'a FileStorage,
     end: End,
-    report: &'a mut LogReport,
+    report: LogReport,
+    index: Option<IndexCheck>,
     progress: &'a mut dyn FnMut(Progress),
     total: u64,
     reported: u64,
@@ -211,6 +220,9 @@ impl Verification<'_> {
                         self.report.first = header.seq;
                     }
                     self.report.last = header.seq;
+                    if let (Some(index), Some(event)) = (&mut self.index, check.walk.event()) {
+                        index.event(&event);
+                    }
                     self.report.count = self.report.count.saturating_add(1);
                     let done = self.report.bytes.saturating_add(offset as u64);
                     if done.saturating_sub(self.reported) >= PROGRESS_EVERY {
