@@ -64,6 +64,8 @@ mod log;
 mod control;
 mod index;
 mod snapshot;
+// 5 inspect
+pub mod inspect;
 // 6 followers
 mod dispatch;
 // 6 replay

@@ -1,1 +1,13 @@
-fn main() {}
+//! The `forelog-recovery` command; see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match forelog_dump::parse::<forelog_recovery::Args>() {
+        Ok(args) => {
+            forelog_recovery::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr())
+        }
+        Err(exit) => exit,
+    };
+    exit.into()
+}

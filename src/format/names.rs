@@ -63,6 +63,11 @@ pub(crate) fn parse_segment(name: &str) -> Option<(SegmentId, u32)> {
     (segment(parsed.0, parsed.1) == name).then_some(parsed)
 }
 
+/// Whether a name was meant for a segment file, although it may not be one that [`segment`] makes.
+pub(crate) fn is_segment_like(name: &str) -> bool {
+    name.ends_with(SEGMENT_SUFFIX)
+}
+
 /// The name under which a file is built before it is renamed to `name`.
 pub(crate) fn tmp(name: &str) -> String {
     format!("{name}{TMP_SUFFIX}")

@@ -18,28 +18,29 @@ use crate::storage::{Region, Storage};
 
 /// One of the last two segments, open for reading.
 #[derive(Debug)]
-pub(super) struct Open {
-    pub(super) at: Surveyed,
-    pub(super) region: Region,
+pub(crate) struct Open {
+    pub(crate) at: Surveyed,
+    pub(crate) region: Region,
     /// Its frames lie before this offset.
-    pub(super) limit: usize,
+    pub(crate) limit: usize,
 }
 
 /// Where the log's prefix ends, and what is known of it.
 #[derive(Debug)]
-pub(super) struct Examination {
+pub(crate) struct Examination {
     /// The forerunner (if its frames had to be read) and the last segment, in order.
-    pub(super) open: Vec<Open>,
+    pub(crate) open: Vec<Open>,
     /// The state after the last event of the prefix.
-    pub(super) end: Point,
+    pub(crate) end: Point,
     /// Everything up to here is certainly on the disk.
-    pub(super) witness: Seq,
+    pub(crate) witness: Seq,
     /// Whether the last frame is the mark of a clean end, and nothing stands behind it.
-    pub(super) clean: bool,
+    pub(crate) clean: bool,
     /// The boot in which the log was last written; 0 if not known.
     pub(super) boot_id: u128,
     /// The torn tails: index into `open`, first offset, and length up to the last byte not zero.
-    pub(super) torn: Vec<(usize, usize, usize)>,
+    pub(crate) torn: Vec<(usize, usize, usize)>,
+    stop: Option<Stop>,
 }
 
 /// What is read besides the prefix.
@@ -66,6 +67,17 @@ impl Examination {
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt) where something witnessed is not there any more.
     pub(super) fn of(storage: &dyn Storage, survey: &Survey, witness: Seq) -> Result<Self> {
+        let examination = Self::read(storage, survey, witness)?;
+        examination.check_damage()?;
+        Ok(examination)
+    }
+
+    /// Reads the last segments of a survey; damage is no error here, and found by
+    /// [`is_damaged`](Self::is_damaged).
+    ///
+    /// # Errors
+    /// Only where the files cannot be read.
+    pub(crate) fn read(storage: &dyn Storage, survey: &Survey, witness: Seq) -> Result<Self> {
         let open = open_last(storage, survey)?;
         let mut notes = Notes {
             witness: witness.max(survey.witness()),
@@ -82,16 +94,20 @@ impl Examination {
             }
         }
         let end = end.unwrap_or_else(|| start_point(&open, 0));
-        let examination = Examination {
+        Ok(Examination {
             end,
             witness: notes.witness,
             clean: notes.clean && notes.torn.is_empty(),
             boot_id: notes.boot_id,
             torn: std::mem::take(&mut notes.torn),
+            stop: notes.stop,
             open,
-        };
-        examination.check_damage(notes.stop)?;
-        Ok(examination)
+        })
+    }
+
+    /// Whether a witness contradicts the place where the prefix ends.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.end.last_seq.next() <= self.witness
     }
 
     /// The state after the event `seq`, or after the last one before it.
@@ -108,12 +124,12 @@ impl Examination {
     }
 
     /// Damage is what a witness contradicts.
-    fn check_damage(&self, stop: Option<Stop>) -> Result<()> {
-        let missing = self.end.last_seq.next();
-        if missing > self.witness {
+    fn check_damage(&self) -> Result<()> {
+        if !self.is_damaged() {
             return Ok(());
         }
-        let stop = stop.unwrap_or(Stop {
+        let missing = self.end.last_seq.next();
+        let stop = self.stop.unwrap_or(Stop {
             segment: self.open.len().saturating_sub(1),
             offset: self.end.frames_end,
             why: "the log ends here",
@@ -269,7 +285,7 @@ fn search_rest(open: &[Open], stopped: usize, notes: &mut Notes) -> Result<()> {
                 Found::End => break,
             }
         }
-        let len = torn_len(&segment.region, from, segment.limit)?;
+        let len = written_len(&segment.region, from, segment.limit)?;
         if len > 0 {
             notes.torn.push((index, from, len));
         }
@@ -278,7 +294,7 @@ fn search_rest(open: &[Open], stopped: usize, notes: &mut Notes) -> Result<()> {
 }
 
 /// How far behind `from` there are bytes that are not zero.
-fn torn_len(region: &Region, from: usize, limit: usize) -> Result<usize> {
+pub(crate) fn written_len(region: &Region, from: usize, limit: usize) -> Result<usize> {
     const PIECE: usize = 1 << 20;
     let mut piece = vec![0; PIECE.min(limit.saturating_sub(from))];
     let mut len = 0;

@@ -7,14 +7,14 @@ use crate::position::Seq;
 
 /// The state of the log after some event.
 #[derive(Debug, Clone)]
-pub(super) struct Point {
+pub(crate) struct Point {
     /// Index into `open` of the segment that the event lies in.
-    pub(super) segment: usize,
-    pub(super) last_seq: Seq,
+    pub(crate) segment: usize,
+    pub(crate) last_seq: Seq,
     pub(super) last_appended_at: Timestamp,
     pub(super) chain: Chain,
     /// Where the frames up to this event end in that segment.
-    pub(super) frames_end: usize,
+    pub(crate) frames_end: usize,
     /// Of the events of that segment.
     pub(super) times: TimeRanges,
     /// Where each event of that segment lies.
@@ -57,18 +57,29 @@ impl Point {
 
 /// How much of the batch under way has been seen.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     seen: u16,
     count: u16,
 }
 
 impl Batch {
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.seen == self.count
     }
 
+    /// The batch of a frame that follows unreadable ones: those before it in the batch are lost.
+    pub(crate) fn resumed_at(header: &FrameHeader) -> Batch {
+        Batch {
+            seen: header.batch_place,
+            count: match header.batch_place {
+                0 => 0,
+                _ => header.batch_count,
+            },
+        }
+    }
+
     /// Why this frame cannot follow, or `None` after taking it in.
-    pub(super) fn refuses(&mut self, header: &FrameHeader, last_seq: Seq) -> Option<&'static str> {
+    pub(crate) fn refuses(&mut self, header: &FrameHeader, last_seq: Seq) -> Option<&'static str> {
         match header.kind {
             Kind::Mark if header.seq != last_seq || !self.is_whole() => {
                 Some("a mark of another place")

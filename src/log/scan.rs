@@ -6,6 +6,8 @@
 //! multiples of 8, and a checksum is bound to its own offset, so a copy of a frame inside a payload
 //! never passes for one.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::format::frame::{self, ALIGN, Frame, FrameHeader, HEADER_LEN, Invalid, Place};
 use crate::format::segment::BLOCK_LEN;
@@ -33,9 +35,9 @@ impl Source for crate::storage::Region {
     }
 }
 
-impl Source for &[u8] {
+impl Source for [u8] {
     fn len(&self) -> usize {
-        <[u8]>::len(self)
+        self.len()
     }
 
     fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
@@ -43,6 +45,26 @@ impl Source for &[u8] {
             out.copy_from_slice(bytes);
         }
         Ok(())
+    }
+}
+
+impl<S: Source + ?Sized> Source for &S {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        (**self).read_at(offset, out)
+    }
+}
+
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        (**self).read_at(offset, out)
     }
 }
 
@@ -70,8 +92,9 @@ pub(crate) enum Found<'a> {
 }
 
 /// A walk over the frames of one segment.
-pub(crate) struct Scanner<'s> {
-    source: &'s dyn Source,
+#[derive(Debug)]
+pub(crate) struct Scanner<S> {
+    source: S,
     salt: u64,
     at: usize,
     end: usize,
@@ -79,9 +102,9 @@ pub(crate) struct Scanner<'s> {
     window_at: usize,
 }
 
-impl<'s> Scanner<'s> {
+impl<S: Source> Scanner<S> {
     /// A walk from the first frame up to `end` (at most the end of the source).
-    pub(crate) fn new(source: &'s dyn Source, salt: u64, end: usize) -> Self {
+    pub(crate) fn new(source: S, salt: u64, end: usize) -> Self {
         let end = end.min(source.len());
         Scanner {
             source,
@@ -101,6 +124,11 @@ impl<'s> Scanner<'s> {
     /// Goes on at this offset, where a frame should start.
     pub(crate) fn seek(&mut self, offset: usize) {
         self.at = offset;
+    }
+
+    /// Drops what was read ahead: beside a live writer the file may say more by now.
+    pub(crate) fn forget(&mut self) {
+        self.window.clear();
     }
 
     /// Looks at the scanner's place and, if a frame stands there, moves behind it.
@@ -190,7 +218,13 @@ impl<'s> Scanner<'s> {
         Ok(self.window_bytes(offset, len))
     }
 
-    fn window_bytes(&self, offset: usize, len: usize) -> &[u8] {
+    /// The source.
+    pub(crate) fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Bytes that the last step has read; none where they are not at hand any more.
+    pub(crate) fn window_bytes(&self, offset: usize, len: usize) -> &[u8] {
         let start = offset.saturating_sub(self.window_at);
         self.window
             .get(start..start.saturating_add(len))

@@ -38,8 +38,11 @@ pub(crate) struct Survey {
 }
 
 /// What one file amounts to.
-enum Look {
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// A segment in order.
     Segment(Box<Surveyed>),
+    /// Prepared or half made, and never used.
     Unused,
 }
 
@@ -145,11 +148,12 @@ impl Surveyed {
 
     /// The last Seq that the segment has by the word of the next header. Where it holds no event the
     /// pinned Seq lies before its base.
-    fn expected_last(&self, next: &SegmentHeader) -> Seq {
+    pub(crate) fn expected_last(&self, next: &SegmentHeader) -> Seq {
         next.prev_last_seq.max(self.header.base_seq.prev())
     }
 
-    fn trailer_at(&self) -> u64 {
+    /// Where the trailer stands.
+    pub(crate) fn trailer_at(&self) -> u64 {
         self.header.segment_len.saturating_sub(TRAILER_LEN as u64)
     }
 }
@@ -165,7 +169,15 @@ fn missing(storage: &dyn Storage, id: SegmentId) -> Error {
 }
 
 /// Reads header and footer of one file.
-fn look(storage: &dyn Storage, entry: &Entry, id: SegmentId, generation: u32) -> Result<Look> {
+///
+/// # Errors
+/// What is wrong with a file that no crash can have left behind.
+pub(crate) fn look(
+    storage: &dyn Storage,
+    entry: &Entry,
+    id: SegmentId,
+    generation: u32,
+) -> Result<Look> {
     let broken = |kind, message: &str| {
         let error = Error::new(kind, message).at_path(storage.path(&entry.name));
         Err(error.at_segment(id).at_offset(0))

@@ -14,7 +14,7 @@ use super::{Entry, Prepare, Region, Storage};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A folder on disk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FileStorage {
     folder: PathBuf,
     sys: Sys,
@@ -102,7 +102,7 @@ impl FileStorage {
 }
 
 /// Opens a file that must be a plain file.
-pub(super) fn open_regular(path: &Path, write: bool) -> Result<File> {
+pub(crate) fn open_regular(path: &Path, write: bool) -> Result<File> {
     let not_regular = || {
         let message = "a plain file must stand here, and it is a link, a pipe or a device";
         Error::new(ErrorKind::NotRegular, message).at_path(path)

@@ -3,10 +3,16 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::sys;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+
+/// A read-only tool that asks who holds the lock holds a shared one for an instant: a writer that
+/// meets it tries so often again.
+const PROBE_TRIES: u32 = 3;
+const PROBE_PAUSE: Duration = Duration::from_millis(2);
 
 /// Holds a directory for one writer until it is dropped or the process ends.
 #[derive(Debug)]
@@ -22,8 +28,16 @@ impl DirLock {
     /// [`Locked`](ErrorKind::Locked), naming the holder's process id, if it is taken.
     pub(crate) fn acquire(folder: &Path) -> Result<Self> {
         let path = folder.join(names::LOCK);
+        let mut tries = PROBE_TRIES;
         loop {
-            let lock = Self::try_acquire(&path)?;
+            let lock = match Self::try_acquire(&path) {
+                Err(error) if error.kind() == ErrorKind::Locked && tries > 0 => {
+                    tries -= 1;
+                    std::thread::sleep(PROBE_PAUSE);
+                    continue;
+                }
+                other => other?,
+            };
             // The file may have been removed and made anew between opening and locking it; then the
             // lock that we hold is nobody's, and the next round takes the right one.
             if lock.is_current() {
@@ -74,15 +88,31 @@ impl DirLock {
     }
 }
 
-fn locked(file: &mut File, path: &Path) -> Error {
+/// Who holds the lock of `folder` now, in words; `None` if nobody does, or it cannot be told.
+/// Writes nothing.
+pub(crate) fn holder(folder: &Path) -> Option<String> {
+    let mut file = super::file::open_regular(&folder.join(names::LOCK), false).ok()?;
+    // A shared lock, held for an instant: no writer had one before, and [`DirLock::acquire`] tries
+    // again.
+    match file.try_lock_shared() {
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+        Err(TryLockError::WouldBlock) => Some(name_holder(&mut file)),
+    }
+}
+
+fn name_holder(file: &mut File) -> String {
     let mut holder = String::new();
     // Who holds it is a help, not a must: where it cannot be read the message does without.
     let _ = file.take(32).read_to_string(&mut holder);
-    let holder = match holder.trim() {
+    match holder.trim() {
         "" => "another process".to_owned(),
         pid if pid == std::process::id().to_string() => format!("this process ({pid})"),
         pid => format!("process {pid}"),
-    };
+    }
+}
+
+fn locked(file: &mut File, path: &Path) -> Error {
+    let holder = name_holder(file);
     let message = format!(
         "the directory is open in {holder}; close it there, or open it read-only with the tools"
     );

@@ -1,1 +1,11 @@
-fn main() {}
+//! The `forelog-dump` command; see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match forelog_dump::parse::<forelog_dump::Args>() {
+        Ok(args) => forelog_dump::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()),
+        Err(exit) => exit,
+    };
+    exit.into()
+}

@@ -1,0 +1,24 @@
+//! A progress bar on stderr; none where that is no terminal.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
+const COUNT: &str = "{msg} {human_pos} events {per_sec}";
+
+/// A bar over bytes.
+pub(crate) fn bytes(what: &'static str) -> ProgressBar {
+    bar(what, BYTES)
+}
+
+/// A running count of events.
+pub(crate) fn events(what: &'static str) -> ProgressBar {
+    bar(what, COUNT)
+}
+
+fn bar(what: &'static str, template: &str) -> ProgressBar {
+    // The target itself stays silent where stderr is no terminal.
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(template);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_message(what)
+}

@@ -1,0 +1,159 @@
+//! `replay`: the events as JSON lines, or emitted into another directory.
+
+use std::path::Path;
+
+use forelog::inspect::{Inspector, Records, Selector};
+use forelog::{Durability, Error, ErrorKind, EventSystem, Seq};
+use forelog_dump::{Exit, Fault, Output, Told};
+use serde::Serialize;
+
+use crate::args::ReplayArgs;
+use crate::progress;
+
+/// The version of the JSON report.
+const VERSION: u32 = 1;
+
+pub(crate) fn replay(
+    args: &ReplayArgs,
+    json: bool,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> Result<Exit, Fault> {
+    let inspector = Inspector::open(&args.path)?;
+    if let Some(into) = &args.into {
+        return replay_into(&inspector, args, into, json, out, told);
+    }
+    let mut records = inspector.records(args.selector.selector())?;
+    for record in &mut records {
+        match record {
+            Ok(record) => {
+                serde_json::to_writer(&mut *out, &record)?;
+                writeln!(out)?;
+            }
+            Err(error) => told.damage(&error),
+        }
+    }
+    Ok(end_of(&inspector, &records))
+}
+
+fn end_of(inspector: &Inspector, records: &Records) -> Exit {
+    // Beside a writer what stands behind the last event is one on its way.
+    if records.torn_bytes() > 0 && inspector.writer().is_none() {
+        Exit::Torn
+    } else {
+        Exit::Good
+    }
+}
+
+/// What was replayed into another directory.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    v: u32,
+    into: &'a Path,
+    replayed: u64,
+    /// Events that can be read and not be emitted again, such as ones whose data is no valid value.
+    skipped: u64,
+    /// The Seqs, here and there, of the last event that was replayed.
+    last_from: Seq,
+    last_into: Seq,
+}
+
+fn replay_into(
+    inspector: &Inspector,
+    args: &ReplayArgs,
+    into: &Path,
+    json: bool,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> Result<Exit, Fault> {
+    let mut report = Report {
+        v: VERSION,
+        into,
+        replayed: 0,
+        skipped: 0,
+        last_from: Seq::ZERO,
+        last_into: Seq::ZERO,
+    };
+    let mut records = inspector.records(args.selector.selector())?;
+    let system = open_target(into)?;
+    let bar = progress::events("replaying");
+    let replayed = copy(&mut records, &system, &mut report, told, &|| bar.inc(1));
+    bar.finish_and_clear();
+    // What was replayed is made durable also where the rest could not be.
+    let closed = system.flush().and_then(|()| system.close());
+    replayed
+        .and(closed)
+        .map_err(|error| stopped(error, &report))?;
+    if json {
+        serde_json::to_writer(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        let (count, into) = (report.replayed, into.display());
+        writeln!(
+            out,
+            "{into}: {count} events replayed, {} skipped",
+            report.skipped
+        )?;
+    }
+    Ok(end_of(inspector, &records))
+}
+
+fn copy(
+    records: &mut Records,
+    system: &EventSystem,
+    report: &mut Report<'_>,
+    told: &mut Told<'_>,
+    step: &dyn Fn(),
+) -> forelog::Result<()> {
+    for record in records {
+        let event = record.and_then(|record| Ok((record.seq(), record.to_event()?)));
+        match event {
+            Ok((seq, event)) => {
+                report.last_into = system.emit(event)?.seq;
+                report.last_from = seq;
+                report.replayed = report.replayed.saturating_add(1);
+                step();
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Decode {
+                    report.skipped = report.skipped.saturating_add(1);
+                }
+                told.damage(&error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens the directory to replay into, which must not hold events yet: replaying twice would double
+/// them, and replaying a directory into itself never end. Looked at before it is opened, for opening
+/// writes.
+fn open_target(into: &Path) -> forelog::Result<EventSystem> {
+    let holds_events = match Inspector::open(into) {
+        Ok(held) => held.records(Selector::all().limit(1))?.next().is_some(),
+        // Missing or empty; what else stands here opening refuses.
+        Err(_) => false,
+    };
+    if holds_events {
+        let message = "the directory holds events already; name a new or an empty one";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(into));
+    }
+    EventSystem::builder()
+        .persistence_path(into)
+        .durability(Durability::Os)
+        .open()
+}
+
+fn stopped(error: Error, report: &Report<'_>) -> Error {
+    let message = format!(
+        "{}; {} events were replayed before, the last one Seq {}",
+        error.message(),
+        report.replayed,
+        report.last_from
+    );
+    let mut told = Error::new(error.kind(), message);
+    if let Some(path) = error.path() {
+        told = told.at_path(path);
+    }
+    told.caused_by(error)
+}

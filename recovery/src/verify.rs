@@ -1,0 +1,95 @@
+//! `verify`: the report of the inspector, as text or JSON.
+
+use std::io::{self, Write};
+
+use forelog::inspect::{Inspector, LogReport, VerifyReport};
+use forelog_dump::{Exit, Fault, Output};
+
+use crate::args::VerifyArgs;
+use crate::progress;
+
+pub(crate) fn verify(args: &VerifyArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
+    let inspector = Inspector::open(&args.path)?;
+    let bar = progress::bytes("verifying");
+    let report = inspector.verify(&mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    if json {
+        serde_json::to_writer(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        text(&report, out)?;
+    }
+    Ok(report.verdict.into())
+}
+
+fn text(report: &VerifyReport, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}: {}", report.path.display(), report.verdict)?;
+    log(&report.log, out)?;
+    if let Some(control) = &report.control {
+        writeln!(out, "  control log")?;
+        log(control, out)?;
+    }
+    let index = match (&report.index, report.index_ok) {
+        (_, None) => "not compared".to_owned(),
+        (_, Some(true)) => "agrees with the log".to_owned(),
+        (index, Some(false)) => {
+            let problem = index.as_ref().and_then(|index| index.problem.clone());
+            let problem = problem.unwrap_or_else(|| "does not agree with the log".to_owned());
+            format!("{problem}; run forelog-recovery reindex")
+        }
+    };
+    line(out, "index", &index)?;
+    if let Some(writer) = &report.in_use_by {
+        line(out, "in use by", writer)?;
+    }
+    Ok(())
+}
+
+fn log(log: &LogReport, out: &mut dyn Write) -> io::Result<()> {
+    let events = match log.count {
+        0 => "none".to_owned(),
+        count => format!("{count} (Seqs {} to {})", log.first, log.last),
+    };
+    line(out, "events", &events)?;
+    let segments = format!("{} ({} bytes of frames)", log.segments, log.bytes);
+    line(out, "segments", &segments)?;
+    line(
+        out,
+        "closed",
+        if log.clean {
+            "in order"
+        } else {
+            "not in order"
+        },
+    )?;
+    for gap in &log.gaps {
+        line(
+            out,
+            "gap",
+            &format!("Seqs {gap} were skipped after a crash"),
+        )?;
+    }
+    if log.torn_bytes > 0 {
+        let torn = format!(
+            "{} bytes, which the next opening sets aside",
+            log.torn_bytes
+        );
+        line(out, "torn tail", &torn)?;
+    }
+    for damage in &log.damage {
+        line(out, "damage", &damage.to_string())?;
+    }
+    let unlisted = log.damage_count.saturating_sub(log.damage.len() as u64);
+    if unlisted > 0 {
+        line(out, "damage", &format!("and {unlisted} more places"))?;
+    }
+    Ok(())
+}
+
+fn line(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
+    writeln!(out, "  {name:<10} {value}")
+}

@@ -1,0 +1,318 @@
+//! [`Follow`]: the events of a log, and then those that a live writer adds, also one in another
+//! process.
+//!
+//! Bytes are copied with `pread` and then checked, so a frame that is still being written is seen as
+//! "not yet", never as an error. Whole batches only. When the next segment begins, all that belongs
+//! to this one stands; what still fails its check then is damage.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::logged::LoggedEvent;
+use super::place::Place;
+use super::records::Records;
+use super::selector::Selector;
+use super::walk::{Seen, Walk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::footer::TRAILER_LEN;
+use crate::format::names;
+use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
+use crate::log::survey::read_footer;
+use crate::position::{SegmentId, Seq};
+use crate::storage::{Region, Storage};
+
+/// A place in a log from which events are read as they come.
+#[derive(Debug)]
+pub struct Follow {
+    place: Place,
+    selector: Selector,
+    /// What the log had when following began.
+    backlog: Option<Records>,
+    current: Option<Current>,
+    /// Events that passed, of whole batches.
+    ready: VecDeque<LoggedEvent>,
+    /// Events that passed, of the batch under way.
+    held: Vec<LoggedEvent>,
+    last: Seq,
+    left: u64,
+}
+
+/// The segment that is read.
+#[derive(Debug)]
+struct Current {
+    header: SegmentHeader,
+    name: String,
+    walk: Walk,
+    /// Whether its last bytes were read after the next segment had begun.
+    settled: bool,
+}
+
+/// What a look at the end of the readable bytes has found.
+enum Ahead {
+    /// Nothing: more may come.
+    Wait,
+    /// The segment's end is known and lies further: look once more.
+    Again,
+    /// The segment's end is known, lies further, and cannot be read up to.
+    Broken,
+    /// The segment that follows.
+    Next(Box<Current>),
+}
+
+impl Follow {
+    pub(super) fn new(place: Place, selector: Selector) -> Result<Self> {
+        let backlog = Records::new(place.clone(), selector.clone())?;
+        Ok(Follow {
+            place,
+            left: backlog.left(),
+            selector,
+            backlog: Some(backlog),
+            current: None,
+            ready: VecDeque::new(),
+            held: Vec::new(),
+            last: Seq::ZERO,
+        })
+    }
+
+    /// The next event; `None` if there is none yet. Ask again later.
+    ///
+    /// # Errors
+    /// A damaged place, or a file that cannot be read. The next call goes on behind it.
+    pub fn poll(&mut self) -> Result<Option<LoggedEvent>> {
+        if let Some(backlog) = &mut self.backlog {
+            if let Some(item) = backlog.next() {
+                return item.map(Some);
+            }
+            self.end_backlog()?;
+        }
+        loop {
+            if self.is_done() {
+                return Ok(None);
+            }
+            if let Some(event) = self.ready.pop_front() {
+                self.left = self.left.saturating_sub(1);
+                return Ok(Some(event));
+            }
+            if !self.advance()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next event. While there is none, `wait` is called; once it returns `false`, following
+    /// ends with `None`.
+    ///
+    /// # Errors
+    /// As [`Follow::poll`].
+    pub fn next_or(&mut self, mut wait: impl FnMut() -> bool) -> Result<Option<LoggedEvent>> {
+        loop {
+            if let Some(event) = self.poll()? {
+                return Ok(Some(event));
+            }
+            if self.is_done() || !wait() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether the selector lets no later event pass: its limit or its last Seq is reached.
+    pub fn is_done(&self) -> bool {
+        self.backlog.is_none()
+            && (self.left == 0
+                || (self.selector.ends_before(self.last.next()) && self.ready.is_empty()))
+    }
+
+    /// Goes over from what was there to what comes.
+    fn end_backlog(&mut self) -> Result<()> {
+        let Some(backlog) = self.backlog.take() else {
+            return Ok(());
+        };
+        self.last = backlog.last_read();
+        self.left = backlog.left();
+        if let (Some(piece), Some(storage)) = (backlog.last_piece(), self.place.storage()) {
+            let region = storage.open_read_only(&piece.at.name)?;
+            self.current = Some(Current::new(piece.at.header, piece.at.name.clone(), region));
+        }
+        Ok(())
+    }
+
+    /// One step; `false` if there is nothing more for now.
+    fn advance(&mut self) -> Result<bool> {
+        let Some(current) = &mut self.current else {
+            self.reopen_place()?;
+            let Some(first) = self.successor(None)? else {
+                return Ok(false);
+            };
+            self.current = Some(first);
+            return Ok(true);
+        };
+        match current.walk.next()? {
+            Seen::Event { header, .. } => {
+                if header.seq > self.last
+                    && let Some(event) = current.walk.event()
+                    && self.selector.passes(&event)
+                {
+                    self.held.push(LoggedEvent::copy_of(&event));
+                }
+                if current.walk.is_whole() {
+                    self.last = self.last.max(header.seq);
+                    self.ready.extend(self.held.drain(..));
+                }
+                Ok(true)
+            }
+            Seen::Mark => Ok(true),
+            // Reported with the backlog: on to what comes behind it.
+            Seen::Broken { .. } if current.walk.last() < self.last => Ok(true),
+            Seen::Broken {
+                offset,
+                seq,
+                reason,
+                ..
+            } => self.look_ahead(offset, seq, reason),
+            Seen::End => {
+                let (offset, seq) = (current.walk.offset(), current.walk.last().next());
+                self.look_ahead(offset, seq, "the segment ends before its last event")
+            }
+        }
+    }
+
+    fn look_ahead(&mut self, offset: usize, seq: Seq, reason: &str) -> Result<bool> {
+        match self.ahead(offset)? {
+            Ahead::Wait => {
+                self.look_again(false);
+                Ok(false)
+            }
+            Ahead::Again => {
+                self.look_again(true);
+                Ok(true)
+            }
+            Ahead::Next(next) => {
+                // A batch that was never finished is no part of the log.
+                self.held.clear();
+                self.current = Some(*next);
+                Ok(true)
+            }
+            Ahead::Broken => {
+                self.ready.extend(self.held.drain(..));
+                let message = format!("{reason}: what was once durable cannot be read here");
+                let error = Error::new(ErrorKind::Corrupt, message)
+                    .at_offset(offset as u64)
+                    .at_seq(seq);
+                Err(match &self.current {
+                    Some(current) => error
+                        .at_path(current.walk.region().path())
+                        .at_segment(current.header.segment_id),
+                    None => error,
+                })
+            }
+        }
+    }
+
+    fn look_again(&mut self, settled: bool) {
+        if let Some(current) = &mut self.current {
+            current.settled = settled;
+            current.walk.look_again();
+        }
+    }
+
+    /// Looks for what comes behind the bytes that can be read.
+    fn ahead(&self, offset: usize) -> Result<Ahead> {
+        let Some(current) = &self.current else {
+            return Ok(Ahead::Wait);
+        };
+        let Some(next) = self.successor(Some(current))? else {
+            return Ok(Ahead::Wait);
+        };
+        let id = current.header.segment_id;
+        let end = if next.header.segment_id == id {
+            // Written anew: what this file still holds stands there as well.
+            0
+        } else if next.header.segment_id == id.next() {
+            next.header.prev_end
+        } else {
+            // Those between were removed; then this one is complete, if it says so.
+            let footer = read_footer(current.walk.region(), &current.header)?;
+            footer.map_or(0, |footer| footer.frames_end)
+        };
+        Ok(if offset as u64 >= end {
+            Ahead::Next(Box::new(next))
+        } else if current.settled {
+            Ahead::Broken
+        } else {
+            Ahead::Again
+        })
+    }
+
+    /// The segment in use that follows this one (or the first): a later generation of it, or the
+    /// next id that is there.
+    fn successor(&self, after: Option<&Current>) -> Result<Option<Current>> {
+        let Some(storage) = self.place.storage() else {
+            return Ok(None);
+        };
+        if self.place.is_one_file() && after.is_some() {
+            return Ok(None);
+        }
+        let behind = after.map(|at| (at.header.segment_id, at.header.generation));
+        let mut ids: Vec<(SegmentId, std::cmp::Reverse<u32>)> = Vec::new();
+        for entry in self.place.list()? {
+            let named = names::parse_segment(&entry.name);
+            if let Some((id, generation)) = named.filter(|named| Some(*named) > behind) {
+                ids.push((id, std::cmp::Reverse(generation)));
+            }
+        }
+        ids.sort_unstable();
+        for (id, std::cmp::Reverse(generation)) in ids {
+            let name = names::segment(id, generation);
+            if after.is_some_and(|at| at.name == name) {
+                continue;
+            }
+            let region = match storage.open_read_only(&name) {
+                Ok(region) => region,
+                // Gone since, or without a byte yet.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Truncated) =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(header) = header_of(&region)? {
+                return Ok(Some(Current::new(header, name, region)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A directory that had no log when following began may have one now.
+    fn reopen_place(&mut self) -> Result<()> {
+        if self.place.storage().is_none() {
+            self.place = Place::open(&self.place.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Current {
+    fn new(header: SegmentHeader, name: String, region: Region) -> Self {
+        let limit = region.len().saturating_sub(TRAILER_LEN);
+        Current {
+            walk: Walk::new(Arc::new(region), &header, limit),
+            header,
+            name,
+            settled: false,
+        }
+    }
+}
+
+/// The header of a segment that is in use; `None` if it is not (yet).
+fn header_of(region: &Region) -> Result<Option<SegmentHeader>> {
+    if region.len() < BLOCK_LEN.saturating_add(TRAILER_LEN) {
+        return Ok(None);
+    }
+    let mut block = vec![0; BLOCK_LEN];
+    region.read_at(0, &mut block)?;
+    Ok(match SegmentHeader::decode(&block) {
+        HeaderState::Valid { header, .. } => Some(header),
+        _ => None,
+    })
+}

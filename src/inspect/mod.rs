@@ -1,0 +1,137 @@
+//! A read-only look into a Forelog directory, or into one segment file: [`Inspector`].
+//!
+//! It never writes a byte, needs no lock, and works where a system cannot be opened: on damaged
+//! directories, on read-only file systems, and beside a live writer in this or another process. It
+//! reads with `pread` through windows of bounded size, so that a bad disk is an error and not a
+//! signal, and memory does not grow with the log.
+//!
+//! ```
+//! use forelog::Filter;
+//! use forelog::inspect::{Inspector, Selector};
+//!
+//! # fn show(path: &std::path::Path) -> forelog::Result<()> {
+//! let inspector = Inspector::open(path)?;
+//! for record in inspector.records(Selector::all().filter(Filter::all().types(["order.*"])).limit(10))? {
+//!     match record {
+//!         Ok(record) => println!("{} {}", record.seq(), record.view()?.event_type()),
+//!         Err(damage) => eprintln!("{damage}"),
+//!     }
+//! }
+//! let report = inspector.verify(&mut |_| {})?;
+//! println!("{}: {} events", report.verdict, report.log.count);
+//! # Ok(()) }
+//! ```
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::arithmetic_side_effects
+)]
+
+mod selector;
+mod report;
+mod logged;
+mod place;
+mod walk;
+mod table;
+mod piece;
+mod file;
+mod layout;
+mod index_check;
+mod records;
+mod follow;
+mod raw;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use follow::Follow;
+pub use logged::LoggedEvent;
+pub use raw::{RawFrame, RawItem, RawItems, RawKind};
+pub use records::Records;
+pub use report::{
+    Damage, FooterReport, HeaderReport, IndexReport, LogReport, REPORT_VERSION, SegmentReport,
+    SegmentState, Verdict, VerifyReport,
+};
+pub use selector::{Bound, Selector};
+pub use verify::Progress;
+
+use crate::error::Result;
+use layout::Layout;
+use place::Place;
+
+/// Looks into a Forelog directory or a segment file; see the [module](self).
+#[derive(Debug, Clone)]
+pub struct Inspector {
+    place: Place,
+}
+
+impl Inspector {
+    /// Opens a Forelog directory, the folder of one of its logs, or one segment file.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) and
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) as the system says;
+    /// [`NotRegular`](crate::ErrorKind::NotRegular) for a symbolic link, a pipe or a device;
+    /// [`ForeignDirectory`](crate::ErrorKind::ForeignDirectory) for a folder without a log.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let place = Place::open(path.as_ref())?;
+        Ok(Inspector { place })
+    }
+
+    /// All segment files, by name.
+    ///
+    /// # Errors
+    /// If the folder or a file cannot be read. What is wrong with a file's bytes is part of its
+    /// report.
+    pub fn segments(&self) -> Result<Vec<SegmentReport>> {
+        Ok(Layout::take(&self.place)?.reports())
+    }
+
+    /// The events that the selector lets pass, in order; an error item for each damaged place.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a filter that makes no sense; or if the folder or a
+    /// file's header cannot be read.
+    pub fn records(&self, selector: Selector) -> Result<Records> {
+        Records::new(self.place.clone(), selector)
+    }
+
+    /// Every frame of every segment file, and the bytes that are none.
+    ///
+    /// # Errors
+    /// If the folder or a file's header cannot be read.
+    pub fn raw(&self) -> Result<RawItems> {
+        RawItems::new(self.place.clone())
+    }
+
+    /// The events that the selector lets pass, and then those that a live writer adds.
+    ///
+    /// # Errors
+    /// If the folder or a file's header cannot be read.
+    pub fn follow(&self, selector: Selector) -> Result<Follow> {
+        Follow::new(self.place.clone(), selector)
+    }
+
+    /// Checks everything: each checksum, the order of Seqs, chain hashes, footers and offset tables,
+    /// both copies of each header, the links between segments; in the main log and the internal one.
+    /// What is damage and what a torn tail is decided as opening a system decides it.
+    ///
+    /// `progress` is told from time to time how far it is; beside a live writer it may begin again.
+    ///
+    /// # Errors
+    /// If something cannot be read for want of permission. What is wrong with the bytes is part of
+    /// the report.
+    pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
+        verify::verify(&self.place, progress)
+    }
+
+    /// Who has the directory open for writing, such as `process 4711`; `None` if nobody has, or it
+    /// is not known to which directory a file belongs.
+    pub fn writer(&self) -> Option<String> {
+        self.place.writer()
+    }
+}

@@ -1,0 +1,152 @@
+//! [`Place`]: what a path names: a Forelog directory, the folder of one log, or one segment file.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::names;
+use crate::storage::file::{FileStorage, open_regular};
+use crate::storage::sys::Sys;
+use crate::storage::{Entry, Storage, lock};
+
+/// How often a listing is tried again that a writer's removals have overtaken.
+const LIST_TRIES: u32 = 10;
+
+/// Where segment files are, open for reading.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// What the user named.
+    pub(super) path: PathBuf,
+    kind: Kind,
+    /// The folder of the segments; `None` if the directory has no log yet.
+    folder: Option<FileStorage>,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// A Forelog directory.
+    Directory,
+    /// The folder of one log.
+    Log,
+    /// One segment file of this name.
+    File(String),
+}
+
+impl Place {
+    pub(super) fn open(path: &Path) -> Result<Place> {
+        match FileStorage::open(path, Sys::native()) {
+            Ok(folder) => Self::directory(path, folder),
+            // No folder; if it is no plain file either, the next error says so.
+            Err(error) if error.kind() == ErrorKind::NotRegular => Self::file(path),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn directory(path: &Path, folder: FileStorage) -> Result<Place> {
+        let (folders, files) = folder.names()?;
+        let place = |kind, folder| Place {
+            path: path.to_path_buf(),
+            kind,
+            folder,
+        };
+        if folders.iter().any(|name| name.as_os_str() == names::LOG) {
+            let log = FileStorage::open(&path.join(names::LOG), Sys::native())?;
+            return Ok(place(Kind::Directory, Some(log)));
+        }
+        let is_segment = |name: &str| names::parse_segment(name).is_some();
+        if files
+            .iter()
+            .any(|name| name.to_str().is_some_and(is_segment))
+        {
+            return Ok(place(Kind::Log, Some(folder)));
+        }
+        let ours = |name: &str| names::is_top_level(name);
+        let named = folders
+            .iter()
+            .chain(&files)
+            .any(|name| name.to_str().is_some_and(ours));
+        if named {
+            return Ok(place(Kind::Directory, None));
+        }
+        let message = "no Forelog log is here; name the directory that was given as \
+                       persistence_path, or a segment file";
+        Err(Error::new(ErrorKind::ForeignDirectory, message).at_path(path))
+    }
+
+    fn file(path: &Path) -> Result<Place> {
+        drop(open_regular(path, false)?);
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Invalid,
+                "the file's name is no UTF-8; rename a copy",
+            )
+            .at_path(path)
+        })?;
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Ok(Place {
+            path: path.to_path_buf(),
+            kind: Kind::File(name.to_owned()),
+            folder: Some(FileStorage::open(parent, Sys::native())?),
+        })
+    }
+
+    /// The internal log of the directory, if it has one.
+    pub(super) fn control(&self) -> Result<Option<Place>> {
+        if !matches!(self.kind, Kind::Directory) {
+            return Ok(None);
+        }
+        let path = self.path.join(names::CONTROL);
+        match FileStorage::open(&path, Sys::native()) {
+            Ok(folder) => Ok(Some(Place {
+                path,
+                kind: Kind::Log,
+                folder: Some(folder),
+            })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who has the directory open for writing.
+    pub(super) fn writer(&self) -> Option<String> {
+        match (&self.kind, &self.folder) {
+            (Kind::Directory, _) => lock::holder(&self.path),
+            // The log's folder stands in the directory.
+            (_, folder) => lock::holder(&folder.as_ref()?.path("..")),
+        }
+    }
+
+    /// Whether this is one file of a log that may have more.
+    pub(super) fn is_one_file(&self) -> bool {
+        matches!(self.kind, Kind::File(_))
+    }
+
+    /// The folder of the segments.
+    pub(super) fn storage(&self) -> Option<&FileStorage> {
+        self.folder.as_ref()
+    }
+
+    /// The files to look at, sorted by name.
+    pub(super) fn list(&self) -> Result<Vec<Entry>> {
+        let Some(storage) = &self.folder else {
+            return Ok(Vec::new());
+        };
+        let mut tries = LIST_TRIES;
+        let mut entries = loop {
+            match storage.list() {
+                // A file was removed between its listing and a look at it.
+                Err(error) if error.kind() == ErrorKind::NotFound && tries > 0 => {
+                    tries = tries.saturating_sub(1);
+                }
+                other => break other?,
+            }
+        };
+        if let Kind::File(only) = &self.kind {
+            entries.retain(|entry| entry.name == *only);
+        }
+        Ok(entries)
+    }
+}

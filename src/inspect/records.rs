@@ -1,0 +1,231 @@
+//! [`Records`]: the events of a log in order, with an error for each place that cannot be read.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::layout::{End, Layout, UNSETTLED_MAX};
+use super::logged::LoggedEvent;
+use super::piece::{Judgement, Piece};
+use super::place::Place;
+use super::selector::Selector;
+use super::walk::{Seen, Walk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::{SegmentId, Seq};
+use crate::storage::Storage;
+
+/// The events of a log that a [`Selector`] lets pass, in order, as they are at this moment.
+///
+/// An error item names a damaged place (path, segment, offset, the first Seq lost); the iteration
+/// goes on behind it. A torn tail, events beyond the end that the next segment pins, and earlier
+/// generations of a segment are no part of the log and left out without an error.
+#[derive(Debug)]
+pub struct Records {
+    place: Place,
+    selector: Selector,
+    left: u64,
+    layout: Layout,
+    end: Option<End>,
+    at: usize,
+    walk: Option<Walk>,
+    errors: VecDeque<Error>,
+    last: Seq,
+    done: bool,
+}
+
+impl Records {
+    pub(super) fn new(place: Place, selector: Selector) -> Result<Self> {
+        selector.check()?;
+        let layout = Layout::take(&place)?;
+        Ok(Records {
+            left: selector.count_max(),
+            place,
+            selector,
+            layout,
+            end: None,
+            at: 0,
+            walk: None,
+            errors: VecDeque::new(),
+            last: Seq::ZERO,
+            done: false,
+        })
+    }
+
+    /// The bytes of a torn tail behind the last event, which the next opening sets aside. Known once
+    /// the iteration has come to the end of the log; 0 before.
+    pub fn torn_bytes(&self) -> u64 {
+        self.end.as_ref().map_or(0, |end| end.torn_bytes)
+    }
+
+    /// The last Seq that was read, whether it passed the selector or not.
+    pub(super) fn last_read(&self) -> Seq {
+        self.last
+    }
+
+    /// The segment that the log ends in.
+    pub(super) fn last_piece(&self) -> Option<&Piece> {
+        self.layout.pieces.last()
+    }
+
+    /// How many events may still be given.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    fn step(&mut self) -> Result<Option<LoggedEvent>> {
+        let Some(walk) = &mut self.walk else {
+            self.enter()?;
+            return Ok(None);
+        };
+        match walk.next()? {
+            Seen::Event { offset, header } => {
+                self.last = header.seq;
+                if self.selector.ends_before(header.seq) {
+                    self.done = true;
+                    return Ok(None);
+                }
+                let Some(event) = walk.event() else {
+                    return Err(self.damaged(offset, header.seq, "type or source is no UTF-8"));
+                };
+                Ok(self
+                    .selector
+                    .passes(&event)
+                    .then(|| LoggedEvent::copy_of(&event)))
+            }
+            Seen::Mark => Ok(None),
+            Seen::End => {
+                self.leave();
+                Ok(None)
+            }
+            Seen::Broken {
+                offset,
+                seq,
+                reason,
+                blank,
+            } => self.judge(offset, seq, reason, blank),
+        }
+    }
+
+    fn judge(
+        &mut self,
+        offset: usize,
+        seq: Seq,
+        reason: &str,
+        blank: bool,
+    ) -> Result<Option<LoggedEvent>> {
+        let witness = self.end.as_ref().map_or(Seq::ZERO, |end| end.witness);
+        let piece = self.layout.pieces.get(self.at);
+        match piece.map(|piece| piece.judge(seq, blank, witness)) {
+            Some(Judgement::Damage) => Err(self.damaged(offset, seq, reason)),
+            Some(Judgement::SegmentEnds) => {
+                self.leave();
+                Ok(None)
+            }
+            Some(Judgement::LogEnds) | None => {
+                self.done = true;
+                Ok(None)
+            }
+        }
+    }
+
+    fn damaged(&self, offset: usize, seq: Seq, reason: &str) -> Error {
+        let message = format!("{reason}: what was once durable cannot be read here");
+        let error = Error::new(ErrorKind::Corrupt, message)
+            .at_offset(offset as u64)
+            .at_seq(seq);
+        match (self.layout.pieces.get(self.at), self.place.storage()) {
+            (Some(piece), Some(storage)) => error
+                .at_path(storage.path(&piece.at.name))
+                .at_segment(piece.at.header.segment_id),
+            _ => error,
+        }
+    }
+
+    fn leave(&mut self) {
+        self.walk = None;
+        self.at = self.at.saturating_add(1);
+    }
+
+    /// Begins the next segment that may hold what is selected.
+    fn enter(&mut self) -> Result<()> {
+        let Some(storage) = self.place.storage().cloned() else {
+            self.done = true;
+            return Ok(());
+        };
+        let tail = self.layout.pieces.len().saturating_sub(UNSETTLED_MAX);
+        if self.end.is_none() && self.at >= tail {
+            self.end = Some(self.layout.examine(&storage)?);
+        }
+        let Some(piece) = self.layout.pieces.get(self.at) else {
+            self.report_upto(SegmentId(u64::MAX));
+            self.done = true;
+            return Ok(());
+        };
+        let (id, base) = (piece.at.header.segment_id, piece.at.header.base_seq);
+        if self.selector.ends_before(base) {
+            self.done = true;
+            return Ok(());
+        }
+        let skipped = piece.at.footer.is_some_and(|footer| {
+            let times = (footer.times.timestamp_min, footer.times.timestamp_max);
+            !self.selector.may_pass(footer.last_seq, times)
+        });
+        if skipped {
+            self.last = piece.at.footer.map_or(self.last, |footer| footer.last_seq);
+            self.leave();
+            return Ok(());
+        }
+        let (header, limit, name) = (piece.at.header, piece.limit, piece.at.name.clone());
+        self.report_upto(id);
+        match storage.open_read_only(&name) {
+            Ok(region) => {
+                self.walk = Some(Walk::new(Arc::new(region), &header, limit));
+                Ok(())
+            }
+            // Retention has removed it since: it is no part of the log any more.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.leave();
+                Ok(())
+            }
+            Err(error) => Err(error.at_segment(id)),
+        }
+    }
+
+    /// Queues what is wrong with files up to this segment.
+    fn report_upto(&mut self, id: SegmentId) {
+        let count = self
+            .layout
+            .findings
+            .partition_point(|damage| damage.segment <= id);
+        let findings = self.layout.findings.drain(..count);
+        self.errors.extend(findings.map(|damage| damage.to_error()));
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<LoggedEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(error) = self.errors.pop_front() {
+                return Some(Err(error));
+            }
+            if self.done || self.left == 0 {
+                return None;
+            }
+            match self.step() {
+                Ok(Some(event)) => {
+                    self.left = self.left.saturating_sub(1);
+                    return Some(Ok(event));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    // A file that cannot be read is given up; broken bytes are walked over.
+                    if error.kind() != ErrorKind::Corrupt {
+                        self.leave();
+                    }
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Verification: every byte that a check covers, and every rule that ties the bytes together.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::file::is_environment;
+use super::index_check::IndexCheck;
+use super::layout::{End, Layout, UNSETTLED_MAX};
+use super::piece::{Judgement, Piece};
+use super::place::Place;
+use super::report::{Damage, IndexReport, LogReport, REPORT_VERSION, Verdict, VerifyReport};
+use super::table::TableCheck;
+use super::walk::{Seen, Walk};
+use crate::error::{ErrorKind, Result};
+use crate::format::footer::TimeRanges;
+use crate::format::frame::{Chain, FrameHeader};
+use crate::position::Seq;
+use crate::storage::Storage;
+use crate::storage::file::FileStorage;
+
+/// How often a finding beside a live writer is looked at again: the writer may have been at work
+/// between two looks.
+const LIVE_TRIES: u32 = 3;
+/// How many bytes lie between two reports of progress.
+const PROGRESS_EVERY: u64 = 1 << 20;
+
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The bytes that were checked.
+    pub done: u64,
+    /// The bytes to check.
+    pub total: u64,
+}
+
+/// Verifies the logs at a place.
+pub(super) fn verify(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
+    let begun = Instant::now();
+    let (log, index) = verify_log(place, true, progress)?;
+    let control = match place.control()? {
+        Some(control) => Some(verify_log(&control, false, &mut |_| {})?.0),
+        None => None,
+    };
+    let mut report = VerifyReport {
+        v: REPORT_VERSION,
+        path: place.path.clone(),
+        verdict: Verdict::Good,
+        log,
+        control,
+        index_ok: index.as_ref().map(|index| index.ok),
+        index,
+        in_use_by: place.writer(),
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    report.judge();
+    Ok(report)
+}
+
+type Found = (LogReport, Option<IndexReport>);
+
+fn verify_log(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
+    let mut tries = LIVE_TRIES;
+    loop {
+        let found = verify_once(place, indexed, progress);
+        tries = tries.saturating_sub(1);
+        let doubtful = match &found {
+            Ok((report, _)) => report.damage_count > 0,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        if !doubtful || tries == 0 || place.writer().is_none() {
+            return found;
+        }
+    }
+}
+
+fn verify_once(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
+    let Some(storage) = place.storage() else {
+        let empty = LogReport {
+            clean: true,
+            ..LogReport::default()
+        };
+        return Ok((empty, None));
+    };
+    let mut layout = Layout::take(place)?;
+    let held = layout.pieces.clone();
+    let end = layout.examine(storage)?;
+    let report = LogReport {
+        clean: end.clean || held.is_empty(),
+        torn_bytes: end.torn_bytes,
+        ..LogReport::default()
+    };
+    // Nothing but a clean end proves that the last footers were written.
+    if end.clean || place.is_one_file() {
+        let found = last_footers(storage, &held, place.is_one_file())?;
+        layout.blemishes.extend(found);
+    }
+    let total = layout.pieces.iter().map(|piece| piece.limit as u64).sum();
+    let mut verification = Verification {
+        storage,
+        end,
+        report,
+        index: if indexed {
+            IndexCheck::begin(place)?
+        } else {
+            None
+        },
+        progress,
+        total,
+        reported: 0,
+    };
+    verification.run(layout)?;
+    (verification.progress)(Progress { done: total, total });
+    let index = verification.index.map(IndexCheck::finish).transpose()?;
+    Ok((verification.report, index))
+}
+
+/// What is wrong with the footers of the last segments.
+fn last_footers(storage: &FileStorage, pieces: &[Piece], alone: bool) -> Result<Vec<Damage>> {
+    let first = pieces.len().saturating_sub(UNSETTLED_MAX);
+    let last = pieces.len().saturating_sub(usize::from(!alone));
+    let mut found = Vec::new();
+    for piece in pieces.get(first..last).unwrap_or_default() {
+        // One file alone may be the segment that still grows.
+        if !alone || !piece.trailer_is_blank(storage)? {
+            found.extend(piece.footer_damage(storage)?);
+        }
+    }
+    Ok(found)
+}
+
+struct Verification<'a> {
+    storage: &'a FileStorage,
+    end: End,
+    report: LogReport,
+    index: Option<IndexCheck>,
+    progress: &'a mut dyn FnMut(Progress),
+    total: u64,
+    reported: u64,
+}
+
+impl Verification<'_> {
+    fn run(&mut self, layout: Layout) -> Result<()> {
+        let mut findings = layout.findings;
+        findings.extend(layout.blemishes);
+        findings.sort_by_key(|damage| (damage.segment, damage.offset));
+        let mut findings = findings.into_iter().peekable();
+        for (index, piece) in layout.pieces.iter().enumerate() {
+            let id = piece.at.header.segment_id;
+            while let Some(damage) = findings.next_if(|damage| damage.segment <= id) {
+                self.report.add(damage);
+            }
+            if let Some(gap) = piece.at.header.gap().filter(|_| index > 0) {
+                self.report.gaps.push(gap);
+            }
+            if !self.segment(piece)? {
+                break;
+            }
+        }
+        findings.for_each(|damage| self.report.add(damage));
+        Ok(())
+    }
+
+    /// Checks one segment; `false` if the log ends in it.
+    fn segment(&mut self, piece: &Piece) -> Result<bool> {
+        let region = match self.storage.open_read_only(&piece.at.name) {
+            Ok(region) => Arc::new(region),
+            Err(error) if is_environment(&error) => return Err(error),
+            Err(error) => {
+                let damage = Damage::of(&piece.at.name, piece.at.header.segment_id, &error);
+                self.report.add(damage);
+                return Ok(true);
+            }
+        };
+        let walk = Walk::new(region.clone(), &piece.at.header, piece.limit);
+        let footer = piece
+            .at
+            .footer
+            .filter(|footer| footer.frames_end == piece.limit as u64);
+        let mut check = SegmentCheck {
+            piece,
+            walk,
+            table: footer.map(|footer| TableCheck::new(region, footer)),
+            count: 0,
+            chain: piece.at.header.prev_chain,
+            times: TimeRanges::EMPTY,
+            intact: true,
+        };
+        let goes_on = match self.frames(&mut check) {
+            Ok(goes_on) => goes_on,
+            Err(error) => {
+                let mut damage = Damage::of(&piece.at.name, piece.at.header.segment_id, &error);
+                damage.seq = check.walk.last().next();
+                self.report.add(damage);
+                return Ok(true);
+            }
+        };
+        self.report.segments = self.report.segments.saturating_add(1);
+        let read = check.walk.offset() as u64;
+        self.report.bytes = self.report.bytes.saturating_add(read);
+        self.reported = self.report.bytes;
+        (self.progress)(Progress {
+            done: self.report.bytes,
+            total: self.total,
+        });
+        for damage in check.ending(goes_on, self.end.witness)? {
+            self.report.add(damage);
+        }
+        Ok(goes_on)
+    }
+
+    /// Walks all frames; `false` if the log ends here.
+    fn frames(&mut self, check: &mut SegmentCheck<'_>) -> Result<bool> {
+        loop {
+            match check.walk.next()? {
+                Seen::Event { offset, header } => {
+                    if let Some(damage) = check.event(offset, &header)? {
+                        self.report.add(damage);
+                    }
+                    if self.report.first == Seq::ZERO {
+                        self.report.first = header.seq;
+                    }
+                    self.report.last = header.seq;
+                    if let (Some(index), Some(event)) = (&mut self.index, check.walk.event()) {
+                        index.event(&event);
+                    }
+                    self.report.count = self.report.count.saturating_add(1);
+                    let done = self.report.bytes.saturating_add(offset as u64);
+                    if done.saturating_sub(self.reported) >= PROGRESS_EVERY {
+                        self.reported = done;
+                        (self.progress)(Progress {
+                            done,
+                            total: self.total,
+                        });
+                    }
+                }
+                Seen::Mark => {}
+                Seen::End => return Ok(true),
+                Seen::Broken {
+                    offset,
+                    seq,
+                    reason,
+                    blank,
+                } => match check.piece.judge(seq, blank, self.end.witness) {
+                    Judgement::LogEnds => return Ok(false),
+                    Judgement::SegmentEnds => return Ok(true),
+                    Judgement::Damage => {
+                        check.intact = false;
+                        self.report.add(check.piece.damage(offset, seq, reason));
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// What is gathered from the frames of one segment, to be held against what is said of them.
+struct SegmentCheck<'a> {
+    piece: &'a Piece,
+    walk: Walk,
+    table: Option<TableCheck>,
+    count: u64,
+    chain: Chain,
+    times: TimeRanges,
+    /// Whether nothing was broken so far.
+    intact: bool,
+}
+
+impl SegmentCheck<'_> {
+    fn event(&mut self, offset: usize, header: &FrameHeader) -> Result<Option<Damage>> {
+        self.count = self.count.saturating_add(1);
+        self.chain = self.chain.extend(header.len, header.content_crc);
+        self.times.include(header.timestamp, header.appended_at);
+        if self.walk.event().is_none() {
+            let reason = "type or source is no UTF-8";
+            return Ok(Some(self.piece.damage(offset, header.seq, reason)));
+        }
+        let listed = match &mut self.table {
+            Some(table) => table.has(header.seq, offset)?,
+            None => true,
+        };
+        if listed {
+            return Ok(None);
+        }
+        let at = self.table.take().map_or(0, |table| table.start());
+        let reason = "the offset table has another place for the event";
+        Ok(Some(self.piece.damage(at, header.seq, reason)))
+    }
+
+    /// Holds the sums against footer and next header, after the last frame.
+    fn ending(mut self, at_end: bool, witness: Seq) -> Result<Vec<Damage>> {
+        let mut found = Vec::new();
+        let last = self.walk.last();
+        let table = self.table.take();
+        if at_end
+            && self.intact
+            && let Some(reason) = self.contradiction(last, witness)
+        {
+            found.push(self.piece.damage(self.walk.offset(), last.next(), reason));
+        }
+        if let Some(table) = table {
+            let start = table.start();
+            if !table.finish()? {
+                let reason = "the checksum of the offset table does not match";
+                found.push(
+                    self.piece
+                        .damage(start, self.piece.at.header.base_seq, reason),
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    /// What speaks against frames that are in order by themselves.
+    fn contradiction(&self, last: Seq, witness: Seq) -> Option<&'static str> {
+        let at = &self.piece.at;
+        if let Some(next) = &self.piece.pin {
+            if last != at.expected_last(next) {
+                return Some(
+                    "the segment ends before the event that the next one names as its last",
+                );
+            }
+            if self.chain != next.prev_chain {
+                return Some(
+                    "the chain hash over the events is not the one that the next segment says",
+                );
+            }
+        } else if self.piece.unsettled && last.next() <= witness {
+            return Some("the log ends before events that were known to be durable");
+        }
+        let footer = at
+            .footer
+            .filter(|footer| footer.frames_end == self.piece.limit as u64)?;
+        if footer.last_seq != last || footer.count != self.count {
+            return Some("the footer counts other events than there are");
+        }
+        if footer.chain != self.chain {
+            return Some("the chain hash over the events is not the one that the footer says");
+        }
+        (footer.times != self.times).then_some("the footer has other times than the events")
+    }
+}

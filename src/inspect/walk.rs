@@ -1,0 +1,187 @@
+//! [`Walk`]: the frames of one segment in order, and a name for everything that is none.
+//!
+//! What the scanner finds is held against the log's rules: each Seq follows the one before, batches
+//! are whole, marks repeat the last Seq. Behind a broken place the walk goes on at the next true
+//! frame of a later Seq, if it is asked to.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::format::frame::{Frame, FrameHeader, HEADER_LEN, Kind};
+use crate::format::record::EventRef;
+use crate::format::segment::{SegmentHeader, frames_max};
+use crate::log::point::Batch;
+use crate::log::scan::{Found, Scanner};
+use crate::position::Seq;
+use crate::storage::Region;
+
+/// What stands at the walk's place.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen {
+    /// An event; [`Walk::event`] lends it.
+    Event { offset: usize, header: FrameHeader },
+    /// A mark.
+    Mark,
+    /// Not what must stand here. The next step looks for what can still be read behind it.
+    Broken {
+        offset: usize,
+        /// The Seq that should stand here.
+        seq: Seq,
+        reason: &'static str,
+        /// Whether the bytes begin with zeros, as room that was never written does.
+        blank: bool,
+    },
+    /// The end of the segment's frames.
+    End,
+}
+
+/// How the next step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// At a frame that follows the one before.
+    Follow,
+    /// At whatever true frame is next.
+    Search,
+    /// At a true frame that does not follow, but is to be taken.
+    Resume,
+}
+
+/// A walk over one segment; see the module.
+#[derive(Debug)]
+pub(super) struct Walk {
+    scanner: Scanner<Arc<Region>>,
+    seq_max: Seq,
+    last: Seq,
+    batch: Batch,
+    next: Next,
+    at: usize,
+    header: Option<FrameHeader>,
+}
+
+impl Walk {
+    /// A walk over the frames before `limit`.
+    pub(super) fn new(region: Arc<Region>, header: &SegmentHeader, limit: usize) -> Self {
+        let seq_max = header.base_seq.plus(frames_max(region.len()));
+        let scanner = Scanner::new(region, header.salt, limit);
+        Walk {
+            at: scanner.offset(),
+            scanner,
+            seq_max,
+            last: header.base_seq.prev(),
+            batch: Batch::default(),
+            next: Next::Follow,
+            header: None,
+        }
+    }
+
+    /// The last Seq that was seen, or the one before the segment's base.
+    pub(super) fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Where the next frame would start.
+    pub(super) fn offset(&self) -> usize {
+        self.scanner.offset()
+    }
+
+    /// Whether no batch is under way.
+    pub(super) fn is_whole(&self) -> bool {
+        self.batch.is_whole()
+    }
+
+    /// The file.
+    pub(super) fn region(&self) -> &Arc<Region> {
+        self.scanner.source()
+    }
+
+    /// The event that the last step has seen; `None` if it was none, or its text is no UTF-8.
+    pub(super) fn event(&self) -> Option<EventRef<'_>> {
+        let header = self.header.filter(|header| header.kind == Kind::Event)?;
+        EventRef::new(Frame {
+            header,
+            payload: self.bytes().get(HEADER_LEN..)?,
+        })
+    }
+
+    /// The bytes of the frame that the last step has seen.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let len = self.header.map_or(0, |header| header.len);
+        let len = usize::try_from(len).unwrap_or(0);
+        self.scanner.window_bytes(self.at, len)
+    }
+
+    /// Makes the next step look again at what was broken, instead of behind it; bytes are read anew.
+    pub(super) fn look_again(&mut self) {
+        self.scanner.forget();
+        self.next = Next::Follow;
+    }
+
+    /// The next thing.
+    ///
+    /// # Errors
+    /// Only where the file cannot be read.
+    pub(super) fn next(&mut self) -> Result<Seen> {
+        self.header = None;
+        if self.next == Next::Search {
+            let (last, seq_max) = (self.last, self.seq_max);
+            let plausible = |header: &FrameHeader| match header.kind {
+                Kind::Event => header.seq > last && header.seq <= seq_max,
+                Kind::Mark => header.seq >= last && header.seq <= seq_max,
+            };
+            if !self.scanner.resync(&plausible)? {
+                return Ok(Seen::End);
+            }
+            self.next = Next::Resume;
+        }
+        let found = match self.scanner.next()? {
+            Found::End => return Ok(Seen::End),
+            Found::Frame { offset, frame, .. } => Ok((offset, frame.header)),
+            Found::Invalid { offset, why } => Err((offset, why)),
+        };
+        match found {
+            Ok((offset, header)) => Ok(self.take(offset, header)),
+            Err((offset, why)) => {
+                let blank = why == crate::format::frame::Invalid::Empty;
+                Ok(self.broken(offset, why.reason(), blank))
+            }
+        }
+    }
+
+    fn take(&mut self, offset: usize, header: FrameHeader) -> Seen {
+        if self.next == Next::Resume {
+            self.batch = Batch::resumed_at(&header);
+            self.last = match header.kind {
+                Kind::Event => header.seq.prev(),
+                Kind::Mark => header.seq,
+            };
+            self.next = Next::Follow;
+        }
+        if let Some(reason) = self.batch.refuses(&header, self.last) {
+            let later = header.seq > self.last;
+            self.scanner.seek(offset);
+            let seen = self.broken(offset, reason, false);
+            if later {
+                self.next = Next::Resume;
+            }
+            return seen;
+        }
+        self.at = offset;
+        self.last = header.seq;
+        self.header = Some(header);
+        match header.kind {
+            Kind::Event => Seen::Event { offset, header },
+            Kind::Mark => Seen::Mark,
+        }
+    }
+
+    fn broken(&mut self, offset: usize, reason: &'static str, blank: bool) -> Seen {
+        self.at = offset;
+        self.next = Next::Search;
+        Seen::Broken {
+            offset,
+            seq: self.last.next(),
+            reason,
+            blank,
+        }
+    }
+}
