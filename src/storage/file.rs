@@ -12,6 +12,7 @@ use super::mmap::Backing;
 use super::sys::{self, Sys};
 use super::{Entry, Prepare, Region, Storage};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::names;
 
 /// A folder on disk.
 #[derive(Debug)]
@@ -101,15 +102,16 @@ impl FileStorage {
     }
 }
 
+fn not_regular(path: &Path) -> Error {
+    let message = "a plain file must stand here, and it is a link, a pipe, a folder or a device";
+    Error::new(ErrorKind::NotRegular, message).at_path(path)
+}
+
 /// Opens a file that must be a plain file.
 pub(super) fn open_regular(path: &Path, write: bool) -> Result<File> {
-    let not_regular = || {
-        let message = "a plain file must stand here, and it is a link, a pipe or a device";
-        Error::new(ErrorKind::NotRegular, message).at_path(path)
-    };
     let found = fs::symlink_metadata(path).map_err(|e| Error::io("open", path, e))?;
     if !found.is_file() {
-        return Err(not_regular());
+        return Err(not_regular(path));
     }
     let file = sys::open_options().write(write).open(path);
     let file = file.map_err(|e| Error::io("open", path, e))?;
@@ -117,7 +119,7 @@ pub(super) fn open_regular(path: &Path, write: bool) -> Result<File> {
     if opened.is_file() {
         Ok(file)
     } else {
-        Err(not_regular())
+        Err(not_regular(path))
     }
 }
 
@@ -139,6 +141,11 @@ impl Storage for FileStorage {
                 continue;
             };
             let found = entry.metadata().map_err(failed)?;
+            // Passed over, a link that stands in place of a segment would look like a file that was
+            // never used.
+            if !found.is_file() && names::parse_segment(&name).is_some() {
+                return Err(not_regular(&entry.path()));
+            }
             if !found.is_dir() {
                 entries.push(Entry {
                     name,
