@@ -18,6 +18,8 @@ use crate::format::names;
 #[derive(Debug)]
 pub(crate) struct FileStorage {
     folder: PathBuf,
+    /// The folder, held open to be synced.
+    dir: Option<File>,
     sys: Sys,
 }
 
@@ -39,7 +41,8 @@ impl FileStorage {
                 .filter(|p| !p.as_os_str().is_empty())
                 .take(2)
             {
-                sys.sync_dir(made)
+                let dir = sys::open_dir(made);
+                dir.and_then(|dir| sys::sync_dir(dir.as_ref()))
                     .map_err(|e| Error::io("sync the folder", made, e))?;
             }
         }
@@ -59,8 +62,10 @@ impl FileStorage {
             let message = format!("the path is {what}; name the real folder");
             return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
         }
+        let dir = sys::open_dir(path);
         Ok(FileStorage {
             folder: path.to_path_buf(),
+            dir: dir.map_err(|e| Error::io("open the folder", path, e))?,
             sys,
         })
     }
@@ -237,7 +242,7 @@ impl Storage for FileStorage {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        let synced = self.sys.sync_dir(&self.folder);
+        let synced = sys::sync_dir(self.dir.as_ref());
         synced.map_err(|e| Error::io("sync the folder", &self.folder, e))
     }
 

@@ -59,16 +59,6 @@ impl Sys {
         file.sync_data()
     }
 
-    /// Makes the names in a folder durable.
-    pub(crate) fn sync_dir(self, path: &Path) -> io::Result<()> {
-        // Windows has no call for this; its NTFS journals names on its own.
-        if cfg!(windows) {
-            Ok(())
-        } else {
-            File::open(path)?.sync_all()
-        }
-    }
-
     /// The boot of the operating system; 0 where it cannot be told.
     pub(crate) fn boot_id(self) -> u128 {
         if !self.native {
@@ -92,6 +82,21 @@ impl Sys {
         let _ = (file, offset, len);
         Ok(())
     }
+}
+
+/// A folder, held open so that a later sync of its names needs no descriptor; `None` where there is
+/// no such call: Windows' NTFS journals names on its own.
+pub(crate) fn open_dir(path: &Path) -> io::Result<Option<File>> {
+    if cfg!(windows) {
+        Ok(None)
+    } else {
+        File::open(path).map(Some)
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(dir: Option<&File>) -> io::Result<()> {
+    dir.map_or(Ok(()), File::sync_all)
 }
 
 /// Options that never follow a symbolic link in the last part of a path, nor wait for a pipe.
