@@ -28,6 +28,7 @@ impl Sys {
 
     /// Gives a new, empty file `len` bytes with real blocks behind them.
     pub(crate) fn allocate(self, file: &File, len: usize) -> io::Result<()> {
+        check_file_size_limit(len)?;
         #[cfg(target_os = "linux")]
         if self.native {
             use rustix::fs::FallocateFlags;
@@ -97,6 +98,26 @@ pub(crate) fn open_dir(path: &Path) -> io::Result<Option<File>> {
 /// Makes the names in a folder durable.
 pub(crate) fn sync_dir(dir: Option<&File>) -> io::Result<()> {
     dir.map_or(Ok(()), File::sync_all)
+}
+
+/// Whether the process may write files of this length. Unix answers a file beyond the limit with
+/// SIGXFSZ, which ends a process that does not ignore it; an error is wanted instead.
+fn check_file_size_limit(len: usize) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        if getrlimit(Resource::Fsize)
+            .current
+            .is_some_and(|max| len as u64 > max)
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the process's limit on file sizes (ulimit -f) is lower",
+            ));
+        }
+    }
+    let _ = len;
+    Ok(())
 }
 
 /// Options that never follow a symbolic link in the last part of a path, nor wait for a pipe.
