@@ -47,7 +47,7 @@ impl Shared {
         }
         self.segments.drop_oldest();
         self.storage.remove(&oldest.name)?;
-        self.storage.sync_dir()?;
+        self.storage.sync_dir().map_err(|cause| self.fail(cause))?;
         Ok(true)
     }
 }

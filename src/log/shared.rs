@@ -194,16 +194,14 @@ impl Shared {
     }
 
     /// Makes the file of a segment to come; its name and its room are durable on return.
+    ///
+    /// A failed sync is final here too: what a second try reported of this folder, which has the
+    /// names of all segments, could not be trusted.
     fn prepare(&self, id: SegmentId, how: Prepare) -> Result<Region> {
         let name = names::segment(id, 0);
         let region = self.storage.create(&name, self.config.segment_len, how)?;
-        region
-            .sync()
-            .and_then(|()| self.storage.sync_dir())
-            .inspect_err(|_| {
-                // Nothing depends on this file yet: it can be made again.
-                let _ = self.storage.remove(&name);
-            })?;
+        let synced = region.sync().and_then(|()| self.storage.sync_dir());
+        synced.map_err(|cause| self.fail(cause))?;
         Ok(region)
     }
 
@@ -268,12 +266,15 @@ impl Shared {
         if let Some(failure) = self.commit.failure() {
             return Err(failure.duplicate());
         }
-        region.sync().map_err(|cause| {
-            self.commit.fail(cause);
-            self.mark_poisoned();
-            let failure = self.commit.failure().map(Error::duplicate);
-            failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "a sync failed"))
-        })
+        region.sync().map_err(|cause| self.fail(cause))
+    }
+
+    /// Ends the log's life after a failed sync; returns what whoever waits for it is told.
+    pub(super) fn fail(&self, cause: Error) -> Error {
+        self.commit.fail(cause);
+        self.mark_poisoned();
+        let failure = self.commit.failure().map(Error::duplicate);
+        failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "a sync failed"))
     }
 
     /// Leaves word for the next opening in this boot, whose page cache shows bytes that the disk may

@@ -1,5 +1,7 @@
 //! What holds on every storage.
 
+mod portable;
+
 use std::sync::Arc;
 
 use super::*;

@@ -12,11 +12,14 @@ use super::mmap::Backing;
 use super::sys::{self, Sys};
 use super::{Entry, Prepare, Region, Storage};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::names;
 
 /// A folder on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct FileStorage {
     folder: PathBuf,
+    /// The folder, held open to be synced.
+    dir: Option<File>,
     sys: Sys,
 }
 
@@ -38,7 +41,8 @@ impl FileStorage {
                 .filter(|p| !p.as_os_str().is_empty())
                 .take(2)
             {
-                sys.sync_dir(made)
+                let dir = sys::open_dir(made);
+                dir.and_then(|dir| sys::sync_dir(dir.as_ref()))
                     .map_err(|e| Error::io("sync the folder", made, e))?;
             }
         }
@@ -58,8 +62,10 @@ impl FileStorage {
             let message = format!("the path is {what}; name the real folder");
             return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
         }
+        let dir = sys::open_dir(path);
         Ok(FileStorage {
             folder: path.to_path_buf(),
+            dir: dir.map_err(|e| Error::io("open the folder", path, e))?,
             sys,
         })
     }
@@ -101,15 +107,16 @@ impl FileStorage {
     }
 }
 
+fn not_regular(path: &Path) -> Error {
+    let message = "a plain file must stand here, and it is a link, a pipe, a folder or a device";
+    Error::new(ErrorKind::NotRegular, message).at_path(path)
+}
+
 /// Opens a file that must be a plain file.
 pub(crate) fn open_regular(path: &Path, write: bool) -> Result<File> {
-    let not_regular = || {
-        let message = "a plain file must stand here, and it is a link, a pipe or a device";
-        Error::new(ErrorKind::NotRegular, message).at_path(path)
-    };
     let found = fs::symlink_metadata(path).map_err(|e| Error::io("open", path, e))?;
     if !found.is_file() {
-        return Err(not_regular());
+        return Err(not_regular(path));
     }
     let file = sys::open_options().write(write).open(path);
     let file = file.map_err(|e| Error::io("open", path, e))?;
@@ -117,7 +124,7 @@ pub(crate) fn open_regular(path: &Path, write: bool) -> Result<File> {
     if opened.is_file() {
         Ok(file)
     } else {
-        Err(not_regular())
+        Err(not_regular(path))
     }
 }
 
@@ -139,6 +146,11 @@ impl Storage for FileStorage {
                 continue;
             };
             let found = entry.metadata().map_err(failed)?;
+            // Passed over, a link that stands in place of a segment would look like a file that was
+            // never used.
+            if !found.is_file() && names::parse_segment(&name).is_some() {
+                return Err(not_regular(&entry.path()));
+            }
             if !found.is_dir() {
                 entries.push(Entry {
                     name,
@@ -230,7 +242,7 @@ impl Storage for FileStorage {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        let synced = self.sys.sync_dir(&self.folder);
+        let synced = sys::sync_dir(self.dir.as_ref());
         synced.map_err(|e| Error::io("sync the folder", &self.folder, e))
     }
 

@@ -1,10 +1,14 @@
 //! [`DirLock`]: one writer for each directory. The lock dies with its process.
+//!
+//! The file `LOCK` names the holder. Where the system can lock a folder (Unix), the folder itself is
+//! locked as well, so that removing the file lets nobody in.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use super::file::open_regular;
 use super::sys;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
@@ -17,8 +21,9 @@ const PROBE_PAUSE: Duration = Duration::from_millis(2);
 /// Holds a directory for one writer until it is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct DirLock {
-    file: File,
-    path: PathBuf,
+    /// Both are locked for as long as they are open.
+    _file: File,
+    _folder: Option<File>,
 }
 
 impl DirLock {
@@ -28,9 +33,10 @@ impl DirLock {
     /// [`Locked`](ErrorKind::Locked), naming the holder's process id, if it is taken.
     pub(crate) fn acquire(folder: &Path) -> Result<Self> {
         let path = folder.join(names::LOCK);
+        let folder = lock_folder(folder, &path)?;
         let mut tries = PROBE_TRIES;
         loop {
-            let lock = match Self::try_acquire(&path) {
+            let file = match lock_file(&path) {
                 Err(error) if error.kind() == ErrorKind::Locked && tries > 0 => {
                     tries -= 1;
                     std::thread::sleep(PROBE_PAUSE);
@@ -40,70 +46,84 @@ impl DirLock {
             };
             // The file may have been removed and made anew between opening and locking it; then the
             // lock that we hold is nobody's, and the next round takes the right one.
-            if lock.is_current() {
-                return Ok(lock);
+            if is_current(&file, &path) {
+                return Ok(DirLock {
+                    _file: file,
+                    _folder: folder,
+                });
             }
         }
     }
+}
 
-    fn try_acquire(path: &Path) -> Result<Self> {
-        if path.is_symlink() || path.is_dir() {
-            let message = "the lock file must be a plain file";
-            return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
-        }
-        let file = sys::open_options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path);
-        let mut file = file.map_err(|e| Error::io("open the lock file", path, e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(&mut file, path)),
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
-        }
-        let failed = |e| Error::io("write the lock file", path, e);
-        file.set_len(0).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(DirLock {
-            file,
-            path: path.to_path_buf(),
-        })
-    }
+/// Whether this open file still stands under this name.
+#[cfg(unix)]
+fn is_current(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |found: fs::Metadata| (found.dev(), found.ino());
+    let ours = file.metadata().map(inode);
+    let named = fs::symlink_metadata(path).map(inode);
+    matches!((ours, named), (Ok(ours), Ok(named)) if ours == named)
+}
 
-    #[cfg(unix)]
-    fn is_current(&self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let inode = |found: fs::Metadata| (found.dev(), found.ino());
-        let ours = self.file.metadata().map(inode);
-        let named = fs::symlink_metadata(&self.path).map(inode);
-        matches!((ours, named), (Ok(ours), Ok(named)) if ours == named)
-    }
+/// Whether this open file still stands under this name: it cannot be removed while it is open.
+#[cfg(not(unix))]
+fn is_current(_: &File, path: &Path) -> bool {
+    path.exists()
+}
 
-    #[cfg(not(unix))]
-    fn is_current(&self) -> bool {
-        // An open file cannot be removed there.
-        self.path.exists()
+/// Locks the folder itself; `None` where that cannot be done.
+fn lock_folder(folder: &Path, lock_path: &Path) -> Result<Option<File>> {
+    if cfg!(not(unix)) {
+        return Ok(None);
     }
+    let dir = File::open(folder).map_err(|e| Error::io("open the folder", folder, e))?;
+    match dir.try_lock() {
+        Ok(()) => Ok(Some(dir)),
+        Err(TryLockError::WouldBlock) => Err(locked(lock_path)),
+        // Not every file system locks folders; the file is locked all the same.
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Opens and locks the file, and writes our process id into it.
+fn lock_file(path: &Path) -> Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        let message = "the lock file must be a plain file";
+        return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
+    }
+    let mut options = sys::open_options();
+    let file = options.write(true).create(true).truncate(false).open(path);
+    let mut file = file.map_err(|e| Error::io("open the lock file", path, e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(locked(path)),
+        Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
+    }
+    let failed = |e| Error::io("write the lock file", path, e);
+    file.set_len(0).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    writeln!(file, "{}", std::process::id()).map_err(failed)?;
+    Ok(file)
 }
 
 /// Who holds the lock of `folder` now, in words; `None` if nobody does, or it cannot be told.
 /// Writes nothing.
 pub(crate) fn holder(folder: &Path) -> Option<String> {
-    let mut file = super::file::open_regular(&folder.join(names::LOCK), false).ok()?;
-    // A shared lock, held for an instant: no writer had one before, and [`DirLock::acquire`] tries
-    // again.
+    let path = folder.join(names::LOCK);
+    let file = open_regular(&path, false).ok()?;
     match file.try_lock_shared() {
         Ok(()) | Err(TryLockError::Error(_)) => None,
-        Err(TryLockError::WouldBlock) => Some(name_holder(&mut file)),
+        Err(TryLockError::WouldBlock) => Some(name_holder(&path)),
     }
 }
 
-fn name_holder(file: &mut File) -> String {
+fn name_holder(path: &Path) -> String {
     let mut holder = String::new();
     // Who holds it is a help, not a must: where it cannot be read the message does without.
-    let _ = file.take(32).read_to_string(&mut holder);
+    if let Ok(file) = open_regular(path, false) {
+        let _ = file.take(32).read_to_string(&mut holder);
+    }
     match holder.trim() {
         "" => "another process".to_owned(),
         pid if pid == std::process::id().to_string() => format!("this process ({pid})"),
@@ -111,10 +131,10 @@ fn name_holder(file: &mut File) -> String {
     }
 }
 
-fn locked(file: &mut File, path: &Path) -> Error {
-    let holder = name_holder(file);
+fn locked(path: &Path) -> Error {
     let message = format!(
-        "the directory is open in {holder}; close it there, or open it read-only with the tools"
+        "the directory is open in {}; close it there, or open it read-only with the tools",
+        name_holder(path)
     );
     Error::new(ErrorKind::Locked, message).at_path(path)
 }
@@ -140,8 +160,10 @@ mod tests {
     #[test]
     fn a_lock_file_removed_while_held_does_not_pass_for_ours() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = DirLock::acquire(dir.path()).unwrap();
-        fs::remove_file(dir.path().join(names::LOCK)).unwrap();
-        assert!(!lock.is_current());
+        let path = dir.path().join(names::LOCK);
+        let file = lock_file(&path).unwrap();
+        assert!(is_current(&file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_current(&file, &path));
     }
 }

@@ -28,6 +28,7 @@ impl Sys {
 
     /// Gives a new, empty file `len` bytes with real blocks behind them.
     pub(crate) fn allocate(self, file: &File, len: usize) -> io::Result<()> {
+        check_file_size_limit(len)?;
         #[cfg(target_os = "linux")]
         if self.native {
             use rustix::fs::FallocateFlags;
@@ -59,16 +60,6 @@ impl Sys {
         file.sync_data()
     }
 
-    /// Makes the names in a folder durable.
-    pub(crate) fn sync_dir(self, path: &Path) -> io::Result<()> {
-        // Windows has no call for this; its NTFS journals names on its own.
-        if cfg!(windows) {
-            Ok(())
-        } else {
-            File::open(path)?.sync_all()
-        }
-    }
-
     /// The boot of the operating system; 0 where it cannot be told.
     pub(crate) fn boot_id(self) -> u128 {
         if !self.native {
@@ -92,6 +83,41 @@ impl Sys {
         let _ = (file, offset, len);
         Ok(())
     }
+}
+
+/// A folder, held open so that a later sync of its names needs no descriptor; `None` where there is
+/// no such call: Windows' NTFS journals names on its own.
+pub(crate) fn open_dir(path: &Path) -> io::Result<Option<File>> {
+    if cfg!(windows) {
+        Ok(None)
+    } else {
+        File::open(path).map(Some)
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(dir: Option<&File>) -> io::Result<()> {
+    dir.map_or(Ok(()), File::sync_all)
+}
+
+/// Whether the process may write files of this length. Unix answers a file beyond the limit with
+/// SIGXFSZ, which ends a process that does not ignore it; an error is wanted instead.
+fn check_file_size_limit(len: usize) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        if getrlimit(Resource::Fsize)
+            .current
+            .is_some_and(|max| len as u64 > max)
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the process's limit on file sizes (ulimit -f) is lower",
+            ));
+        }
+    }
+    let _ = len;
+    Ok(())
 }
 
 /// Options that never follow a symbolic link in the last part of a path, nor wait for a pipe.
