@@ -19,7 +19,7 @@ use crate::format::names;
 pub(crate) struct FileStorage {
     folder: PathBuf,
     /// The folder, held open to be synced.
-    dir: Option<File>,
+    dir: Option<Arc<File>>,
     sys: Sys,
 }
 
@@ -65,7 +65,9 @@ impl FileStorage {
         let dir = sys::open_dir(path);
         Ok(FileStorage {
             folder: path.to_path_buf(),
-            dir: dir.map_err(|e| Error::io("open the folder", path, e))?,
+            dir: dir
+                .map_err(|e| Error::io("open the folder", path, e))?
+                .map(Arc::new),
             sys,
         })
     }
@@ -242,7 +244,7 @@ impl Storage for FileStorage {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        let synced = sys::sync_dir(self.dir.as_ref());
+        let synced = sys::sync_dir(self.dir.as_deref());
         synced.map_err(|e| Error::io("sync the folder", &self.folder, e))
     }
 

@@ -46,7 +46,7 @@ fn a_killed_process_delivers_a_few_again_and_skips_none() {
         let (seen, handler) = recorder();
         run(&mut rig.attach(Subscription::named("a"), handler));
         let first = numbers(&seen).first().copied().unwrap_or(300);
-        let done = steps as u64;
+        let handled = steps as u64;
         assert!(
             first <= handled && first + 64 > handled,
             "{first} after {handled}"
