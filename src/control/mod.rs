@@ -19,9 +19,12 @@
 //! **Damage** never stops a system: what is readable is salvaged (see [`salvage`]), the files are set
 //! aside, and a new control log begins. Events may be delivered again; none is skipped.
 
-mod record;
-mod salvage;
+mod bytes;
+mod parked;
 mod state;
+mod record;
+mod books;
+mod salvage;
 
 #[cfg(test)]
 mod tests;
@@ -30,16 +33,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{Clock, Timestamp};
+pub use parked::ParkedEvent;
+
+use crate::clock::Clock;
 use crate::durability::Durability;
-use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::error::Result;
 use crate::format::record::Record;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::storage::Storage;
-use record::{Assembler, AttemptEntry, ClosedEntry, CursorEntry, Entry, UnparkedEntry};
-use state::State;
+use books::{Books, place, read};
+use state::{AttemptEntry, ClosedEntry, CursorEntry, Entry, State, UnparkedEntry};
 
 /// The length of a segment of the control log.
 const SEGMENT_LEN: usize = 1 << 20;
@@ -49,26 +53,6 @@ const CHECKPOINT_AFTER: usize = 4;
 const SYNC_WITHIN: Duration = Duration::from_secs(1);
 /// The source of all records.
 const SOURCE: &str = "forelog";
-
-/// An event that was set aside because its handler failed too often, or asked for it.
-///
-/// It is a copy: retention may remove the event from the log, and the copy stays.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct ParkedEvent {
-    /// The event's place in the log.
-    pub seq: Seq,
-    /// The event.
-    pub event: Event,
-    /// Why it was parked: what the handler said last.
-    pub reason: String,
-    /// How many times it was delivered.
-    pub attempts: u32,
-    /// When the log took the event.
-    pub appended_at: Timestamp,
-    /// When it was parked.
-    pub parked_at: Timestamp,
-}
 
 /// What was done about a damaged control log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,19 +79,6 @@ pub(crate) struct Control {
     is_new: bool,
     /// After how many bytes of records a checkpoint is made.
     checkpoint_after: u64,
-}
-
-#[derive(Debug, Default)]
-struct Books {
-    state: State,
-    /// How many bytes of records were written since the last checkpoint began.
-    written: u64,
-    /// How many bytes the last checkpoint has.
-    checkpoint_len: u64,
-    /// Where the last checkpoint begins.
-    checkpoint: Option<Seq>,
-    /// Up to where nothing is needed: where the checkpoint before that begins.
-    needed_from: Option<Seq>,
 }
 
 /// A checkpoint that is written and not yet synced.
@@ -330,6 +301,7 @@ impl Control {
     }
 
     /// Makes everything that was written durable.
+    #[cfg(test)]
     pub(crate) fn flush(&self) -> Result<()> {
         self.log.flush()
     }
@@ -405,58 +377,4 @@ impl Control {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Books {
-    /// Notes a whole checkpoint that begins at `first` and is all that was written since.
-    fn note_checkpoint(&mut self, first: Seq) {
-        self.needed_from = self.checkpoint.replace(first);
-        self.checkpoint_len = std::mem::take(&mut self.written);
-    }
-
-    /// Where the state is large, checkpoints are rarer, so that they cost no more than the records.
-    fn is_checkpoint_due(&self, after: u64) -> bool {
-        self.written >= after.max(self.checkpoint_len.saturating_mul(2))
-    }
-}
-
-/// The place of a subscription, with the parkings that are on record.
-fn place(state: &State, name: &str, cursor: Seq, durable_upto: Seq) -> CursorEntry {
-    let standing = state.subscriptions.get(name);
-    CursorEntry {
-        subscription: name.to_owned(),
-        cursor,
-        parkings: standing.map_or(0, |one| one.parkings),
-        durable_upto,
-    }
-}
-
-/// Reads a whole control log.
-fn read(log: &Log) -> Result<Books> {
-    let mut books = Books::default();
-    let mut assembler = Assembler::default();
-    let mut reader = log.reader(Seq::FIRST);
-    while let Some(event) = reader.next_event()? {
-        let frame_len = u64::from(event.frame().header.len);
-        books.written = books.written.saturating_add(frame_len);
-        let taken = assembler.take(event.seq(), event.event_type(), event.data_bytes());
-        let taken = taken.map_err(|error| no_record(error, event.seq()))?;
-        if let Some((first, entry)) = taken {
-            books.state.apply(&entry);
-            if let Entry::Checkpoint(state) = &entry {
-                books.written = record::encode_state(state)?.len() as u64;
-                books.note_checkpoint(first);
-            }
-        }
-    }
-    Ok(books)
-}
-
-/// A frame that passes its check and holds no record is damage as well.
-fn no_record(error: Error, seq: Seq) -> Error {
-    if error.kind() != ErrorKind::Decode {
-        return error;
-    }
-    let message = format!("a record of the control log makes no sense: {error}");
-    Error::new(ErrorKind::Corrupt, message).at_seq(seq)
 }

@@ -1,4 +1,4 @@
-//! [`Entry`]: what the control log's records say, and how they lie in it.
+//! How an [`Entry`] lies in the control log.
 //!
 //! An entry is an event whose type names it and whose data is a `MessagePack` map. An entry that is
 //! too long for one frame lies in several `forelog.chunk` records, and a `forelog.whole` record
@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::ParkedEvent;
-use super::state::{Standing, State};
+use super::bytes::Bytes;
+use super::parked::ParkedEvent;
+use super::state::{CursorEntry, Entry, Standing, State};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{self, Data, Event, EventId};
@@ -27,50 +27,6 @@ const CHECKPOINT: &str = "forelog.checkpoint";
 const CLOSED: &str = "forelog.closed";
 const CHUNK: &str = "forelog.chunk";
 const WHOLE: &str = "forelog.whole";
-
-/// One change of the state, or all of it.
-#[derive(Debug, Clone)]
-pub(super) enum Entry {
-    Cursor(CursorEntry),
-    Attempt(AttemptEntry),
-    Parked(CursorEntry, Arc<ParkedEvent>),
-    Unparked(UnparkedEntry),
-    Checkpoint(State),
-    Closed(ClosedEntry),
-}
-
-/// How far a subscription has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CursorEntry {
-    pub(super) subscription: String,
-    pub(super) cursor: Seq,
-    /// How many times the subscription has parked an event so far. A cursor that knows of more than
-    /// are on record has passed an event whose copy is lost.
-    pub(super) parkings: u64,
-    /// The highest Seq of the main log known to be durable.
-    pub(super) durable_upto: Seq,
-}
-
-/// How many deliveries of an event have begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct AttemptEntry {
-    pub(super) subscription: String,
-    pub(super) seq: Seq,
-    pub(super) attempts: u32,
-}
-
-/// A parked event was delivered after all, or discarded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct UnparkedEntry {
-    pub(super) subscription: String,
-    pub(super) seq: Seq,
-}
-
-/// The main log was closed in order and ends here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ClosedEntry {
-    pub(super) durable_upto: Seq,
-}
 
 #[derive(Serialize, Deserialize)]
 struct ParkedRecord {
@@ -336,46 +292,4 @@ fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
         let message = format!("a record of the control log cannot be encoded: {source}");
         Error::new(ErrorKind::Decode, message).caused_by(source)
     })
-}
-
-/// Bytes that are written as bytes, not as a list of numbers.
-#[derive(Debug)]
-struct Bytes(Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BytesVisitor;
-
-        impl<'de> Visitor<'de> for BytesVisitor {
-            type Value = Bytes;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(bytes.to_vec()))
-            }
-
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-                Ok(Bytes(bytes))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bytes, A::Error> {
-                let mut bytes = Vec::new();
-                while let Some(byte) = list.next_element()? {
-                    bytes.push(byte);
-                }
-                Ok(Bytes(bytes))
-            }
-        }
-
-        deserializer.deserialize_bytes(BytesVisitor)
-    }
 }

@@ -13,8 +13,8 @@
 //! new log has it durable in its first checkpoint; only then is the file removed. So any number of
 //! crashes ends in the same state. No file is deleted.
 
-use super::record::{Assembler, Entry, decode_state, encode_state};
-use super::state::State;
+use super::record::{Assembler, decode_state, encode_state};
+use super::state::{Entry, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
 use crate::format::frame::{FrameHeader, Invalid, Kind};

@@ -1,10 +1,11 @@
-//! [`State`]: what the control log amounts to, in memory.
+//! [`State`]: what the control log amounts to, in memory; [`Entry`]: what changes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ParkedEvent;
-use super::record::{CursorEntry, Entry};
+use serde::{Deserialize, Serialize};
+
+use super::parked::ParkedEvent;
 use crate::position::Seq;
 
 /// Everything that cannot be derived from the main log.
@@ -27,6 +28,50 @@ pub(super) struct Standing {
     /// How many deliveries of events behind the cursor have begun.
     pub(super) attempts: BTreeMap<Seq, u32>,
     pub(super) parked: BTreeMap<Seq, Arc<ParkedEvent>>,
+}
+
+/// One change of the state, or all of it.
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    Cursor(CursorEntry),
+    Attempt(AttemptEntry),
+    Parked(CursorEntry, Arc<ParkedEvent>),
+    Unparked(UnparkedEntry),
+    Checkpoint(State),
+    Closed(ClosedEntry),
+}
+
+/// How far a subscription has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CursorEntry {
+    pub(super) subscription: String,
+    pub(super) cursor: Seq,
+    /// How many times the subscription has parked an event so far. A cursor that knows of more than
+    /// are on record has passed an event whose copy is lost.
+    pub(super) parkings: u64,
+    /// The highest Seq of the main log known to be durable.
+    pub(super) durable_upto: Seq,
+}
+
+/// How many deliveries of an event have begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AttemptEntry {
+    pub(super) subscription: String,
+    pub(super) seq: Seq,
+    pub(super) attempts: u32,
+}
+
+/// A parked event was delivered after all, or discarded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnparkedEntry {
+    pub(super) subscription: String,
+    pub(super) seq: Seq,
+}
+
+/// The main log was closed in order and ends here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ClosedEntry {
+    pub(super) durable_upto: Seq,
 }
 
 impl State {

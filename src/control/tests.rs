@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, Timestamp};
+use crate::error::ErrorKind;
+use crate::event::Event;
 use crate::format::names;
 use crate::position::SegmentId;
 use crate::storage::memory::MemoryStorage;

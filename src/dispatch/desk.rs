@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::delivery::{Delivery, Handler, Phase};
+use super::office::{Office, after, asked_again, clip, is_final, pin_name};
 use super::outcome::Outcome;
-use super::queue::Queue;
 use super::seat::{Seat, Status};
 use super::subscription::RetryPolicy;
-use crate::clock::Clock;
-use crate::control::{Control, ParkedEvent};
-use crate::error::{Error, ErrorKind, Result};
+use crate::control::ParkedEvent;
+use crate::error::{Error, Result};
 use crate::format::record::EventRef;
-use crate::log::Log;
 use crate::position::{Gap, Seq};
 
 /// After how many acknowledged events a cursor is written at the latest.
@@ -23,21 +21,8 @@ pub(super) const ACKS_PER_CURSOR: u32 = 64;
 const PASSES_PER_ACK: u32 = 64;
 /// How many deliveries after an unclean end are noted, durably, before they begin.
 pub(super) const CAREFUL_DELIVERIES: u32 = 1024;
-/// The longest reason that is kept, in bytes.
-const REASON_LEN_MAX: usize = 4096;
 /// How long a worker waits when what it has to note cannot be written.
 const NOTE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// What the workers of one dispatcher share.
-#[derive(Debug, Clone)]
-pub(super) struct Office {
-    pub(super) log: Arc<Log>,
-    pub(super) control: Arc<Control>,
-    pub(super) queue: Arc<Queue>,
-    pub(super) clock: Arc<dyn Clock>,
-    /// The last Seq of the log when it was opened.
-    pub(super) opened_at: Seq,
-}
 
 /// One worker's notes.
 #[derive(Debug)]
@@ -342,38 +327,4 @@ impl Desk {
             notes.last_error = Some(clip(error.to_string()));
         }
     }
-}
-
-/// Under which name a subscription asks the log to keep events.
-pub(super) fn pin_name(name: Option<&str>, id: u64) -> String {
-    match name {
-        Some(name) => format!("subscription {name}"),
-        None => format!("unnamed {id}"),
-    }
-}
-
-/// Whether no later attempt to write can succeed.
-pub(super) fn is_final(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Poisoned | ErrorKind::SyncFailed | ErrorKind::Closed
-    )
-}
-
-fn asked_again() -> String {
-    "the handler asked for another attempt".to_owned()
-}
-
-/// The time after a delay; a delay beyond all bounds is a day.
-fn after(delay: Duration) -> Instant {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    Instant::now() + delay.min(DAY)
-}
-
-/// The start of a reason that is too long.
-pub(super) fn clip(mut reason: String) -> String {
-    let end = (0..=REASON_LEN_MAX.min(reason.len())).rev();
-    let end = end.into_iter().find(|&at| reason.is_char_boundary(at));
-    reason.truncate(end.unwrap_or(0));
-    reason
 }

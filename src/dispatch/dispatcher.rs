@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::delivery::Handler;
-use super::desk::{Office, pin_name};
+use super::office::{Office, pin_name};
 use super::queue::Queue;
 use super::seat::{HandlerId, Seat, SubscriptionState};
 use super::subscription::{Start, Subscription};
@@ -143,7 +143,7 @@ impl Dispatcher {
         let suspect = |name: &String| self.suspects.contains(name);
         let careful = subscription.name.as_ref().is_some_and(suspect);
         let office = self.office.clone();
-        let worker = Worker::new(office, seat, &subscription, careful, handler);
+        let worker = Worker::new(office, seat, subscription, careful, handler);
         Ok((id, worker))
     }
 

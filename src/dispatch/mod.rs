@@ -22,17 +22,18 @@
 //! **Places.** A worker can be stepped without a thread; [`thread`] is the loop around it. [`desk`] is
 //! what a worker knows beside reader and handler; [`seat`] is what others see of it.
 
-pub(crate) mod delivery;
-mod desk;
-pub(crate) mod dispatcher;
-pub(crate) mod outcome;
-pub(crate) mod queue;
-mod redelivery;
-mod seat;
+mod outcome;
+mod delivery;
+mod subscription;
 mod signal;
-pub(crate) mod subscription;
-mod thread;
+mod queue;
+mod seat;
+mod office;
+mod desk;
 mod worker;
+mod redelivery;
+mod thread;
+mod dispatcher;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Parked events, delivered once more because somebody asks for it.
 
 use super::delivery::{Delivery, Phase};
-use super::desk::{clip, is_final};
+use super::office::{clip, is_final};
 use super::outcome::Outcome;
 use super::worker::Worker;
 use crate::control::ParkedEvent;

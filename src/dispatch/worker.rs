@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::delivery::Handler;
-use super::desk::{Desk, Office, Verdict, pin_name};
+use super::desk::{Desk, Verdict};
+use super::office::{Office, pin_name};
 use super::seat::{Seat, Status};
 use super::subscription::Subscription;
 use crate::error::{Error, Result};
@@ -41,7 +42,7 @@ impl Worker {
     pub(super) fn new(
         office: Office,
         seat: Arc<Seat>,
-        subscription: &Subscription,
+        subscription: Subscription,
         careful: bool,
         handler: Box<dyn Handler>,
     ) -> Self {
@@ -55,7 +56,7 @@ impl Worker {
             desk: Desk::new(office, seat, subscription.retry, careful),
             handler,
             reader,
-            filter: subscription.filter.clone(),
+            filter: subscription.filter,
             retry_at: None,
         }
     }

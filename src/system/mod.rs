@@ -95,10 +95,7 @@ impl EventSystem {
     pub fn emit_with(&self, event: impl Borrow<Event>, durability: Durability) -> Result<Receipt> {
         let event = event.borrow();
         let event_id = self.id_for(event);
-        let seq = self
-            .0
-            .log
-            .append(&[Record::of(event, event_id)?], durability)?;
+        let seq = self.append(&[Record::of(event, event_id)?], durability)?;
         let level = self.reach(seq, durability)?;
         Ok(Receipt::new(seq, event_id, level, self.0.log.clone()))
     }

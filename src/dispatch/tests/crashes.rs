@@ -46,11 +46,8 @@ fn a_killed_process_delivers_a_few_again_and_skips_none() {
         let (seen, handler) = recorder();
         run(&mut rig.attach(Subscription::named("a"), handler));
         let first = numbers(&seen).first().copied().unwrap_or(300);
-        let handled = steps as u64;
-        assert!(
-            first <= handled && first + 64 > handled,
-            "{first} after {handled}"
-        );
+        let done = steps as u64;
+        assert!(first <= done && first + 64 > done, "{first} after {done}");
         assert_eq!(numbers(&seen), (first..300).collect::<Vec<_>>());
         assert!(
             seen.lock()
@@ -89,7 +86,7 @@ fn a_power_cut_at_any_moment_skips_nothing() {
     let opened = whole.op_count();
     script(&whole);
     let mut states = 0;
-    for nth in (opened + 12..whole.op_count()).step_by(17) {
+    for nth in (opened + 12..whole.op_count()).step_by(13) {
         let disk = SimDisk::new();
         disk.crash_at(nth);
         let (acknowledged, done) = script(&disk);
@@ -107,7 +104,7 @@ fn a_power_cut_at_any_moment_skips_nothing() {
             states += 1;
         }
     }
-    assert!(states > 50, "{states} states");
+    assert!(states > 40, "{states} states");
 }
 
 #[test]

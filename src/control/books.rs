@@ -1,0 +1,75 @@
+//! [`Books`]: the state, and how much of the log it stands for.
+
+use super::record::{Assembler, encode_state};
+use super::state::{CursorEntry, Entry, State};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::Log;
+use crate::position::Seq;
+
+/// What the control log keeps in memory.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub(super) state: State,
+    /// How many bytes of records were written since the last checkpoint began.
+    pub(super) written: u64,
+    /// How many bytes the last checkpoint has.
+    checkpoint_len: u64,
+    /// Where the last checkpoint begins.
+    checkpoint: Option<Seq>,
+    /// Up to where nothing is needed: where the checkpoint before that begins.
+    pub(super) needed_from: Option<Seq>,
+}
+
+impl Books {
+    /// Notes a whole checkpoint that begins at `first` and is all that was written since.
+    pub(super) fn note_checkpoint(&mut self, first: Seq) {
+        self.needed_from = self.checkpoint.replace(first);
+        self.checkpoint_len = std::mem::take(&mut self.written);
+    }
+
+    /// Where the state is large, checkpoints are rarer, so that they cost no more than the records.
+    pub(super) fn is_checkpoint_due(&self, after: u64) -> bool {
+        self.written >= after.max(self.checkpoint_len.saturating_mul(2))
+    }
+}
+
+/// The place of a subscription, with the parkings that are on record.
+pub(super) fn place(state: &State, name: &str, cursor: Seq, durable_upto: Seq) -> CursorEntry {
+    let standing = state.subscriptions.get(name);
+    CursorEntry {
+        subscription: name.to_owned(),
+        cursor,
+        parkings: standing.map_or(0, |one| one.parkings),
+        durable_upto,
+    }
+}
+
+/// Reads a whole control log.
+pub(super) fn read(log: &Log) -> Result<Books> {
+    let mut books = Books::default();
+    let mut assembler = Assembler::default();
+    let mut reader = log.reader(Seq::FIRST);
+    while let Some(event) = reader.next_event()? {
+        let frame_len = u64::from(event.frame().header.len);
+        books.written = books.written.saturating_add(frame_len);
+        let taken = assembler.take(event.seq(), event.event_type(), event.data_bytes());
+        let taken = taken.map_err(|error| no_record(error, event.seq()))?;
+        if let Some((first, entry)) = taken {
+            books.state.apply(&entry);
+            if let Entry::Checkpoint(state) = &entry {
+                books.written = encode_state(state)?.len() as u64;
+                books.note_checkpoint(first);
+            }
+        }
+    }
+    Ok(books)
+}
+
+/// A frame that passes its check and holds no record is damage as well.
+fn no_record(error: Error, seq: Seq) -> Error {
+    if error.kind() != ErrorKind::Decode {
+        return error;
+    }
+    let message = format!("a record of the control log makes no sense: {error}");
+    Error::new(ErrorKind::Corrupt, message).at_seq(seq)
+}
