@@ -22,17 +22,19 @@
 //! the log itself is searched. Else it stores 6 bytes an id. An id that is no `UUIDv7` is looked for
 //! in every window that has such ids.
 
-mod agree;
-mod catalog;
-mod core;
-mod follow;
 mod keys;
-mod lookup;
-mod memory;
-mod store;
 mod values;
-mod verify;
+mod store;
+mod memory;
+mod batch;
+mod catalog;
 mod window;
+mod agree;
+mod core;
+mod backing;
+mod follow;
+mod lookup;
+pub(crate) mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,7 @@ use std::time::Duration;
 
 use self::core::Core;
 pub(crate) use self::lookup::TypeCursor;
-pub(crate) use self::verify::{Mismatch, Verifier};
+pub(crate) use self::verify::Mismatch;
 use crate::error::Result;
 use crate::event::EventId;
 use crate::log::Log;
@@ -70,24 +72,23 @@ impl Default for IndexConfig {
 
 /// How the index stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct IndexState {
+pub(crate) struct IndexState {
     /// The last Seq that lookups find without a scan.
-    pub indexed_upto: Seq,
+    pub(crate) indexed_upto: Seq,
     /// Whether it is being built from nothing and has not yet caught up with the log.
-    pub rebuilding: bool,
+    pub(crate) rebuilding: bool,
     /// Whether it lives in memory: the system has no folder, or the folder cannot be used.
-    pub in_memory: bool,
+    pub(crate) in_memory: bool,
     /// How many windows of 4,096 Seqs the store holds.
-    pub windows: usize,
+    pub(crate) windows: usize,
     /// How many event types it has met.
-    pub types: usize,
+    pub(crate) types: usize,
     /// The bytes of keys and values in the store; its files are larger.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How often it was set aside and begun anew since it was opened.
-    pub rebuilds: u64,
+    pub(crate) rebuilds: u64,
     /// How many events the follower could not read and passed over.
-    pub unreadable: u64,
+    pub(crate) unreadable: u64,
 }
 
 /// The lookup index of a log, and the thread that keeps it up.
