@@ -72,23 +72,24 @@ impl Default for IndexConfig {
 
 /// How the index stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IndexState {
+#[non_exhaustive]
+pub struct IndexState {
     /// The last Seq that lookups find without a scan.
-    pub(crate) indexed_upto: Seq,
+    pub indexed_upto: Seq,
     /// Whether it is being built from nothing and has not yet caught up with the log.
-    pub(crate) rebuilding: bool,
+    pub rebuilding: bool,
     /// Whether it lives in memory: the system has no folder, or the folder cannot be used.
-    pub(crate) in_memory: bool,
+    pub in_memory: bool,
     /// How many windows of 4,096 Seqs the store holds.
-    pub(crate) windows: usize,
+    pub windows: usize,
     /// How many event types it has met.
-    pub(crate) types: usize,
+    pub types: usize,
     /// The bytes of keys and values in the store; its files are larger.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// How often it was set aside and begun anew since it was opened.
-    pub(crate) rebuilds: u64,
+    pub rebuilds: u64,
     /// How many events the follower could not read and passed over.
-    pub(crate) unreadable: u64,
+    pub unreadable: u64,
 }
 
 /// The lookup index of a log, and the thread that keeps it up.
