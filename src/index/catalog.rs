@@ -15,7 +15,6 @@ use std::collections::{HashMap, VecDeque};
 use super::keys::{self, chunk, mix, parse_window, unseal};
 use super::store::{Pair, Store};
 use super::values::{Manifest, Position};
-use super::window::Sealed;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An event type that the index has met.
@@ -24,6 +23,15 @@ struct TypeEntry {
     number: u32,
     /// The newest window that has it.
     newest: Option<u64>,
+}
+
+/// A window in the form that the store keeps.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) records: Vec<Pair>,
+    pub(super) manifest: Manifest,
+    /// The types that the window has, and their numbers.
+    pub(super) types: Vec<(Box<str>, u32)>,
 }
 
 /// The windows and types that the store holds.
@@ -60,18 +68,12 @@ impl Catalog {
 
     /// A catalog of no windows that numbers types as this one does.
     pub(super) fn emptied(&self) -> Catalog {
-        let unused = |(name, entry): (&Box<str>, &TypeEntry)| {
-            let number = entry.number;
-            (
-                name.clone(),
-                TypeEntry {
-                    number,
-                    newest: None,
-                },
-            )
-        };
+        let newest = None;
+        let unused = self
+            .numbers()
+            .map(|(name, number)| (name.into(), TypeEntry { number, newest }));
         Catalog {
-            types: self.types.iter().map(unused).collect(),
+            types: unused.collect(),
             next_type: self.next_type,
             ..Catalog::starting_at(self.floor)
         }
@@ -159,7 +161,7 @@ impl Catalog {
     /// Forgets the windows before `floor`; how many there were.
     pub(super) fn retire(&mut self, floor: u64) -> usize {
         let before = self.manifests.len();
-        while let Some(manifest) = self.manifests.pop_front_if(|held| held.window < floor) {
+        for manifest in self.manifests.drain(..self.windows_before(floor)) {
             self.sum = self.sum.wrapping_sub(manifest_digest(&manifest));
             self.bytes = self.bytes.saturating_sub(manifest.bytes.into());
         }

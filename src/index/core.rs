@@ -189,7 +189,7 @@ impl Core {
         let stage = self.stage();
         let waited = self
             .changed
-            .wait_while(stage, |stage| !stage.ended && !(stage.opened && reached()));
+            .wait_while(stage, |stage| !(stage.ended || stage.opened && reached()));
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         reached()
     }

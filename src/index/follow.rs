@@ -5,27 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::agree;
-use super::catalog::{Catalog, Loaded};
+use super::backing;
+use super::batch;
+use super::catalog::Catalog;
 use super::core::{Core, State};
 use super::keys::{self, window_of};
-use super::memory::MemoryStore;
-use super::store::{self, Store};
+use super::store;
 use super::values::Position;
-use super::window::{Sealed, Window};
+use super::window::Window;
 use crate::error::{Error, Result};
 use crate::log::reader::Reader;
 use crate::position::Seq;
 
 /// How many events are read while lookups wait.
 const BURST: usize = 256;
-/// How many keys a batch has at most: sled takes far more memory for larger ones.
-const BATCH_KEYS: usize = 100;
 /// How many windows are indexed between two flushes, at least.
 const FLUSH_WINDOWS: u32 = 64;
 /// How many windows must have gone from the log before their records are removed.
 const RETIRE_WINDOWS: usize = 64;
-/// After so many stores that failed, the index stays in memory until it is opened again.
-const STORES_MAX: u64 = 3;
 
 /// Follows the log until it is told to stop, or the log is closed and all is indexed.
 pub(super) fn run(core: &Arc<Core>) {
@@ -96,10 +93,11 @@ impl<'a> Follower<'a> {
     }
 
     fn open_store(&mut self) {
-        let (store, loaded, in_memory) = self.persistent().unwrap_or_else(|| {
-            let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-            (store, Loaded::default(), true)
-        });
+        let (opened, in_memory) = match backing::open(self.core) {
+            Some(opened) => (opened, false),
+            None => (backing::in_memory(), true),
+        };
+        let (store, loaded) = opened;
         let first = self.core.log.first_seq();
         let catalog = if let Some(position) = loaded.position {
             self.sealed = (position.segment, position.chain);
@@ -119,30 +117,6 @@ impl<'a> Follower<'a> {
             tail: Window::starting_at(next),
         };
         drop(self.core.install(state));
-    }
-
-    /// The store in the folder, checked against the log; what is found broken is set aside, once.
-    fn persistent(&self) -> Option<(Arc<dyn Store>, Loaded, bool)> {
-        let core = self.core;
-        let folder = core.folder.as_ref()?;
-        if core.rebuilds.load(Ordering::Relaxed) >= STORES_MAX {
-            tracing::warn!(target: "forelog::index", "the store failed too often: in memory");
-            return None;
-        }
-        for _attempt in 0..2 {
-            match open_checked(core) {
-                Ok((store, loaded)) => return Some((store, loaded, false)),
-                Err(error) => {
-                    tracing::warn!(target: "forelog::index", %error, "the index is set aside");
-                    core.rebuilds.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            if let Err(error) = store::set_aside(folder) {
-                tracing::warn!(target: "forelog::index", %error, "the index stays in memory");
-                return None;
-            }
-        }
-        None
     }
 
     /// Reads some events into the tail and seals it if it is complete; says whether there were any.
@@ -223,7 +197,7 @@ impl<'a> Follower<'a> {
             let position = self.position(state.catalog.floor(), next_window, sum);
             (state.store.clone(), sealed, position)
         };
-        self.put(store.as_ref(), &sealed, &position)?;
+        batch::put(store.as_ref(), &sealed.records, self.record(&position))?;
         let mut state = self.core.write();
         state.catalog.take(sealed);
         state.tail = Window::starting_at(self.reader.position());
@@ -233,19 +207,6 @@ impl<'a> Follower<'a> {
         if self.unflushed >= FLUSH_WINDOWS {
             self.unflushed = 0;
             store.flush()?;
-        }
-        Ok(())
-    }
-
-    /// Puts the records of a window in batches; manifest and position go with the last.
-    fn put(&self, store: &dyn Store, sealed: &Sealed, position: &Position) -> Result<()> {
-        let mut batches = sealed.records.chunks(BATCH_KEYS - 1).peekable();
-        while let Some(batch) = batches.next() {
-            let mut puts = batch.to_vec();
-            if batches.peek().is_none() {
-                puts.push(self.record(position));
-            }
-            store.apply(&puts, &[])?;
         }
         Ok(())
     }
@@ -300,11 +261,11 @@ impl<'a> Follower<'a> {
         };
         // The position first: behind it the records are no part of the index any more.
         store.apply(&[self.record(&position)], &[])?;
-        remove(store.as_ref(), &keys::manifest(0), &keys::manifest(floor))?;
-        remove(store.as_ref(), &keys::piece(0, 0), &keys::piece(floor, 0))?;
+        batch::remove(store.as_ref(), &keys::manifest(0), &keys::manifest(floor))?;
+        batch::remove(store.as_ref(), &keys::piece(0, 0), &keys::piece(floor, 0))?;
         for number in numbers {
             let (from, to) = (keys::chunk(number, 0), keys::chunk(number, floor));
-            remove(store.as_ref(), &from, &to)?;
+            batch::remove(store.as_ref(), &from, &to)?;
         }
         Ok(())
     }
@@ -340,33 +301,9 @@ impl<'a> Follower<'a> {
     }
 }
 
-fn open_checked(core: &Core) -> Result<(Arc<dyn Store>, Loaded)> {
-    let log_id = core.log.log_id();
-    let folder = core.folder.as_deref().unwrap_or_else(|| "".as_ref());
-    let probe = move |store: &dyn Store| Catalog::load(store, log_id);
-    let (store, loaded) = store::open(folder, log_id, &core.config, probe)?;
-    agree::check(&loaded, &core.log)?;
-    Ok((store, loaded))
-}
-
 /// Notes an event that cannot be read; says so once.
 fn pass_over(core: &Core, error: &Error) {
     if core.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
         tracing::error!(target: "forelog::index", %error, "the index passes over an event");
-    }
-}
-
-/// Removes all keys with `from <= key < to`, a batch at a time.
-fn remove(store: &dyn Store, from: &[u8], to: &[u8]) -> Result<()> {
-    loop {
-        let mut keys = Vec::new();
-        store.scan(from, to, &mut |key, _| {
-            keys.push(key.to_vec());
-            keys.len() < BATCH_KEYS
-        })?;
-        if keys.is_empty() {
-            return Ok(());
-        }
-        store.apply(&[], &keys)?;
     }
 }

@@ -6,9 +6,11 @@ use std::sync::{PoisonError, RwLock};
 use super::store::{Pair, Store};
 use crate::error::Result;
 
+type Bytes = Box<[u8]>;
+
 /// A store in memory.
 #[derive(Debug, Default)]
-pub(super) struct MemoryStore(RwLock<BTreeMap<Box<[u8]>, Box<[u8]>>>);
+pub(super) struct MemoryStore(RwLock<BTreeMap<Bytes, Bytes>>);
 
 impl Store for MemoryStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -23,7 +25,7 @@ impl Store for MemoryStore {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<()> {
         let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in map.range(Box::from(from)..Box::from(to)) {
+        for (key, value) in map.range(Bytes::from(from)..Bytes::from(to)) {
             if !visit(key, value) {
                 break;
             }
@@ -33,7 +35,7 @@ impl Store for MemoryStore {
 
     fn last_key(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>> {
         let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let last = map.range(Box::from(from)..Box::from(to)).next_back();
+        let last = map.range(Bytes::from(from)..Bytes::from(to)).next_back();
         Ok(last.map(|(key, _)| key.to_vec()))
     }
 

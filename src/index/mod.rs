@@ -22,17 +22,19 @@
 //! the log itself is searched. Else it stores 6 bytes an id. An id that is no `UUIDv7` is looked for
 //! in every window that has such ids.
 
-mod agree;
-mod catalog;
-mod core;
-mod follow;
 mod keys;
-mod lookup;
-mod memory;
-mod store;
 mod values;
-mod verify;
+mod store;
+mod memory;
+mod batch;
+mod catalog;
 mod window;
+mod agree;
+mod core;
+mod backing;
+mod follow;
+mod lookup;
+pub(crate) mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,7 @@ use std::time::Duration;
 
 use self::core::Core;
 pub(crate) use self::lookup::TypeCursor;
-pub(crate) use self::verify::{Mismatch, Verifier};
+pub(crate) use self::verify::Mismatch;
 use crate::error::Result;
 use crate::event::EventId;
 use crate::log::Log;

@@ -231,7 +231,8 @@ fn meta(log_id: u128) -> Vec<u8> {
 /// Checks that a folder was made by this schema for this log, or makes it.
 fn claim(folder: &Path, log_id: u128) -> Result<()> {
     let failed = |error| Error::io("prepare the index folder", folder, error);
-    if fs::symlink_metadata(folder).is_ok() {
+    let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    if fs::symlink_metadata(folder).is_ok() && !is_empty() {
         return check_meta(folder, log_id);
     }
     fs::create_dir_all(folder).map_err(failed)?;
@@ -307,7 +308,7 @@ impl Copied {
     pub(super) fn of(folder: &Path) -> Result<Copied> {
         let unique = Instant::now();
         let name = format!("forelog-index-{}-{unique:?}", std::process::id());
-        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let copied = Copied(std::env::temp_dir().join(name));
         copy_folder(folder, &copied.0)
             .map_err(|error| Error::io("copy the index", folder, error))?;

@@ -96,10 +96,10 @@ impl Source {
     fn emit(&mut self, log: &Log, count: usize) {
         for _ in 0..count {
             let id = self.id();
-            let event_type = format!(
-                "type.{}",
-                (self.random() % self.types).min(self.random() % 40)
-            );
+            // Of few types some are rare; many are all alike.
+            let rare = if self.types > 40 { self.types } else { 40 };
+            let number = (self.random() % self.types).min(self.random() % rare);
+            let event_type = format!("type.{number}");
             let mut record = Record::new(&event_type, "unit", Timestamp(1), &[0xc0]).unwrap();
             record.event_id = id;
             log.append(&[record], Durability::Os).unwrap();
@@ -117,7 +117,7 @@ fn assert_equals_scan(index: &Index, log: &Log, context: &str) {
     }
     let types: BTreeSet<&str> = events.iter().map(|(_, _, name)| name.as_str()).collect();
     for name in types.into_iter().chain(["none"]) {
-        for from in [0, 1, 4095, 4096, 5000, 9000] {
+        for from in [0, 4096, 9001] {
             let due = events
                 .iter()
                 .filter(|(seq, _, held)| held == name && seq.0 >= from);
@@ -145,7 +145,7 @@ fn assert_equals_scan(index: &Index, log: &Log, context: &str) {
 #[test]
 fn lookups_equal_a_scan_while_the_log_grows() {
     let dir = tempfile::tempdir().unwrap();
-    for (seed, odd_ids, types) in [(1, 0, 1), (2, 30, 7), (3, 100, 40)] {
+    for (seed, odd_ids, types) in [(1, 0, 1), (2, 30, 7), (3, 100, 15)] {
         let context = format!("seed {seed}, {odd_ids} % odd ids, {types} types");
         let log = memory_log();
         let indexes = [

@@ -208,7 +208,13 @@ impl Manifest {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let flags = u8::from(self.ordered) * ORDERED | u8::from(self.foreign) * FOREIGN;
+        let mut flags = 0;
+        if self.ordered {
+            flags |= ORDERED;
+        }
+        if self.foreign {
+            flags |= FOREIGN;
+        }
         let mut body = self.count.to_le_bytes().to_vec();
         body.push(flags);
         body.extend(self.millis_min.to_le_bytes());

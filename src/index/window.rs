@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Sealed};
 use super::keys::{self, first_of, millis_of, offset_of};
-use super::store::Pair;
 use super::values::{Chunk, Manifest, encode_ids};
 use crate::event::EventId;
 use crate::position::Seq;
@@ -23,15 +22,6 @@ pub(super) struct Window {
     /// The place in `postings` of the last event's type: the next one often has the same.
     last_type: usize,
     unreadable: u16,
-}
-
-/// A window in the form that the store keeps.
-#[derive(Debug)]
-pub(super) struct Sealed {
-    pub(super) records: Vec<Pair>,
-    pub(super) manifest: Manifest,
-    /// The types that the window has, and their numbers.
-    pub(super) types: Vec<(Box<str>, u32)>,
 }
 
 impl Window {

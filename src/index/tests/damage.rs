@@ -41,7 +41,7 @@ fn damaged(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
         ("zeroed".to_owned(), vec![0; len]),
         (
             "garbage".to_owned(),
-            (0..len).map(|at| (at * 7 % 251) as u8).collect(),
+            (0..=250).cycle().step_by(7).take(len).collect(),
         ),
     ];
     // Of a large file mostly the start is in use.
@@ -49,7 +49,7 @@ fn damaged(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |at| at + 1);
-    for eighth in 1..8 {
+    for eighth in (1..8).step_by(2) {
         let at = written * eighth / 8;
         all.push((format!("cut at {at}"), bytes[..at].to_vec()));
         let mut flipped = bytes.to_vec();
@@ -128,6 +128,9 @@ fn a_deleted_index_or_file_costs_no_answer() {
     fs::remove_dir_all(&folder).unwrap();
     assert_mends(&log, &folder, "deleted");
     fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(assert_mends(&log, &folder, "an empty folder").rebuilds, 0);
+    fs::remove_dir_all(&folder).unwrap();
     fs::write(&folder, "a file where the folder should be").unwrap();
     assert_mends(&log, &folder, "a file");
 }
@@ -185,13 +188,15 @@ fn each_record_that_goes_missing_is_noticed() {
         copy(&folder, &copied);
         let config = IndexConfig::default();
         let (store, ()) = store::open(&copied, log.log_id(), &config, |_| Ok(())).unwrap();
-        store.apply(&[], &[key.clone()]).unwrap();
+        store.apply(&[], std::slice::from_ref(&key)).unwrap();
         store.flush().unwrap();
         drop(store);
         let context = format!("without the record {:?}", key.escape_ascii().to_string());
         let index = open(&log, &copied);
         let mut reader = log.reader(Seq::FIRST);
-        while let Some(event) = reader.next_event().unwrap() {
+        // Only the pieces of ids have to be looked for one by one.
+        while key[0] == b'i' && index.state().rebuilds == 0 {
+            let event = reader.next_event().unwrap().expect(&context);
             let found = index.by_id(event.event_id()).unwrap();
             assert!(found.is_some_and(|found| found <= event.seq()), "{context}");
         }

@@ -1,5 +1,7 @@
 //! Figures: `cargo test --release index_figures -- --ignored --nocapture`.
 
+#![allow(clippy::cast_precision_loss, reason = "figures for people")]
+
 use std::time::Instant;
 
 use super::*;
@@ -8,7 +10,7 @@ use super::*;
 #[ignore = "measures, and asserts nothing about speed"]
 fn index_figures() {
     let count = 1_000_000;
-    for (odd_ids, types) in [(0, 1), (0, 10), (0, 1000), (1, 10), (100, 10)] {
+    for (odd_ids, types) in [(0, 1), (0, 10), (0, 1000), (100, 1000), (1, 10), (100, 10)] {
         let dir = tempfile::tempdir().unwrap();
         let config = LogConfig {
             segment_len: 64 << 20,

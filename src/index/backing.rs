@@ -1,0 +1,55 @@
+//! What the index stands on: the store in its folder, once it has been checked, or memory.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::agree;
+use super::catalog::{Catalog, Loaded};
+use super::core::Core;
+use super::memory::MemoryStore;
+use super::store::{self, Store};
+use crate::error::Result;
+
+/// After so many stores that failed, the index stays in memory until it is opened again.
+const FAILURES_MAX: u64 = 3;
+
+/// A store, and what it holds.
+pub(super) type Opened = (Arc<dyn Store>, Loaded);
+
+/// The store in the index's folder, checked against the log. What is found broken is set aside, and
+/// another begun, once; `None` if there is no folder, or it cannot be used.
+pub(super) fn open(core: &Core) -> Option<Opened> {
+    let folder = core.folder.as_ref()?;
+    if core.rebuilds.load(Ordering::Relaxed) >= FAILURES_MAX {
+        tracing::warn!(target: "forelog::index", "the store failed too often: in memory from now");
+        return None;
+    }
+    for _attempt in 0..2 {
+        match open_checked(core, folder) {
+            Ok(opened) => return Some(opened),
+            Err(error) => {
+                tracing::warn!(target: "forelog::index", %error, "the index is set aside");
+                core.rebuilds.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if let Err(error) = store::set_aside(folder) {
+            tracing::warn!(target: "forelog::index", %error, "the index stays in memory");
+            return None;
+        }
+    }
+    None
+}
+
+/// An empty store in memory.
+pub(super) fn in_memory() -> Opened {
+    (Arc::new(MemoryStore::default()), Loaded::default())
+}
+
+fn open_checked(core: &Core, folder: &Path) -> Result<Opened> {
+    let log_id = core.log.log_id();
+    let probe = move |store: &dyn Store| Catalog::load(store, log_id);
+    let (store, loaded) = store::open(folder, log_id, &core.config, probe)?;
+    agree::check(&loaded, &core.log)?;
+    Ok((store, loaded))
+}
