@@ -22,6 +22,7 @@
 mod record;
 mod salvage;
 mod state;
+mod reading;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::durability::Durability;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::format::record::Record;
 use crate::log::{Log, LogConfig};
@@ -40,6 +41,8 @@ use crate::position::Seq;
 use crate::storage::Storage;
 use record::{Assembler, AttemptEntry, ClosedEntry, CursorEntry, Entry, UnparkedEntry};
 use state::State;
+
+pub(crate) use reading::Reading;
 
 /// The length of a segment of the control log.
 const SEGMENT_LEN: usize = 1 << 20;
@@ -440,7 +443,7 @@ fn read(log: &Log) -> Result<Books> {
         let frame_len = u64::from(event.frame().header.len);
         books.written = books.written.saturating_add(frame_len);
         let taken = assembler.take(event.seq(), event.event_type(), event.data_bytes());
-        let taken = taken.map_err(|error| no_record(error, event.seq()))?;
+        let taken = taken.map_err(|error| record::no_record(error, event.seq()))?;
         if let Some((first, entry)) = taken {
             books.state.apply(&entry);
             if let Entry::Checkpoint(state) = &entry {
@@ -450,13 +453,4 @@ fn read(log: &Log) -> Result<Books> {
         }
     }
     Ok(books)
-}
-
-/// A frame that passes its check and holds no record is damage as well.
-fn no_record(error: Error, seq: Seq) -> Error {
-    if error.kind() != ErrorKind::Decode {
-        return error;
-    }
-    let message = format!("a record of the control log makes no sense: {error}");
-    Error::new(ErrorKind::Corrupt, message).at_seq(seq)
 }

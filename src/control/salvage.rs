@@ -156,7 +156,7 @@ impl Finds {
         }
     }
 
-    fn walk(&mut self, scanner: &mut Scanner<'_>, header: &SegmentHeader) -> Result<()> {
+    fn walk(&mut self, scanner: &mut Scanner<&Region>, header: &SegmentHeader) -> Result<()> {
         let base = header.base_seq;
         let seq_max = base.plus(frames_max(
             usize::try_from(header.segment_len).unwrap_or(usize::MAX),

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::error::ErrorKind;
 use crate::format::names;
 use crate::position::SegmentId;
 use crate::storage::memory::MemoryStorage;
