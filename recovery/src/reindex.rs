@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use forelog::{Error, ErrorKind};
+use forelog::{EventSystem, Seq};
 use forelog_dump::{Exit, Fault, Output};
 use serde::Serialize;
 
@@ -15,31 +15,35 @@ const VERSION: u32 = 1;
 struct Report<'a> {
     v: u32,
     path: &'a Path,
-    indexed: u64,
+    indexed_upto: Seq,
+    types: usize,
+    /// Events that could not be read and are not in the index.
+    unreadable: u64,
 }
 
 pub(crate) fn reindex(args: &ReindexArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
+    let state = EventSystem::reindex(&args.path)?;
     let report = Report {
         v: VERSION,
         path: &args.path,
-        indexed: rebuild(&args.path)?,
+        indexed_upto: state.indexed_upto,
+        types: state.types,
+        unreadable: state.unreadable,
     };
     if json {
         serde_json::to_writer(&mut *out, &report)?;
         writeln!(out)?;
     } else {
+        let (path, upto) = (report.path.display(), report.indexed_upto);
         writeln!(
             out,
-            "{}: {} events indexed",
-            report.path.display(),
-            report.indexed
+            "{path}: indexed up to Seq {upto}, {} types",
+            report.types
         )?;
     }
-    Ok(Exit::Good)
-}
-
-/// The seam to the index: rebuilds it under the directory's lock; returns how many events it has.
-fn rebuild(path: &Path) -> forelog::Result<u64> {
-    let message = "this build has no lookup index; look-ups scan the log";
-    Err(Error::new(ErrorKind::Index, message).at_path(path))
+    Ok(if report.unreadable > 0 {
+        Exit::Damaged
+    } else {
+        Exit::Good
+    })
 }

@@ -33,6 +33,14 @@ fn text(report: &VerifyReport, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  control log")?;
         log(control, out)?;
     }
+    for one in &report.subscriptions {
+        let behind = report.log.last.since(one.cursor);
+        let place = format!(
+            "{:?} at Seq {}, {behind} behind, {} parked",
+            one.name, one.cursor, one.parked
+        );
+        line(out, "handler", &place)?;
+    }
     let index = match (&report.index, report.index_ok) {
         (_, None) => "not compared".to_owned(),
         (_, Some(true)) => "agrees with the log".to_owned(),

@@ -1,8 +1,8 @@
 //! [`Books`]: the state, and how much of the log it stands for.
 
-use super::record::{Assembler, encode_state};
+use super::record::{Assembler, encode_state, no_record};
 use super::state::{CursorEntry, Entry, State};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::log::Log;
 use crate::position::Seq;
 
@@ -63,13 +63,4 @@ pub(super) fn read(log: &Log) -> Result<Books> {
         }
     }
     Ok(books)
-}
-
-/// A frame that passes its check and holds no record is damage as well.
-fn no_record(error: Error, seq: Seq) -> Error {
-    if error.kind() != ErrorKind::Decode {
-        return error;
-    }
-    let message = format!("a record of the control log makes no sense: {error}");
-    Error::new(ErrorKind::Corrupt, message).at_seq(seq)
 }

@@ -23,6 +23,7 @@ mod bytes;
 mod parked;
 mod state;
 mod record;
+mod reading;
 mod books;
 mod salvage;
 
@@ -44,6 +45,8 @@ use crate::position::Seq;
 use crate::storage::Storage;
 use books::{Books, place, read};
 use state::{AttemptEntry, ClosedEntry, CursorEntry, Entry, State, UnparkedEntry};
+
+pub(crate) use reading::Reading;
 
 /// The length of a segment of the control log.
 const SEGMENT_LEN: usize = 1 << 20;

@@ -190,6 +190,15 @@ fn split(event_type: &str, data: &[u8]) -> Result<Records> {
     Ok(records)
 }
 
+/// A frame that passes its check and holds no record is damage as well.
+pub(super) fn no_record(error: Error, seq: Seq) -> Error {
+    if error.kind() != ErrorKind::Decode {
+        return error;
+    }
+    let message = format!("a record of the control log makes no sense: {error}");
+    Error::new(ErrorKind::Corrupt, message).at_seq(seq)
+}
+
 /// Puts entries together from records, in the order of the log.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use self::core::Core;
 pub(crate) use self::lookup::TypeCursor;
-pub(crate) use self::verify::Mismatch;
+pub(crate) use self::verify::{Mismatch, Verifier};
 use crate::error::Result;
 use crate::event::EventId;
 use crate::log::Log;

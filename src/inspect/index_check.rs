@@ -1,44 +1,58 @@
-//! The seam between verification and the lookup index: it is told of every event that the log has,
-//! in order, and says at the end whether the index agrees.
+//! [`IndexCheck`]: holds the lookup index against the log, event by event.
 //!
-//! The index is derived and may be deleted, so a directory without one is in order. A reader of the
-//! index must not write either; until there is one, nothing is compared and the report says so
-//! (`index_ok` is null).
+//! The index is derived and may be deleted, so a directory without one is in order. Beside a live
+//! writer it is not compared, for it cannot be copied while it changes.
 
 use super::place::Place;
 use super::report::IndexReport;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::EventRef;
-use crate::position::Seq;
+use crate::index::{IndexConfig, Verifier};
 
 /// A comparison under way.
 #[derive(Debug)]
 pub(super) struct IndexCheck {
+    verifier: std::result::Result<Verifier, Error>,
     checked: u64,
 }
 
 impl IndexCheck {
-    /// Begins to compare the index of a directory; `None` if it has none that can be read.
-    #[expect(clippy::unnecessary_wraps, reason = "reading an index can fail")]
-    pub(super) fn begin(_place: &Place) -> Result<Option<IndexCheck>> {
-        Ok(None)
+    /// Begins to compare the index of a directory with its log; `None` if it has none.
+    pub(super) fn begin(place: &Place, log_id: u128) -> Result<Option<IndexCheck>> {
+        let Some(folder) = place.index()?.filter(|_| place.writer().is_none()) else {
+            return Ok(None);
+        };
+        let verifier = match Verifier::open(&folder, log_id, &IndexConfig::default()) {
+            Ok(verifier) => Ok(verifier),
+            Err(error) if error.kind() == ErrorKind::Index => Err(error),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(IndexCheck {
+            verifier,
+            checked: 0,
+        }))
     }
 
     /// The log has this event.
-    pub(super) fn event(&mut self, _event: &EventRef<'_>) {
+    pub(super) fn event(&mut self, event: &EventRef<'_>) {
         self.checked = self.checked.saturating_add(1);
+        if let Ok(verifier) = &mut self.verifier
+            && let Err(error) = verifier.event(event.seq(), event.event_id(), event.event_type())
+        {
+            self.verifier = Err(error);
+        }
     }
 
-    /// The log cannot tell which event this is.
-    pub(super) fn unreadable(&mut self, _seq: Seq) {}
-
     /// Those were all.
-    #[expect(clippy::unnecessary_wraps, reason = "reading an index can fail")]
-    pub(super) fn finish(self) -> Result<IndexReport> {
-        Ok(IndexReport {
-            ok: true,
+    pub(super) fn finish(self) -> IndexReport {
+        let problem = match self.verifier.and_then(Verifier::finish) {
+            Ok(mismatches) => mismatches.first().map(ToString::to_string),
+            Err(error) => Some(error.to_string()),
+        };
+        IndexReport {
+            ok: problem.is_none(),
             checked: self.checked,
-            problem: None,
-        })
+            problem,
+        }
     }
 }

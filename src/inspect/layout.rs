@@ -239,8 +239,9 @@ impl Layout {
         last.map_or(Seq::ZERO, Seq::next)
     }
 
-    /// Reads the last segments as recovery would, and cuts what is read where the log ends.
-    pub(super) fn examine(&mut self, storage: &dyn Storage) -> Result<End> {
+    /// Reads the last segments as recovery would, `witness` being what the control log knows to be
+    /// durable, and cuts what is read where the log ends.
+    pub(super) fn examine(&mut self, storage: &dyn Storage, witness: Seq) -> Result<End> {
         if self.pieces.is_empty() {
             return Ok(End::default());
         }
@@ -248,7 +249,7 @@ impl Layout {
             segments: self.pieces.iter().map(|piece| piece.at.clone()).collect(),
             ..Survey::default()
         };
-        let examination = Examination::read(storage, &survey, Seq::ZERO)?;
+        let examination = Examination::read(storage, &survey, witness)?;
         let torn = examination.torn.iter().map(|&(_, _, len)| len as u64);
         let end = End {
             witness: examination.witness,

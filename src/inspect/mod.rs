@@ -54,7 +54,7 @@ pub use raw::{RawFrame, RawItem, RawItems, RawKind};
 pub use records::Records;
 pub use report::{
     Damage, FooterReport, HeaderReport, IndexReport, LogReport, REPORT_VERSION, SegmentReport,
-    SegmentState, Verdict, VerifyReport,
+    SegmentState, SubscriptionReport, Verdict, VerifyReport,
 };
 pub use selector::{Bound, Selector};
 pub use verify::Progress;

@@ -110,6 +110,19 @@ impl Place {
         }
     }
 
+    /// The folder of the directory's lookup index, if it has one.
+    pub(super) fn index(&self) -> Result<Option<PathBuf>> {
+        if !matches!(self.kind, Kind::Directory) {
+            return Ok(None);
+        }
+        let path = self.path.join(names::INDEX);
+        match FileStorage::open(&path, Sys::native()) {
+            Ok(_) => Ok(Some(path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Who has the directory open for writing.
     pub(super) fn writer(&self) -> Option<String> {
         match (&self.kind, &self.folder) {

@@ -9,6 +9,7 @@ use super::piece::{Judgement, Piece};
 use super::place::Place;
 use super::selector::Selector;
 use super::walk::{Seen, Walk};
+use crate::control::Reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
@@ -153,7 +154,8 @@ impl Records {
         };
         let tail = self.layout.pieces.len().saturating_sub(UNSETTLED_MAX);
         if self.end.is_none() && self.at >= tail {
-            self.end = Some(self.layout.examine(&storage)?);
+            let witness = control_of(&self.place)?.witness();
+            self.end = Some(self.layout.examine(&storage, witness)?);
         }
         let Some(piece) = self.layout.pieces.get(self.at) else {
             self.report_upto(SegmentId(u64::MAX));
@@ -228,4 +230,19 @@ impl Iterator for Records {
             }
         }
     }
+}
+
+/// What the control log of a directory amounts to, as far as it can be read; nothing if there is none.
+pub(super) fn control_of(place: &Place) -> Result<Reading> {
+    let mut reading = Reading::default();
+    let Some(control) = place.control()? else {
+        return Ok(reading);
+    };
+    for record in Records::new(control, Selector::all())? {
+        // What cannot be read is verification's to report; here the rest counts.
+        if let Ok(record) = record {
+            let _ = reading.take(&record.view()?);
+        }
+    }
+    Ok(reading)
 }

@@ -260,6 +260,28 @@ pub struct IndexReport {
     pub problem: Option<String>,
 }
 
+/// How far a named subscription has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SubscriptionReport {
+    /// Its name.
+    pub name: String,
+    /// The last Seq that is acknowledged, with all before it.
+    pub cursor: Seq,
+    /// How many events were set aside for it.
+    pub parked: u64,
+}
+
+impl SubscriptionReport {
+    pub(super) fn of((name, cursor, parked): (&str, Seq, u64)) -> Self {
+        SubscriptionReport {
+            name: name.to_owned(),
+            cursor,
+            parked,
+        }
+    }
+}
+
 /// What a verification amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -297,6 +319,8 @@ pub struct VerifyReport {
     pub log: LogReport,
     /// The internal log of cursors and settings, if there is one.
     pub control: Option<LogReport>,
+    /// The named subscriptions, as far as the internal log can be read.
+    pub subscriptions: Vec<SubscriptionReport>,
     /// Whether the lookup index agrees with the log; `None` if there is none, or it was not compared.
     pub index_ok: Option<bool>,
     /// The comparison of the index with the log, if it was made.

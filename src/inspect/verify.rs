@@ -8,13 +8,19 @@ use super::index_check::IndexCheck;
 use super::layout::{End, Layout, UNSETTLED_MAX};
 use super::piece::{Judgement, Piece};
 use super::place::Place;
-use super::report::{Damage, IndexReport, LogReport, REPORT_VERSION, Verdict, VerifyReport};
+use super::records::{Records, control_of};
+use super::report::{
+    Damage, IndexReport, LogReport, REPORT_VERSION, SubscriptionReport, Verdict, VerifyReport,
+};
+use super::selector::Selector;
 use super::table::TableCheck;
 use super::walk::{Seen, Walk};
+use crate::control::Reading;
 use crate::error::{ErrorKind, Result};
 use crate::format::footer::TimeRanges;
 use crate::format::frame::{Chain, FrameHeader};
-use crate::position::Seq;
+use crate::format::names;
+use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 
@@ -38,21 +44,40 @@ pub(super) fn verify(place: &Place, progress: &mut dyn FnMut(Progress)) -> Resul
     let begun = Instant::now();
     let (log, index) = verify_log(place, true, progress)?;
     let control = match place.control()? {
-        Some(control) => Some(verify_log(&control, false, &mut |_| {})?.0),
+        Some(control) => Some(verify_control(&control)?),
         None => None,
     };
+    let subscriptions = control_of(place)?;
+    let subscriptions = subscriptions
+        .cursors()
+        .map(SubscriptionReport::of)
+        .collect();
     let mut report = VerifyReport {
         v: REPORT_VERSION,
         path: place.path.clone(),
         verdict: Verdict::Good,
         log,
         control,
+        subscriptions,
         index_ok: index.as_ref().map(|index| index.ok),
         index,
         in_use_by: place.writer(),
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     report.judge();
+    Ok(report)
+}
+
+/// Verifies the control log, its records included.
+fn verify_control(place: &Place) -> Result<LogReport> {
+    let (mut report, _) = verify_log(place, false, &mut |_| {})?;
+    let mut reading = Reading::default();
+    // Places that cannot be read are in the report already.
+    for record in Records::new(place.clone(), Selector::all())?.flatten() {
+        if let Err(error) = reading.take(&record.view()?) {
+            report.add(Damage::of("", SegmentId::default(), &error));
+        }
+    }
     Ok(report)
 }
 
@@ -81,9 +106,11 @@ fn verify_once(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress))
         };
         return Ok((empty, None));
     };
+    // The control log comes first: what it knows to be durable was so before.
+    let witness = control_of(place)?.witness();
     let mut layout = Layout::take(place)?;
     let held = layout.pieces.clone();
-    let end = layout.examine(storage)?;
+    let end = layout.examine(storage, witness)?;
     let report = LogReport {
         clean: end.clean || held.is_empty(),
         torn_bytes: end.torn_bytes,
@@ -94,24 +121,43 @@ fn verify_once(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress))
         let found = last_footers(storage, &held, place.is_one_file())?;
         layout.blemishes.extend(found);
     }
+    if held.is_empty() && witness > Seq::ZERO {
+        layout.findings.push(all_missing(witness));
+    }
+    let log_id = held.first().map(|piece| piece.at.header.log_id);
+    let index = match log_id.filter(|_| indexed) {
+        Some(log_id) => IndexCheck::begin(place, log_id)?,
+        None => None,
+    };
     let total = layout.pieces.iter().map(|piece| piece.limit as u64).sum();
     let mut verification = Verification {
         storage,
         end,
         report,
-        index: if indexed {
-            IndexCheck::begin(place)?
-        } else {
-            None
-        },
+        index,
         progress,
         total,
         reported: 0,
     };
     verification.run(layout)?;
     (verification.progress)(Progress { done: total, total });
-    let index = verification.index.map(IndexCheck::finish).transpose()?;
-    Ok((verification.report, index))
+    // Where the log has lost events the index cannot be held against it.
+    let index = verification
+        .index
+        .filter(|_| verification.report.damage_count == 0);
+    Ok((verification.report, index.map(IndexCheck::finish)))
+}
+
+fn all_missing(witness: Seq) -> Damage {
+    Damage {
+        file: names::segment(SegmentId::FIRST, 0),
+        segment: SegmentId::FIRST,
+        offset: 0,
+        seq: Seq::FIRST,
+        reason: format!(
+            "no segment is there, but events up to {witness} are known to have been durable"
+        ),
+    }
 }
 
 /// What is wrong with the footers of the last segments.

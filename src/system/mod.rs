@@ -4,6 +4,7 @@ mod builder;
 mod directory;
 mod handlers;
 mod receipt;
+mod reindex;
 mod stats;
 mod store;
 

@@ -1,0 +1,42 @@
+//! [`Reading`]: what a control log amounts to, for those who read it without opening it.
+
+use super::record::Assembler;
+use super::state::State;
+use crate::error::Result;
+use crate::format::record::EventRef;
+use crate::position::Seq;
+
+/// Adds up the records of a control log, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    state: State,
+    assembler: Assembler,
+}
+
+impl Reading {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if it makes no sense.
+    pub(crate) fn take(&mut self, event: &EventRef<'_>) -> Result<()> {
+        let taken = self
+            .assembler
+            .take(event.seq(), event.event_type(), event.data_bytes());
+        let taken = taken.map_err(|error| super::record::no_record(error, event.seq()))?;
+        if let Some((_, entry)) = taken {
+            self.state.apply(&entry);
+        }
+        Ok(())
+    }
+
+    /// The highest Seq of the main log that is known to be durable.
+    pub(crate) fn witness(&self) -> Seq {
+        self.state.witness
+    }
+
+    /// All named subscriptions with their cursors, and how many events of each are parked.
+    pub(crate) fn cursors(&self) -> impl Iterator<Item = (&str, Seq, u64)> {
+        let all = self.state.subscriptions.iter();
+        all.map(|(name, one)| (name.as_str(), one.cursor, one.parked.len() as u64))
+    }
+}
