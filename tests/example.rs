@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 #[expect(
     dead_code,
@@ -17,22 +18,28 @@ use board::Board;
 
 const MATCH: &str = "board matches input: yes";
 
-/// The example's binary, which `cargo test` builds beside the tests; built now if they are run alone.
-fn binary() -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    let profile = this.ancestors().nth(2).unwrap();
-    let name = format!("flight_recorder{}", std::env::consts::EXE_SUFFIX);
-    let path = profile.join("examples").join(name);
-    if !path.exists() {
+/// The example's binary. `cargo test` builds it beside the tests, but not if they are run alone.
+fn binary() -> &'static Path {
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let this = std::env::current_exe().unwrap();
+        let profile = this.ancestors().nth(2).unwrap();
         let release = profile.ends_with("release").then_some("--release");
-        let build = ["build", "--offline", "--example", "flight_recorder"];
+        let build = [
+            "build",
+            "--quiet",
+            "--offline",
+            "--example",
+            "flight_recorder",
+        ];
         let status = Command::new(env!("CARGO"))
             .args(build)
             .args(release)
             .status();
         assert!(status.unwrap().success(), "the example must build");
-    }
-    path
+        let name = format!("flight_recorder{}", std::env::consts::EXE_SUFFIX);
+        profile.join("examples").join(name)
+    });
+    &BINARY
 }
 
 fn run(args: &[&str]) -> Output {
