@@ -35,6 +35,7 @@ mod place;
 mod walk;
 mod table;
 mod piece;
+mod segment_check;
 mod file;
 mod layout;
 mod index_check;

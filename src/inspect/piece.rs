@@ -2,7 +2,7 @@
 
 use super::report::Damage;
 use crate::error::Result;
-use crate::format::footer::TRAILER_LEN;
+use crate::format::footer::{Footer, TRAILER_LEN};
 use crate::format::segment::SegmentHeader;
 use crate::log::survey::Surveyed;
 use crate::position::Seq;
@@ -53,6 +53,12 @@ impl Piece {
             seq,
             reason: reason.to_owned(),
         }
+    }
+
+    /// The footer, if it speaks of the frames that are read.
+    pub(super) fn footer_in_force(&self) -> Option<Footer> {
+        let ends_here = |footer: &Footer| footer.frames_end == self.limit as u64;
+        self.at.footer.filter(ends_here)
     }
 
     /// What is wrong with the footer, in a segment that must have one.

@@ -1,6 +1,7 @@
 //! [`Place`]: what a path names: a Forelog directory, the folder of one log, or one segment file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
@@ -18,7 +19,7 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
     kind: Kind,
     /// The folder of the segments; `None` if the directory has no log yet.
-    folder: Option<FileStorage>,
+    folder: Option<Arc<FileStorage>>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,14 +51,14 @@ impl Place {
         };
         if folders.iter().any(|name| name.as_os_str() == names::LOG) {
             let log = FileStorage::open(&path.join(names::LOG), Sys::native())?;
-            return Ok(place(Kind::Directory, Some(log)));
+            return Ok(place(Kind::Directory, Some(Arc::new(log))));
         }
         let is_segment = |name: &str| names::parse_segment(name).is_some();
         if files
             .iter()
             .any(|name| name.to_str().is_some_and(is_segment))
         {
-            return Ok(place(Kind::Log, Some(folder)));
+            return Ok(place(Kind::Log, Some(Arc::new(folder))));
         }
         let ours = |name: &str| names::is_top_level(name);
         let named = folders
@@ -89,7 +90,7 @@ impl Place {
         Ok(Place {
             path: path.to_path_buf(),
             kind: Kind::File(name.to_owned()),
-            folder: Some(FileStorage::open(parent, Sys::native())?),
+            folder: Some(Arc::new(FileStorage::open(parent, Sys::native())?)),
         })
     }
 
@@ -103,7 +104,7 @@ impl Place {
             Ok(folder) => Ok(Some(Place {
                 path,
                 kind: Kind::Log,
-                folder: Some(folder),
+                folder: Some(Arc::new(folder)),
             })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -139,7 +140,12 @@ impl Place {
 
     /// The folder of the segments.
     pub(super) fn storage(&self) -> Option<&FileStorage> {
-        self.folder.as_ref()
+        self.folder.as_deref()
+    }
+
+    /// The folder of the segments, to be kept.
+    pub(super) fn shared_storage(&self) -> Option<Arc<FileStorage>> {
+        self.folder.clone()
     }
 
     /// The files to look at, sorted by name.

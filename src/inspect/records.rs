@@ -148,14 +148,14 @@ impl Records {
 
     /// Begins the next segment that may hold what is selected.
     fn enter(&mut self) -> Result<()> {
-        let Some(storage) = self.place.storage().cloned() else {
+        let Some(storage) = self.place.shared_storage() else {
             self.done = true;
             return Ok(());
         };
         let tail = self.layout.pieces.len().saturating_sub(UNSETTLED_MAX);
         if self.end.is_none() && self.at >= tail {
             let witness = control_of(&self.place)?.witness();
-            self.end = Some(self.layout.examine(&storage, witness)?);
+            self.end = Some(self.layout.examine(storage.as_ref(), witness)?);
         }
         let Some(piece) = self.layout.pieces.get(self.at) else {
             self.report_upto(SegmentId(u64::MAX));

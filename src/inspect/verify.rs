@@ -12,13 +12,11 @@ use super::records::{Records, control_of};
 use super::report::{
     Damage, IndexReport, LogReport, REPORT_VERSION, SubscriptionReport, Verdict, VerifyReport,
 };
+use super::segment_check::SegmentCheck;
 use super::selector::Selector;
-use super::table::TableCheck;
-use super::walk::{Seen, Walk};
+use super::walk::Seen;
 use crate::control::Reading;
 use crate::error::{ErrorKind, Result};
-use crate::format::footer::TimeRanges;
-use crate::format::frame::{Chain, FrameHeader};
 use crate::format::names;
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
@@ -217,20 +215,7 @@ impl Verification<'_> {
                 return Ok(true);
             }
         };
-        let walk = Walk::new(region.clone(), &piece.at.header, piece.limit);
-        let footer = piece
-            .at
-            .footer
-            .filter(|footer| footer.frames_end == piece.limit as u64);
-        let mut check = SegmentCheck {
-            piece,
-            walk,
-            table: footer.map(|footer| TableCheck::new(region, footer)),
-            count: 0,
-            chain: piece.at.header.prev_chain,
-            times: TimeRanges::EMPTY,
-            intact: true,
-        };
+        let mut check = SegmentCheck::new(piece, region);
         let goes_on = match self.frames(&mut check) {
             Ok(goes_on) => goes_on,
             Err(error) => {
@@ -296,92 +281,5 @@ impl Verification<'_> {
                 },
             }
         }
-    }
-}
-
-/// What is gathered from the frames of one segment, to be held against what is said of them.
-struct SegmentCheck<'a> {
-    piece: &'a Piece,
-    walk: Walk,
-    table: Option<TableCheck>,
-    count: u64,
-    chain: Chain,
-    times: TimeRanges,
-    /// Whether nothing was broken so far.
-    intact: bool,
-}
-
-impl SegmentCheck<'_> {
-    fn event(&mut self, offset: usize, header: &FrameHeader) -> Result<Option<Damage>> {
-        self.count = self.count.saturating_add(1);
-        self.chain = self.chain.extend(header.len, header.content_crc);
-        self.times.include(header.timestamp, header.appended_at);
-        if self.walk.event().is_none() {
-            let reason = "type or source is no UTF-8";
-            return Ok(Some(self.piece.damage(offset, header.seq, reason)));
-        }
-        let listed = match &mut self.table {
-            Some(table) => table.has(header.seq, offset)?,
-            None => true,
-        };
-        if listed {
-            return Ok(None);
-        }
-        let at = self.table.take().map_or(0, |table| table.start());
-        let reason = "the offset table has another place for the event";
-        Ok(Some(self.piece.damage(at, header.seq, reason)))
-    }
-
-    /// Holds the sums against footer and next header, after the last frame.
-    fn ending(mut self, at_end: bool, witness: Seq) -> Result<Vec<Damage>> {
-        let mut found = Vec::new();
-        let last = self.walk.last();
-        let table = self.table.take();
-        if at_end
-            && self.intact
-            && let Some(reason) = self.contradiction(last, witness)
-        {
-            found.push(self.piece.damage(self.walk.offset(), last.next(), reason));
-        }
-        if let Some(table) = table {
-            let start = table.start();
-            if !table.finish()? {
-                let reason = "the checksum of the offset table does not match";
-                found.push(
-                    self.piece
-                        .damage(start, self.piece.at.header.base_seq, reason),
-                );
-            }
-        }
-        Ok(found)
-    }
-
-    /// What speaks against frames that are in order by themselves.
-    fn contradiction(&self, last: Seq, witness: Seq) -> Option<&'static str> {
-        let at = &self.piece.at;
-        if let Some(next) = &self.piece.pin {
-            if last != at.expected_last(next) {
-                return Some(
-                    "the segment ends before the event that the next one names as its last",
-                );
-            }
-            if self.chain != next.prev_chain {
-                return Some(
-                    "the chain hash over the events is not the one that the next segment says",
-                );
-            }
-        } else if self.piece.unsettled && last.next() <= witness {
-            return Some("the log ends before events that were known to be durable");
-        }
-        let footer = at
-            .footer
-            .filter(|footer| footer.frames_end == self.piece.limit as u64)?;
-        if footer.last_seq != last || footer.count != self.count {
-            return Some("the footer counts other events than there are");
-        }
-        if footer.chain != self.chain {
-            return Some("the chain hash over the events is not the one that the footer says");
-        }
-        (footer.times != self.times).then_some("the footer has other times than the events")
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 
 /// A folder on disk.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct FileStorage {
     folder: PathBuf,
     /// The folder, held open to be synced.
