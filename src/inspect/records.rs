@@ -238,11 +238,9 @@ pub(super) fn control_of(place: &Place) -> Result<Reading> {
     let Some(control) = place.control()? else {
         return Ok(reading);
     };
-    for record in Records::new(control, Selector::all())? {
-        // What cannot be read is verification's to report; here the rest counts.
-        if let Ok(record) = record {
-            let _ = reading.take(&record.view()?);
-        }
+    // What cannot be read, or makes no sense, is verification's to report; here the rest counts.
+    for record in Records::new(control, Selector::all())?.flatten() {
+        let _ = reading.take(&record.view()?);
     }
     Ok(reading)
 }

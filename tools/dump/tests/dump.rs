@@ -1,5 +1,7 @@
 //! The built `forelog-dump`, run as users run it.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +19,11 @@ fn event(number: u64) -> Event {
     let data = json!({"n": number});
     let event = Event::new(
         event_type,
-        if number % 2 == 0 { "even" } else { "odd" },
+        if number.is_multiple_of(2) {
+            "even"
+        } else {
+            "odd"
+        },
         &data,
     );
     let event = event.unwrap().with_id(EventId(u128::from(number)));
@@ -194,7 +200,7 @@ fn raw_shows_frames_marks_and_broken_bytes() {
     let text = stdout(&output);
     assert!(text.contains(&format!("@{at} invalid")), "{text}");
     assert!(text.contains("frame checksum mismatch"), "{text}");
-    assert!(text.contains("|"), "{text}");
+    assert!(text.contains('|'), "{text}");
     assert_eq!(code(&output), 3);
 }
 
