@@ -16,6 +16,8 @@ use crate::format::segment::BLOCK_LEN;
 const WINDOW: usize = 1 << 20;
 /// How much is skipped at once where all bytes are zero.
 const PAGE: usize = 4096;
+/// A page that was never written: comparing with it is as fast as memory, in any build.
+const ZEROS: [u8; PAGE] = [0; PAGE];
 
 /// Where a scanner reads from.
 pub(crate) trait Source {
@@ -169,7 +171,7 @@ impl<S: Source> Scanner<S> {
             if offset.is_multiple_of(PAGE) && self.end.saturating_sub(offset) >= PAGE {
                 // Most of what is searched is room that was never written.
                 let page = self.view(offset, PAGE)?;
-                if page.iter().all(|&byte| byte == 0) {
+                if page == ZEROS {
                     offset = offset.saturating_add(PAGE);
                     continue;
                 }
