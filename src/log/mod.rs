@@ -184,6 +184,15 @@ impl Log {
         })
     }
 
+    /// Finds what [`Log::open`] would refuse, and changes nothing: for whoever changes other things
+    /// before it is opened.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub(crate) fn check(storage: &dyn Storage, witness: Seq) -> Result<()> {
+        recovery::check(storage, witness)
+    }
+
     /// What opening found and did.
     pub(crate) fn recovery(&self) -> &Recovery {
         &self.recovery

@@ -57,6 +57,19 @@ pub(super) fn open(
     }
 }
 
+/// Finds what [`open`] would refuse, and changes nothing.
+pub(super) fn check(storage: &dyn Storage, witness: Seq) -> Result<()> {
+    let survey = Survey::take(storage)?;
+    if survey.segments.is_empty() {
+        return if witness > Seq::ZERO {
+            Err(all_missing(storage, witness))
+        } else {
+            Ok(())
+        };
+    }
+    Examination::of(storage, &survey, witness).map(drop)
+}
+
 fn all_missing(storage: &dyn Storage, witness: Seq) -> Error {
     let message = format!(
         "no segment is there, but events up to {witness} are known to have been durable; restore \

@@ -4,8 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::clock::Clock;
+use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+use crate::log::{Log, LogConfig};
+use crate::position::Seq;
 use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 use crate::storage::lock::DirLock;
@@ -56,6 +60,21 @@ impl Directory {
             index: Some(path.join(names::INDEX)),
             _lock: Some(lock),
         })
+    }
+
+    /// Opens the control log, which may know how far the main log was durable, and the main log.
+    ///
+    /// A main log that is refused for what its files hold is found before the control log is changed.
+    pub(super) fn open_logs(
+        &self,
+        config: LogConfig,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Control, Log)> {
+        let main = self.storage.folder(names::LOG)?;
+        Log::check(main.as_ref(), Seq::ZERO)?;
+        let control = Control::open(&self.storage.folder(names::CONTROL)?, clock.clone(), true)?;
+        let log = Log::open(main, config, clock.clone(), control.witness())?;
+        Ok((control, log))
     }
 }
 

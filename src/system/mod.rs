@@ -250,11 +250,8 @@ impl Inner {
         directory: Directory,
     ) -> Result<Inner> {
         let (storage, clock) = (&directory.storage, builder.clock);
-        // The control log comes first: it may know how far the main log was durable.
-        let control = Control::open(&storage.folder(names::CONTROL)?, clock.clone(), true)?;
-        let control = Arc::new(control);
-        let main = storage.folder(names::LOG)?;
-        let log = Arc::new(Log::open(main, config, clock.clone(), control.witness())?);
+        let (control, log) = directory.open_logs(config, &clock)?;
+        let (control, log) = (Arc::new(control), Arc::new(log));
         let ids = IdSource::new(crate::log::random());
         ids.continue_after(log.last_appended_at());
         let dispatch = DispatchConfig {

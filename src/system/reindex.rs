@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use super::EventSystem;
 use super::directory::Directory;
-use crate::clock::SystemClock;
-use crate::control::Control;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::names;
 use crate::index::{Index, IndexConfig, IndexState};
 use crate::inspect::Inspector;
-use crate::log::{Log, LogConfig};
+use crate::log::LogConfig;
 
 impl EventSystem {
     /// Sets the lookup index of a directory aside, builds another from the log, and says how it
@@ -25,10 +23,8 @@ impl EventSystem {
         // Opening would make a directory that is not there.
         Inspector::open(path.as_ref())?;
         let directory = Directory::on_disk(path.as_ref())?;
-        let (storage, clock) = (&directory.storage, Arc::new(SystemClock));
-        let control = Control::open(&storage.folder(names::CONTROL)?, clock.clone(), true)?;
-        let main = storage.folder(names::LOG)?;
-        let log = Log::open(main, LogConfig::default(), clock, control.witness())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (control, log) = directory.open_logs(LogConfig::default(), &clock)?;
         let log = Arc::new(log);
         let folder = directory.index.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Index, "the directory cannot keep an index").at_path(&path)
