@@ -120,7 +120,7 @@ fn run(wrapper: Option<Vec<String>>) {
 
 #[test]
 fn a_full_tmpfs_is_an_error_that_passes() {
-    run(tools::mounted("mount -t tmpfs -o size=4m none /mnt"));
+    run(tools::mounted("mount -t tmpfs -o size=16m none /mnt"));
 }
 
 #[test]

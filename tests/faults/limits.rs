@@ -12,7 +12,7 @@ use crate::roles::{report, say};
 use crate::tools;
 
 /// A segment in the role that has too little room for one.
-const SEGMENT_SIZE_LARGE: usize = 8 << 20;
+const SEGMENT_SIZE_LARGE: usize = 64 << 20;
 
 /// Lowers a soft limit, or lifts it to the hard one.
 fn limit(resource: Resource, current: Option<u64>) {
@@ -78,13 +78,13 @@ pub(crate) fn little_room(dir: &Path) {
     let system = open(dir).unwrap();
     let room = mapped_bytes() + SEGMENT_SIZE_LARGE as u64 / 2;
     limit(Resource::As, Some(room));
-    let next = emit(&system, 0, 200, 500_000);
+    let next = emit(&system, 0, 200, 4_000_000);
     for _ in 0..20 {
         assert!(open(&dir.join("other")).is_err());
     }
     assert!(system.store().get(forelog::Seq(1)).unwrap().is_some());
     limit(Resource::As, None);
-    emit(&system, next, 20, 500_000);
+    emit(&system, next, 20, 4_000_000);
     report("closed", system.close());
 }
 

@@ -55,9 +55,9 @@ impl Tag {
     /// The event with this many bytes of data.
     pub(crate) fn event_of(self, len: usize) -> Event {
         let mut random = Random(u64::from(self.number) << 16 | u64::from(self.thread));
-        let text: String = (0..len)
-            .map(|_| char::from(b'a' + random.below(26) as u8))
-            .collect();
+        let mut letter = || char::from(b'a' + random.below(26) as u8);
+        let pattern: String = (0..61).map(|_| letter()).collect();
+        let text: String = pattern.chars().cycle().take(len).collect();
         let data = Data::new(&text).unwrap();
         Event::with_data("load.event", format!("thread-{}", self.thread), data)
             .with_id(self.id())

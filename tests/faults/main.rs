@@ -30,4 +30,5 @@ mod paths;
 mod version;
 mod truncated;
 mod clock;
+mod poison;
 mod memory;

@@ -9,7 +9,7 @@ use forelog::{Durability, EventSystem, Receipt};
 
 use crate::ledger::{name, open};
 use crate::load::{Random, Tag};
-use crate::{full_disk, limits, memory, truncated};
+use crate::{full_disk, limits, memory, poison, truncated};
 
 /// Plays a role; settings are texts in an order of the role's own.
 pub(crate) fn run(role: &str, settings: &[&str]) {
@@ -25,6 +25,7 @@ pub(crate) fn run(role: &str, settings: &[&str]) {
         "small files" => limits::small_files(dir),
         "truncated" => truncated::read(dir),
         "full disk" => full_disk::fill(dir),
+        "poison" => poison::handle(dir),
         "memory" => memory::emit(dir, number(1)),
         other => panic!("no role is called {other:?}"),
     }

@@ -1,6 +1,6 @@
 //! What a test needs of the machine: tools, rights, namespaces. Missing ones are said loudly.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Says why a test is passed over; fails where everything must run.
@@ -70,8 +70,9 @@ pub(crate) fn mounted(script: &str) -> Option<Vec<String>> {
     Some(wrapper)
 }
 
-/// All files below a folder with their bytes, but for the lock, which any opener may touch.
-pub(crate) fn snapshot(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+/// All files below a folder with their lengths and checksums, but for the lock, which any opener may
+/// touch.
+pub(crate) fn snapshot(folder: &Path) -> Vec<(PathBuf, usize, u32)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -82,7 +83,7 @@ pub(crate) fn snapshot(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
                 folders.push(path);
             } else if kind.is_file() && path.file_name().unwrap() != "LOCK" {
                 let bytes = std::fs::read(&path).unwrap();
-                files.push((path, bytes));
+                files.push((path, bytes.len(), crc32fast::hash(&bytes)));
             }
         }
     }
@@ -90,9 +91,11 @@ pub(crate) fn snapshot(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     files
 }
 
-/// The segment files of a system's log, sorted.
-pub(crate) fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(dir.join("log")).unwrap();
+/// The segment files of a system's log, sorted; none where there is no log.
+pub(crate) fn segments(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir.join("log")) else {
+        return Vec::new();
+    };
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "seg"));
     paths.sort();
