@@ -12,6 +12,11 @@
 //! durable append a 4 KiB pwrite and an fdatasync on blocks that were written before; of a replay a
 //! CRC over the same bytes.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a bench that cannot write its files has nothing to measure"
+)]
+
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;

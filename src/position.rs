@@ -23,16 +23,19 @@ impl Seq {
     pub const MAX: Seq = Seq(u64::MAX);
 
     /// The Seq after this one (saturating).
+    #[must_use]
     pub const fn next(self) -> Seq {
         Seq(self.0.saturating_add(1))
     }
 
     /// The Seq before this one (saturating at [`Seq::ZERO`]).
+    #[must_use]
     pub const fn prev(self) -> Seq {
         Seq(self.0.saturating_sub(1))
     }
 
     /// The Seq `count` places after this one (saturating).
+    #[must_use]
     pub const fn plus(self, count: u64) -> Seq {
         Seq(self.0.saturating_add(count))
     }
@@ -61,11 +64,13 @@ impl SegmentId {
     pub const FIRST: SegmentId = SegmentId(1);
 
     /// The id of the segment that follows (saturating).
+    #[must_use]
     pub const fn next(self) -> SegmentId {
         SegmentId(self.0.saturating_add(1))
     }
 
     /// The id of the segment before (saturating at 0, which no segment has).
+    #[must_use]
     pub const fn prev(self) -> SegmentId {
         SegmentId(self.0.saturating_sub(1))
     }

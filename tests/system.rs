@@ -1,5 +1,7 @@
 //! What a user sees of a system: settings, emit, batches, look-ups, closing and opening again.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::time::{Duration, Instant};
 
 use forelog::{

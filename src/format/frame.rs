@@ -59,10 +59,8 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
 pub(crate) const FLAG_SYNC: u16 = 1 << 0;
 /// A mark that closes the log cleanly: all before it is synced, and nothing was under way.
 pub(crate) const FLAG_CLEAN: u16 = 1 << 1;
-/// Reserved: the payload region ends in an authentication tag (encryption).
-pub(crate) const FLAG_TAG: u16 = 1 << 2;
-/// Reserved: the payload region is compressed.
-pub(crate) const FLAG_COMPRESSED: u16 = 1 << 3;
+// Reserved: 1 << 2, the payload region ends in an authentication tag (encryption); 1 << 3, it is
+// compressed. A frame with either is of a newer version.
 const FLAGS_KNOWN: u16 = FLAG_SYNC | FLAG_CLEAN;
 
 /// A lag that stands for "not known".

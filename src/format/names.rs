@@ -14,6 +14,8 @@
 //! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
+use std::fmt::Write;
+
 use crate::position::SegmentId;
 
 /// The lock file.
@@ -86,7 +88,8 @@ pub(crate) fn snapshot(projection: &str) -> String {
         if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(name, "%{byte:02X}");
         }
     }
     name + SNAPSHOT_SUFFIX

@@ -87,6 +87,7 @@ impl<'a> Snapshot<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 

@@ -54,6 +54,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    #[cfg(test)]
     fn size(&self) -> Result<u64> {
         let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let bytes = map.iter().map(|(key, value)| key.len() + value.len());

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use self::core::Core;
 pub(crate) use self::lookup::TypeCursor;
-pub(crate) use self::verify::{Mismatch, Verifier};
+pub(crate) use self::verify::Verifier;
 use crate::error::Result;
 use crate::event::EventId;
 use crate::log::Log;
@@ -132,12 +132,6 @@ impl Index {
         TypeCursor::new(self.core.clone(), event_type, from)
     }
 
-    /// How many Seqs the index is behind the log.
-    pub(crate) fn lag(&self) -> u64 {
-        let appended = self.core.log.watermark().appended();
-        appended.since(self.core.indexed_upto())
-    }
-
     /// How the index stands.
     pub(crate) fn state(&self) -> IndexState {
         self.core.snapshot()
@@ -173,15 +167,6 @@ impl Index {
         let state = index.state();
         index.close();
         Ok(state)
-    }
-
-    /// Compares the index in a folder, which no one has open, with a scan of the log. The folder is
-    /// only read. An index that is not there is no mismatch.
-    ///
-    /// # Errors
-    /// If the folder cannot be copied, or an event of the log cannot be read.
-    pub(crate) fn verify(log: &Log, folder: &Path, config: &IndexConfig) -> Result<Vec<Mismatch>> {
-        verify::against_log(log, folder, config)
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) trait Store: Debug + Send + Sync {
     /// Hands everything to the operating system.
     fn flush(&self) -> Result<()>;
     /// Its size in bytes.
+    #[cfg(test)]
     fn size(&self) -> Result<u64>;
 }
 
@@ -157,6 +158,7 @@ impl Store for SledStore {
         self.call("flush", |db| db.flush().map(drop))
     }
 
+    #[cfg(test)]
     fn size(&self) -> Result<u64> {
         self.call("size", sled::Db::size_on_disk)
     }

@@ -8,15 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::IndexConfig;
-use super::agree;
 use super::catalog::{Catalog, Loaded};
 use super::keys::{self, first_of, last_of, window_of};
 use super::store::{self, Copied, Store};
 use super::values::Chunk;
 use super::window::Window;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::event::EventId;
-use crate::log::Log;
 use crate::position::Seq;
 
 /// The index is not what the log says.
@@ -43,7 +41,7 @@ pub(crate) struct Verifier {
     store: Arc<dyn Store>,
     /// Goes after the store.
     _copy: Copied,
-    loaded: Loaded,
+    pub(super) loaded: Loaded,
     /// What the index should have by now.
     expected: Catalog,
     window: Window,
@@ -81,13 +79,6 @@ impl Verifier {
     pub(crate) fn event(&mut self, seq: Seq, id: EventId, event_type: &str) -> Result<()> {
         self.go_on_to(seq)?;
         self.window.add(seq, id, event_type);
-        Ok(())
-    }
-
-    /// Takes an event that cannot be read.
-    pub(crate) fn unreadable(&mut self, seq: Seq) -> Result<()> {
-        self.go_on_to(seq)?;
-        self.window.skip(seq);
         Ok(())
     }
 
@@ -206,33 +197,5 @@ fn mismatch(window: u64, reason: &str) -> Mismatch {
     Mismatch {
         seqs: Some((first_of(window).max(Seq::FIRST), last_of(window))),
         reason: reason.to_owned(),
-    }
-}
-
-/// Compares the index in a folder with an open log.
-pub(super) fn against_log(log: &Log, folder: &Path, config: &IndexConfig) -> Result<Vec<Mismatch>> {
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    match compare(log, folder, config) {
-        Err(error) if error.kind() == ErrorKind::Index => Ok(vec![whole(&error)]),
-        compared => compared,
-    }
-}
-
-fn compare(log: &Log, folder: &Path, config: &IndexConfig) -> Result<Vec<Mismatch>> {
-    let mut verifier = Verifier::open(folder, log.log_id(), config)?;
-    agree::check(&verifier.loaded, log)?;
-    let mut reader = log.reader(Seq::FIRST);
-    while let Some(event) = reader.next_event()? {
-        verifier.event(event.seq(), event.event_id(), event.event_type())?;
-    }
-    verifier.finish()
-}
-
-fn whole(error: &Error) -> Mismatch {
-    Mismatch {
-        seqs: None,
-        reason: error.message().to_owned(),
     }
 }

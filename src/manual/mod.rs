@@ -1,5 +1,10 @@
 //! The manual: pages on what does not fit beside one item.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the pages are read as files too, and name fields in tables"
+)]
+
 /// Every byte on the disk.
 #[doc = include_str!("format.md")]
 pub mod format {}

@@ -73,6 +73,7 @@ impl Region {
     }
 
     /// A look at the published bytes for what stands behind the region.
+    #[cfg(test)]
     pub(super) fn view(&self) -> View {
         View(Arc::clone(&self.shared))
     }
@@ -192,8 +193,10 @@ impl fmt::Debug for Region {
 }
 
 /// The published bytes of a region, apart from its owner; keeps the map alive.
+#[cfg(test)]
 pub(super) struct View(Arc<Shared>);
 
+#[cfg(test)]
 impl View {
     /// Lends the published bytes, with the number of times that the region was adopted: while it
     /// stays the same, bytes that were lent before have not changed.
@@ -208,6 +211,7 @@ impl View {
     }
 }
 
+#[cfg(test)]
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").finish_non_exhaustive()

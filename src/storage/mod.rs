@@ -15,6 +15,7 @@ pub(crate) mod mmap;
 pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod lock;
+#[cfg(test)]
 pub(crate) mod sim;
 
 use std::fmt::Debug;

@@ -21,8 +21,10 @@ impl Sys {
 
     /// What this system offers.
     pub(crate) const fn native() -> Sys {
-        Sys {
-            native: cfg!(target_os = "linux"),
+        if cfg!(target_os = "linux") {
+            Sys { native: true }
+        } else {
+            Sys::PORTABLE
         }
     }
 

@@ -36,15 +36,6 @@ impl Directory {
         }
     }
 
-    /// Folders in a storage that the caller has made, such as a simulated disk.
-    pub(super) fn over(storage: Arc<dyn Storage>) -> Self {
-        Directory {
-            storage,
-            index: None,
-            _lock: None,
-        }
-    }
-
     /// The directory at `path`, made if it is not there, and locked.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ fn assert_mends(log: &Arc<Log>, folder: &Path, context: &str) -> IndexState {
     let state = index.state();
     assert!(!state.in_memory, "{context}");
     index.close();
-    let mismatches = Index::verify(log, folder, &IndexConfig::default()).unwrap();
+    let mismatches = against_log(log, folder, &IndexConfig::default()).unwrap();
     assert_eq!(mismatches, [], "{context}");
     state
 }
@@ -143,7 +143,7 @@ fn verify_names_what_is_wrong_and_writes_nothing() {
         .iter()
         .map(|file| fs::read(file).unwrap())
         .collect();
-    let verify = || Index::verify(&log, &folder, &IndexConfig::default()).unwrap();
+    let verify = || against_log(&log, &folder, &IndexConfig::default()).unwrap();
     assert_eq!(verify(), []);
     let after: Vec<_> = files_in(&folder)
         .iter()
