@@ -4,7 +4,7 @@
 //! locked as well, so that removing the file lets nobody in.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::format::names;
 /// A read-only tool that asks who holds the lock holds a shared one for an instant: a writer that
 /// meets it tries so often again.
 const PROBE_TRIES: u32 = 3;
+/// The width of the process id in the lock file.
+const ID_WIDTH: usize = 15;
 const PROBE_PAUSE: Duration = Duration::from_millis(2);
 
 /// Holds a directory for one writer until it is dropped or the process ends.
@@ -100,11 +102,12 @@ fn lock_file(path: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => return Err(locked(path)),
         Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
     }
-    let failed = |e| Error::io("write the lock file", path, e);
-    file.set_len(0).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    Ok(file)
+    // Over the old id, in place: a full disk, which may have no block to give, can be opened too.
+    let written = writeln!(file, "{:<ID_WIDTH$}", std::process::id());
+    match written.map_err(|e| Error::io("write the lock file", path, e)) {
+        Err(error) if error.kind() != ErrorKind::NoSpace => Err(error),
+        _ => Ok(file),
+    }
 }
 
 /// Who holds the lock of `folder` now, in words; `None` if nobody does, or it cannot be told.
