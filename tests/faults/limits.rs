@@ -1,6 +1,7 @@
 //! Processes that run short of file size, descriptors or address space (rows 13, 39).
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use forelog::EventSystem;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -68,6 +69,16 @@ pub(crate) fn few_files(dir: &Path) {
     report("closed", system.close());
 }
 
+/// Waits until the index stands: an allocation that fails inside it may end the process, as with all
+/// code that allocates without asking.
+fn wait_for_index(system: &EventSystem) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while system.stats().index.indexed_upto < system.store().last_seq() {
+        assert!(Instant::now() < deadline, "{:?}", system.stats().index);
+        std::thread::yield_now();
+    }
+}
+
 /// A system that runs out of address space, and gets it back.
 pub(crate) fn little_room(dir: &Path) {
     // Large segments: where none can be mapped, there must still be room for an error's message.
@@ -76,9 +87,11 @@ pub(crate) fn little_room(dir: &Path) {
         builder.segment_size(SEGMENT_SIZE_LARGE).open()
     };
     let system = open(dir).unwrap();
+    let first = emit(&system, 0, 1, 4_000_000);
+    wait_for_index(&system);
     let room = mapped_bytes() + SEGMENT_SIZE_LARGE as u64 / 2;
     limit(Resource::As, Some(room));
-    let next = emit(&system, 0, 200, 4_000_000);
+    let next = emit(&system, first, 200, 4_000_000);
     for _ in 0..20 {
         assert!(open(&dir.join("other")).is_err());
     }
