@@ -24,8 +24,8 @@ const PROBE_PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct DirLock {
     /// Both are locked for as long as they are open.
-    _file: File,
-    _folder: Option<File>,
+    file: File,
+    folder: Option<File>,
 }
 
 impl DirLock {
@@ -49,11 +49,19 @@ impl DirLock {
             // The file may have been removed and made anew between opening and locking it; then the
             // lock that we hold is nobody's, and the next round takes the right one.
             if is_current(&file, &path) {
-                return Ok(DirLock {
-                    _file: file,
-                    _folder: folder,
-                });
+                return Ok(DirLock { file, folder });
             }
+        }
+    }
+}
+
+impl Drop for DirLock {
+    /// Closing alone would leave the locks to a child process that another thread is just starting,
+    /// which has a copy of all open files for a moment.
+    fn drop(&mut self) {
+        for file in self.folder.iter().chain([&self.file]) {
+            // What fails to unlock here is unlocked by being closed.
+            let _ = file.unlock();
         }
     }
 }
@@ -158,6 +166,20 @@ mod tests {
         );
         drop(lock);
         DirLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_the_open_files_does_not_hold_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(dir.path()).unwrap();
+        let folder = lock
+            .folder
+            .as_ref()
+            .map(|folder| folder.try_clone().unwrap());
+        let copies = (lock.file.try_clone().unwrap(), folder);
+        drop(lock);
+        DirLock::acquire(dir.path()).unwrap();
+        drop(copies);
     }
 
     #[test]
