@@ -84,6 +84,12 @@ fn events_survive_closing_and_dropping() -> Result<()> {
                 system.emit(number(99)).unwrap_err().kind(),
                 ErrorKind::Closed
             );
+            let next = EventSystem::builder().persistence_path(dir.path()).open()?;
+            assert_eq!(
+                next.store().len(),
+                system.store().len(),
+                "a closed system holds no lock"
+            );
         }
     }
     Ok(())

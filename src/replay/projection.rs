@@ -138,6 +138,9 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
         if self.saved == self.position {
             return Ok(());
         }
+        if self.log.watermark().is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the system is closed"));
+        }
         self.log.wait_durable(self.position)?;
         self.snapshots
             .save(&self.name, self.version, self.position, &self.state)?;

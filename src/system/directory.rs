@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::control::Control;
@@ -22,8 +22,8 @@ pub(super) struct Directory {
     pub(super) storage: Arc<dyn Storage>,
     /// Where the index may keep files of its own; `None` in memory.
     pub(super) index: Option<PathBuf>,
-    /// Held until the system is dropped.
-    _lock: Option<DirLock>,
+    /// Held until the system is closed.
+    lock: Mutex<Option<DirLock>>,
 }
 
 impl Directory {
@@ -32,7 +32,7 @@ impl Directory {
         Directory {
             storage: Arc::new(MemoryStorage::default()),
             index: None,
-            _lock: None,
+            lock: Mutex::new(None),
         }
     }
 
@@ -49,8 +49,18 @@ impl Directory {
         Ok(Directory {
             storage: Arc::new(storage),
             index: Some(path.join(names::INDEX)),
-            _lock: Some(lock),
+            lock: Mutex::new(Some(lock)),
         })
+    }
+
+    /// Lets another writer in; nothing may be written any more.
+    pub(super) fn release(&self) {
+        drop(
+            self.lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
     /// Opens the control log, which may know how far the main log was durable, and the main log.

@@ -292,6 +292,7 @@ impl Inner {
         // Only a log that closed in order may be called durable up to its end.
         let durable = self.log.watermark().durable();
         let noted = self.control.close(durable);
+        self.directory.release();
         closed.and(noted)?;
         match drained?.as_slice() {
             [] => Ok(()),
