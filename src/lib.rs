@@ -75,6 +75,11 @@ mod system;
 
 pub mod manual;
 
+/// The example of the README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // Emit: what goes in and what comes back.
 pub use durability::{Durability, Level};
 pub use event::{Data, Event, EventId, MAX_DEPTH};
