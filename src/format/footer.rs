@@ -187,6 +187,11 @@ impl Footer {
         })
     }
 
+    /// Whether each Seq from the first to the last is there: compaction has dropped none.
+    pub(crate) fn is_full(&self) -> bool {
+        self.last_seq.next().since(self.first_seq) == self.count
+    }
+
     /// The length of the offset table in bytes; `None` if the Seqs do not fit together.
     pub(crate) fn table_len(&self) -> Option<usize> {
         let entries = self.last_seq.next().0.checked_sub(self.first_seq.0)?;

@@ -250,7 +250,7 @@ impl Layout {
             ..Survey::default()
         };
         let examination = Examination::read(storage, &survey, witness)?;
-        let torn = examination.torn.iter().map(|&(_, _, len)| len as u64);
+        let torn = examination.torn.iter().map(|torn| torn.len as u64);
         let end = End {
             witness: examination.witness,
             clean: examination.clean,
@@ -264,11 +264,11 @@ impl Layout {
             return Ok(end);
         }
         let kept = first
-            .saturating_add(examination.end.segment)
+            .saturating_add(examination.end_segment())
             .saturating_add(1);
         self.pieces.truncate(kept);
         if let Some(piece) = self.pieces.last_mut() {
-            piece.limit = piece.limit.min(examination.end.frames_end);
+            piece.limit = piece.limit.min(examination.end.point.frames_end);
             // If the log ends before the next segment, that one's word no longer counts.
             piece.pin = None;
         }

@@ -36,6 +36,15 @@ impl Keeper {
         }
     }
 
+    /// No thread: a test does its work, step by step.
+    #[cfg(test)]
+    pub(super) fn without_thread(shared: Arc<Shared>) -> Keeper {
+        Keeper {
+            shared,
+            thread: Mutex::new(None),
+        }
+    }
+
     /// Ends the thread and waits for it.
     pub(super) fn stop(&self) {
         self.shared.signal.stop();

@@ -91,7 +91,7 @@ impl LogConfig {
     /// # Errors
     /// [`TooLarge`](ErrorKind::TooLarge) if an event of it, or the whole, is beyond the limits.
     fn room_of(&self, records: &[Record<'_>]) -> Result<usize> {
-        let event_max = self.event_len_max.min(self.segment_len / 2);
+        let event_max = self.event_len_max.min(self.room_max(1));
         let mut sum = 0_usize;
         for record in records {
             let len = record.frame_len();
@@ -104,7 +104,7 @@ impl LogConfig {
             }
             sum = sum.saturating_add(padded(len));
         }
-        let batch_max = self.segment_len / 2;
+        let batch_max = self.room_max(records.len());
         if records.len() > usize::from(u16::MAX) || (records.len() > 1 && sum > batch_max) {
             let message = format!(
                 "the batch has {} events in {sum} bytes; a batch lies in one segment and takes at \
@@ -115,6 +115,13 @@ impl LogConfig {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         Ok(sum)
+    }
+
+    /// The room that so many events may take: half a segment, and what a new segment has at most, or
+    /// else one segment after the other would be found too full for them.
+    fn room_max(&self, count: usize) -> usize {
+        let half = self.segment_len / 2;
+        half.min(segment::room_max(self.segment_len, count))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::point::Point;
+use super::point::Walked;
 use super::segment::{Seal, Segment};
 use super::survey::{Survey, Surveyed};
 use super::tail::Tail;
@@ -54,7 +54,9 @@ impl Opening<'_> {
             let Some(footer) = at.footer else {
                 let message = "the segment has no footer; run forelog-recovery verify";
                 let error = Error::new(ErrorKind::Corrupt, message).at_path(region.path());
-                return Err(error.at_segment(at.header.segment_id));
+                return Err(error
+                    .at_segment(at.header.segment_id)
+                    .at_offset(at.trailer_at()));
             };
             let region = Arc::new(region);
             segments.push(Arc::new(Segment::sealed(
@@ -67,16 +69,12 @@ impl Opening<'_> {
         Ok(segments)
     }
 
-    /// A segment that ends at this point, to be sealed or gone on with.
-    pub(super) fn open_live(&self, at: &Surveyed, end: &Point) -> Result<Segment> {
+    /// A segment that ends where it was read to, to be sealed or gone on with.
+    pub(super) fn open_live(&self, at: &Surveyed, walked: &Walked) -> Result<Segment> {
         let mut region = self.storage.open(&at.name)?;
-        region.adopt(end.frames_end)?;
+        region.adopt(walked.point.frames_end)?;
         let segment = Segment::live(at.header, at.name.clone(), region);
-        let mut seq = at.header.base_seq;
-        for &offset in &end.offsets {
-            segment.note(seq, offset);
-            seq = seq.next();
-        }
+        segment.note_all(&walked.offsets);
         Ok(segment)
     }
 
@@ -102,46 +100,56 @@ impl Opening<'_> {
 
     /// Begins an empty segment; durable on return, under its final name.
     pub(super) fn begin(&self, header: SegmentHeader) -> Result<Segment> {
-        let region = self.build(header)?;
+        let (header, region) = self.build(header)?;
         self.finish(header, region)
     }
 
-    /// A file under a temporary name with this header in it; nothing is synced.
-    pub(super) fn build(&self, header: SegmentHeader) -> Result<Region> {
+    /// A file under a temporary name with this header in it, its ceiling raised to cover the segment;
+    /// nothing is synced.
+    pub(super) fn build(&self, mut header: SegmentHeader) -> Result<(SegmentHeader, Region)> {
         let name = names::segment(header.segment_id, header.generation);
         let len = usize::try_from(header.segment_len).unwrap_or(usize::MAX);
-        let mut region = self
-            .storage
-            .create(&names::tmp(&name), len, Prepare::Allocate)?;
-        let seq_ceiling = header.seq_ceiling.max(ceiling_from(header.base_seq, len));
-        begin_segment(
-            &mut region,
-            &SegmentHeader {
-                seq_ceiling,
-                ..header
-            },
-        );
-        Ok(region)
+        let ceiling = ceiling_from(header.base_seq, len);
+        header.seq_ceiling = header.seq_ceiling.max(ceiling);
+        let tmp = names::tmp(&name);
+        let mut region = self.storage.create(&tmp, len, Prepare::Allocate)?;
+        begin_segment(&mut region, &header);
+        Ok((header, region))
+    }
+
+    /// Commits a built file, and returns the segment in it.
+    pub(super) fn finish(&self, header: SegmentHeader, mut region: Region) -> Result<Segment> {
+        self.commit(&header, &region)?;
+        let name = names::segment(header.segment_id, header.generation);
+        region.set_path(self.storage.path(&name));
+        Ok(Segment::live(header, name, region))
     }
 
     /// Syncs a built file and gives it its name: the commit point of whatever it holds.
-    pub(super) fn finish(&self, header: SegmentHeader, mut region: Region) -> Result<Segment> {
+    pub(super) fn commit(&self, header: &SegmentHeader, region: &Region) -> Result<()> {
         let name = names::segment(header.segment_id, header.generation);
         region.sync()?;
         self.storage.rename(&names::tmp(&name), &name)?;
-        self.storage.sync_dir()?;
-        region.set_path(self.storage.path(&name));
-        let seq_ceiling = header
-            .seq_ceiling
-            .max(ceiling_from(header.base_seq, region.len()));
-        Ok(Segment::live(
-            SegmentHeader {
-                seq_ceiling,
-                ..header
-            },
-            name,
-            region,
-        ))
+        self.storage.sync_dir()
+    }
+
+    /// Seals a segment in place, makes its footer durable and gives back the room that is left.
+    pub(super) fn seal(&self, segment: &Segment, seal: Seal) -> Result<Segment> {
+        let sealed = segment.seal(seal)?;
+        // The footer is in the page cache now, sync or no sync, and the next opening in this boot
+        // would take it for settled.
+        let synced = sealed.region.sync();
+        synced.inspect_err(|_| note_failed_sync(self.storage))?;
+        sealed.release_room();
+        Ok(sealed)
+    }
+}
+
+/// Leaves word that a sync failed, for the next opening in this boot, whose page cache shows bytes
+/// that the disk may lack. It need not be durable: after a power cut there is no such cache.
+pub(super) fn note_failed_sync(storage: &dyn Storage) {
+    if let Err(error) = storage.create(names::POISONED, 1, Prepare::Allocate) {
+        tracing::error!(target: "forelog::log", %error, "cannot note the failed sync");
     }
 }
 
@@ -165,13 +173,6 @@ pub(super) fn tail_of(active: Arc<Segment>, chain: Chain, last_appended_at: Time
 pub(super) fn first_of(segments: &[Arc<Segment>], last: Seq) -> Seq {
     let held = segments.iter().find(|segment| segment.count() > 0);
     held.map_or(last.next(), |segment| segment.base_seq())
-}
-
-/// Seals a segment and makes the footer durable.
-pub(super) fn seal_and_sync(segment: &Segment, seal: Seal) -> Result<Segment> {
-    let sealed = segment.seal(seal)?;
-    sealed.region.sync()?;
-    Ok(sealed)
 }
 
 /// Writes a segment's header block.

@@ -2,7 +2,7 @@
 
 use super::examine::Examination;
 use super::opening::Opening;
-use super::point::Point;
+use super::point::{Point, Walked};
 use super::survey::{Survey, Surveyed};
 use crate::error::Result;
 use crate::format::segment::SegmentHeader;
@@ -13,13 +13,29 @@ pub(super) struct Plan {
     /// The header of the segment that takes the rewritten events.
     pub(super) header: SegmentHeader,
     /// How many segments stand before it.
-    pub(super) before: usize,
-    /// Where the segment before it ends, if that segment has to be sealed (again).
-    pub(super) seal: Option<Point>,
+    pub(super) stay: usize,
+    /// The forerunner, if all of it stays and its end is not certain to be on the disk: to be sealed
+    /// before anything else, for from the commit on it may have two segments behind it, and only the
+    /// last two are ever read.
+    pub(super) whole: Option<Sealing>,
+    /// The segment right before the new one, if that pins it at another end than it had: to be sealed
+    /// after the commit, for until then what is cut off belongs to the log.
+    pub(super) cut: Option<Sealing>,
+    /// Whether segments that stay are written anew rather than sealed in place.
+    pub(super) anew: bool,
     /// The last event that stays where it is.
     pub(super) kept_upto: Seq,
     /// Whether Seqs may have been handed out that are lost, and the highest such.
     pub(super) skip_to: Option<Seq>,
+}
+
+/// A segment that stays, up to some event.
+pub(super) struct Sealing {
+    /// Index among the segments that were surveyed.
+    pub(super) at: usize,
+    /// Index among those that were examined.
+    pub(super) open: usize,
+    pub(super) walked: Walked,
 }
 
 impl Plan {
@@ -27,93 +43,110 @@ impl Plan {
         opening: &Opening<'_>,
         survey: &Survey,
         last: &Surveyed,
-        examination: &Examination,
+        examination: &mut Examination,
     ) -> Result<Plan> {
-        let end = &examination.end;
-        let kept_upto = examination.witness.min(end.last_seq);
-        // Where nothing of the last segment is proved, it is replaced as a whole; else it is cut
-        // after what is proved, and the new segment follows it.
-        let replaces = kept_upto < last.header.base_seq;
-        let before = survey.segments.len() - usize::from(replaces);
-        let previous = before.checked_sub(1).and_then(|at| survey.segments.get(at));
-        let point = examination.point_at(kept_upto)?;
-        let mut header = SegmentHeader {
-            log_id: last.header.log_id,
-            epoch: last.header.epoch,
-            ..opening.blank_header(last.header.segment_id)
+        let end = examination.end.point.last_seq;
+        let ceiling = survey.seq_ceiling().max(end);
+        let is_gap_owed =
+            survey.poisoned || !(examination.clean || same_boot(opening, examination));
+        let mut plan = Plan {
+            header: SegmentHeader {
+                log_id: last.header.log_id,
+                epoch: last.header.epoch,
+                durable_upto: end,
+                seq_ceiling: ceiling,
+                ..opening.blank_header(last.header.segment_id)
+            },
+            stay: survey.segments.len(),
+            whole: None,
+            cut: None,
+            anew: survey.poisoned,
+            kept_upto: end,
+            skip_to: is_gap_owed.then_some(ceiling),
         };
-        if replaces {
-            header.generation = last.header.generation.saturating_add(1);
-        } else {
-            header.segment_id = last.header.segment_id.next();
+        plan.lay(survey, last, examination)?;
+        if let Some(ceiling) = plan.skip_to {
+            plan.declare_gap(ceiling, end);
         }
-        header.durable_upto = end.last_seq;
-        let seal = pin(&mut header, survey, examination, previous, point);
-        let ceiling = survey
-            .segments
-            .iter()
-            .rev()
-            .take(2)
-            .map(|at| at.header.seq_ceiling)
-            .max();
-        let ceiling = ceiling.unwrap_or(Seq::ZERO).max(end.last_seq);
-        let same_boot = examination.boot_id != 0
-            && examination.boot_id == opening.storage.boot_id()
-            && !survey.poisoned;
-        let skip_to = (!same_boot).then_some(ceiling);
-        header.seq_ceiling = ceiling;
-        if skip_to.is_some() {
+        Ok(plan)
+    }
+
+    /// Decides what stays and where the new segment goes on.
+    fn lay(
+        &mut self,
+        survey: &Survey,
+        last: &Surveyed,
+        examination: &mut Examination,
+    ) -> Result<()> {
+        let proved = examination.witness.min(self.kept_upto);
+        let at = survey.segments.len().saturating_sub(1);
+        let open = examination.open.len().saturating_sub(1);
+        let sealing = |at, open, walked| Some(Sealing { at, open, walked });
+        let forerunner = examination.forerunner.take();
+        let walked = examination.walk_to(open, proved)?;
+        if walked.point.count > 0 && !survey.poisoned {
+            // Something of the last segment is proved: it is cut behind that, and followed.
+            self.header.segment_id = last.header.segment_id.next();
+            self.go_on_after(&walked.point);
+            self.cut = sealing(at, open, walked);
+            self.whole = forerunner.and_then(|walked| sealing(at.saturating_sub(1), 0, walked));
+            return Ok(());
+        }
+        // Nothing of it is proved, or (after a failed sync) nothing is believed: it is replaced.
+        self.stay = at;
+        self.header.generation = last.header.generation.saturating_add(1);
+        match forerunner {
+            None if open == 0 => self.stand_where(&last.header),
+            Some(walked) if walked.point.last_seq <= proved => {
+                self.stand_where(&last.header);
+                self.whole = sealing(at.saturating_sub(1), 0, walked);
+            }
+            _ => {
+                let walked = examination.walk_to(0, proved)?;
+                self.go_on_after(&walked.point);
+                self.cut = sealing(at.saturating_sub(1), 0, walked);
+            }
+        }
+        Ok(())
+    }
+
+    /// The new segment follows this point of the one before it.
+    fn go_on_after(&mut self, point: &Point) {
+        self.header.prev_last_seq = point.last_seq;
+        self.header.prev_end = point.frames_end as u64;
+        self.header.prev_chain = point.chain;
+        self.header.base_seq = point.last_seq.next();
+        self.kept_upto = point.last_seq;
+    }
+
+    /// The new segment stands where the replaced one stood, above the same gap if there was one.
+    fn stand_where(&mut self, replaced: &SegmentHeader) {
+        self.header.prev_last_seq = replaced.prev_last_seq;
+        self.header.prev_end = replaced.prev_end;
+        self.header.prev_chain = replaced.prev_chain;
+        self.header.base_seq = replaced.base_seq;
+        self.kept_upto = replaced.base_seq.prev();
+    }
+
+    fn declare_gap(&mut self, ceiling: Seq, end: Seq) {
+        if self.kept_upto == end {
+            // Nothing to rewrite, so the gap can stand in this very header.
+            self.header.base_seq = ceiling.next();
+            self.header.durable_upto = ceiling;
+            self.skip_to = None;
+        } else {
             // The gap is still owed: an opening after a crash in between must declare it, although
             // it runs in the same boot.
-            header.boot_id = 0;
+            self.header.boot_id = 0;
         }
-        Ok(Plan {
-            header,
-            before,
-            seal,
-            kept_upto,
-            skip_to,
-        })
     }
 }
 
-/// Lets the new header pin the segment before it; returns where that has to be sealed, if it is not.
-fn pin(
-    header: &mut SegmentHeader,
-    survey: &Survey,
-    examination: &Examination,
-    previous: Option<&Surveyed>,
-    point: Point,
-) -> Option<Point> {
-    let Some(previous) = previous else {
-        // The first segment that is held: what came before it was removed long ago.
-        let first = survey.segments.first().map(|at| at.header);
-        header.prev_last_seq = first.map_or(Seq::ZERO, |first| first.prev_last_seq);
-        header.prev_end = first.map_or(0, |first| first.prev_end);
-        header.prev_chain = first.map(|first| first.prev_chain).unwrap_or_default();
-        header.base_seq = first.map_or(Seq::FIRST, |first| first.base_seq);
-        return None;
-    };
-    let examined = examination
-        .open
-        .iter()
-        .position(|open| open.at.name == previous.name);
-    match (examined, previous.footer) {
-        (None, Some(footer)) => {
-            header.prev_last_seq = footer.last_seq;
-            header.prev_end = footer.frames_end;
-            header.prev_chain = footer.chain;
-            // The segment that is replaced may have begun above a gap, which is kept.
-            let replaced = survey.segments.last().map(|at| at.header.base_seq);
-            header.base_seq = replaced.unwrap_or(footer.last_seq.next());
-            None
-        }
-        _ => {
-            header.prev_last_seq = point.last_seq;
-            header.prev_end = point.frames_end as u64;
-            header.prev_chain = point.chain;
-            header.base_seq = point.last_seq.next();
-            Some(point)
-        }
-    }
+/// Whether the log was last written in this very boot, and everything that was is still there.
+fn same_boot(opening: &Opening<'_>, examination: &Examination) -> bool {
+    let is_read_to_the_last = examination.forerunner.is_some() || examination.open.len() == 1;
+    examination.boot_id != 0
+        && examination.boot_id == opening.storage.boot_id()
+        && is_read_to_the_last
+        && !examination.lost_frames
 }

@@ -3,54 +3,59 @@
 use crate::clock::Timestamp;
 use crate::format::footer::TimeRanges;
 use crate::format::frame::{Chain, FrameHeader, Kind};
+use crate::format::segment::{BLOCK_LEN, SegmentHeader};
 use crate::position::Seq;
 
-/// The state of the log after some event.
-#[derive(Debug, Clone)]
+/// The state of the log after some event, the last one of its batch.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
-    /// Index into `open` of the segment that the event lies in.
-    pub(crate) segment: usize,
     pub(crate) last_seq: Seq,
     pub(super) last_appended_at: Timestamp,
     pub(super) chain: Chain,
-    /// Where the frames up to this event end in that segment.
+    /// Where the frames end in the segment.
     pub(crate) frames_end: usize,
-    /// Of the events of that segment.
+    /// How many events of the segment there are up to here.
+    pub(super) count: usize,
+    /// Of the events of the segment.
     pub(super) times: TimeRanges,
-    /// Where each event of that segment lies.
+}
+
+/// How far one segment was read, and where each event up to there lies.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    pub(crate) point: Point,
     pub(super) offsets: Vec<usize>,
 }
 
 impl Point {
-    pub(super) fn take(&mut self, header: &FrameHeader, offset: usize) {
-        self.last_seq = header.seq;
-        self.last_appended_at = self.last_appended_at.max(header.appended_at);
-        self.chain = self.chain.extend(header.len, header.content_crc);
-        self.times.include(header.timestamp, header.appended_at);
-        self.offsets.push(offset);
-    }
-
-    /// All but the offsets, which only the last point needs.
-    pub(super) fn clone_from_cheaply(&mut self, other: &Point) {
-        let offsets = std::mem::take(&mut self.offsets);
-        *self = Point {
-            offsets,
-            ..Point {
-                offsets: Vec::new(),
-                ..other.shallow()
-            }
-        };
-    }
-
-    pub(super) fn shallow(&self) -> Point {
+    /// The state before the first event of a segment. Its last Seq may be one that a gap skips.
+    pub(super) fn before(header: &SegmentHeader) -> Point {
         Point {
-            segment: self.segment,
-            last_seq: self.last_seq,
-            last_appended_at: self.last_appended_at,
-            chain: self.chain,
-            frames_end: self.frames_end,
-            times: self.times,
-            offsets: Vec::new(),
+            last_seq: header.base_seq.prev(),
+            last_appended_at: Timestamp(i64::MIN),
+            chain: header.prev_chain,
+            frames_end: BLOCK_LEN,
+            count: 0,
+            times: TimeRanges::EMPTY,
+        }
+    }
+
+    /// Whether this is the end of a segment with header `own`, by the word of the one behind it.
+    pub(super) fn reaches(&self, own: &SegmentHeader, next: &SegmentHeader) -> bool {
+        self.last_seq == next.prev_last_seq.max(own.base_seq.prev())
+            && self.frames_end as u64 == next.prev_end
+            && self.chain == next.prev_chain
+    }
+
+    /// Takes in the frame at this offset.
+    pub(super) fn take(&mut self, header: &FrameHeader, offset: usize) {
+        self.frames_end = offset.saturating_add(header.padded_len());
+        if header.kind == Kind::Event {
+            self.last_seq = header.seq;
+            self.last_appended_at = self.last_appended_at.max(header.appended_at);
+            self.chain = self.chain.extend(header.len, header.content_crc);
+            self.times.include(header.timestamp, header.appended_at);
+            self.count += 1;
         }
     }
 }

@@ -1,18 +1,28 @@
 //! Opening a log: making a new one, going on after a clean end, or recovering.
 //!
 //! **What recovery does**, where K is the last event of the prefix and W the highest witness:
-//! 1. Torn tails are copied aside.
-//! 2. The events W+1..=K are written into a new segment with a fresh salt, built as a `.tmp` file and
+//! 1. The folder is synced: names that a killed process left need not be durable yet.
+//! 2. Torn tails are copied aside.
+//! 3. A forerunner that stays whole is sealed, or synced if it is sealed already: from 4 on it may be
+//!    the third from the end, and only the last two segments are ever read.
+//! 4. The events W+1..=K are written into a new segment with a fresh salt, built as a `.tmp` file and
 //!    synced; for a page cache after a failed sync or a kill may show what the disk has not. Its
 //!    header pins the end of the segment before at W. **The rename is the commit point.**
-//! 3. The segment before gets its footer at W (again, if it had another); earlier generations go.
-//! 4. If Seqs above K may have been seen and lost (another boot, or a failed sync), the new segment
+//! 5. Where that pins another end than the segment before had, that is sealed there: not earlier, for
+//!    until the commit what is cut off belongs to the log. What was replaced goes.
+//! 6. If Seqs above K may have been seen and lost (another boot, or a failed sync), the new segment
 //!    is sealed, and one more is begun above the highest `seq_ceiling`: the gap stands in its header.
+//!    With nothing to rewrite it stands in the header of 4 at once.
 //!
-//! **Crashes inside it.** Before 2's rename nothing has changed but for files that no one reads. After
-//! it, the next opening finds the new segment as the last one, its header witnessing K, so that there
-//! is nothing to rewrite; it finishes 3 by the header's pin and 4 by its boot id, which stays 0 until
-//! the gap is declared. So any number of crashes ends in the same log.
+//! **After a failed sync** nothing of the last two segments is taken from the page cache on trust: the
+//! last one is replaced as a whole, and the forerunner is sealed in a file of its own, of a later
+//! generation. The note of the failed sync goes last.
+//!
+//! **Crashes inside it.** Before the rename nothing has changed but for files that no one reads, and
+//! for a footer that says what the next header has said already. After it, the next opening finds the
+//! new segment as the last one, its header witnessing K, so that there is nothing to rewrite; it
+//! finishes 5 by the header's pin and 6 by its boot id, which stays 0 until the gap is declared. So
+//! any number of crashes ends in the same log.
 //!
 //! Nothing is ever appended to a segment that was not closed in order.
 
@@ -20,11 +30,13 @@ use std::sync::Arc;
 
 use super::examine::Examination;
 use super::opening::{Opened, Opening, first_of, random, tail_of};
-use super::survey::Survey;
+use super::point::Point;
+use super::segment::fits;
+use super::survey::{Survey, Surveyed};
 use super::{LogConfig, Recovery};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::frame::Chain;
+use crate::format::frame::{Chain, HEADER_LEN as MARK_LEN};
 use crate::format::names;
 use crate::format::segment::SegmentHeader;
 use crate::position::{SegmentId, Seq};
@@ -50,11 +62,17 @@ pub(super) fn open(
         return opening.make_new(&survey);
     };
     let examination = Examination::of(storage.as_ref(), &survey, witness)?;
-    if examination.clean && !survey.poisoned {
-        opening.go_on(&survey, examination)
+    if examination.clean && !survey.poisoned && has_room(last, &examination.end.point) {
+        opening.go_on(&survey, &examination)
     } else {
-        super::rewrite::recover(&opening, &survey, last, &examination)
+        super::rewrite::recover(&opening, &survey, last, examination)
     }
+}
+
+/// Whether a segment has the room for the mark that says that it is open.
+fn has_room(last: &Surveyed, end: &Point) -> bool {
+    let len = usize::try_from(last.header.segment_len).unwrap_or(0);
+    last.footer.is_none() && fits(len, end.frames_end, end.count, MARK_LEN)
 }
 
 /// Finds what [`open`] would refuse, and changes nothing.
@@ -109,21 +127,19 @@ impl Opening<'_> {
     }
 
     /// Goes on in the last segment of a log that was closed in order.
-    fn go_on(&self, survey: &Survey, examination: Examination) -> Result<Opened> {
+    fn go_on(&self, survey: &Survey, examination: &Examination) -> Result<Opened> {
         let Some((last, sealed)) = survey.segments.split_last() else {
             return self.make_new(survey);
         };
-        let end = examination.end;
+        let end = examination.end.point;
         let mut segments = self.open_sealed(sealed)?;
-        drop(examination.open);
-        let active = Arc::new(self.open_live(last, &end)?);
+        let active = Arc::new(self.open_live(last, &examination.end)?);
         segments.push(active.clone());
         let mut tail = tail_of(active, end.chain, end.last_appended_at);
-        tail.last_seq = last.header.base_seq.prev().max(end.last_seq);
         tail.times = end.times;
         tail.prepared = self.take_prepared(survey, last.header.segment_id.next())?;
-        // Until this mark is durable the end would look clean, whatever is appended and lost; and a
-        // segment without the room for it takes nothing either.
+        // Until this mark is durable the end would look clean, whatever is appended and lost. (A
+        // segment without the room for it is not gone on with.)
         tail.write_mark(end.last_seq, self.storage.boot_id(), false);
         tail.active.region.sync()?;
         let recovery = Recovery {

@@ -25,8 +25,8 @@ impl Shared {
 
     /// Removes the oldest segment if it is sealed, lies wholly before `seq` and nobody needs it.
     ///
-    /// Its removal is durable before the next one's begins: a crash may bring a prefix of the log
-    /// back, but never leave a hole in it.
+    /// Its removal is durable before the next one's begins, and one that fails is tried again before
+    /// any other: a crash may bring a prefix of the log back, but never leave a hole in it.
     fn remove_oldest(&self, seq: Seq) -> Result<bool> {
         let Some(oldest) = self.segments.oldest() else {
             return Ok(false);
@@ -45,9 +45,9 @@ impl Shared {
             );
             return Ok(false);
         }
-        self.segments.drop_oldest();
         self.storage.remove(&oldest.name)?;
         self.storage.sync_dir().map_err(|cause| self.fail(cause))?;
+        self.segments.drop_oldest();
         Ok(true)
     }
 }

@@ -3,124 +3,177 @@
 use std::sync::Arc;
 
 use super::Recovery;
-use super::examine::Examination;
-use super::opening::{Opened, Opening, first_of, gap_between, seal_and_sync, tail_of};
-use super::plan::Plan;
-use super::point::Point;
+use super::examine::{Examination, Open, Torn};
+use super::opening::{Opened, Opening, first_of, gap_between, note_failed_sync, random, tail_of};
+use super::plan::{Plan, Sealing};
+use super::point::{Point, Walked};
 use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
 use super::survey::{Survey, Surveyed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{ENTRY_LEN, TRAILER_LEN, TimeRanges};
-use crate::format::frame::{self, Kind, Place};
+use crate::format::frame::{self, Place};
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader};
-use crate::position::{SegmentId, Seq};
+use crate::position::Seq;
 use crate::storage::Region;
 
 /// Room that a rewritten segment leaves for marks.
 const MARK_ROOM: usize = 4 * frame::HEADER_LEN;
 
-/// Recovers a log that was not closed in order.
+/// Recovers a log that was not closed in order, or that has no room to go on in.
 pub(super) fn recover(
     opening: &Opening<'_>,
     survey: &Survey,
     last: &Surveyed,
-    examination: &Examination,
+    mut examination: Examination,
 ) -> Result<Opened> {
-    let plan = Plan::make(opening, survey, last, examination)?;
-    for &(index, offset, len) in &examination.torn {
-        set_aside(opening, examination, index, offset, len)?;
+    let plan = Plan::make(opening, survey, last, &mut examination)?;
+    // What the folder shows after a crash of the process need not be durable, and what follows
+    // changes bytes that an older name would bring back.
+    opening.storage.sync_dir()?;
+    for torn in &examination.torn {
+        set_aside(opening, &examination, torn)?;
     }
-    let (rewritten_segment, rewritten) = rewrite(opening, &plan, examination)?;
-    let segments = seal_before(opening, survey, &plan)?;
-    clear_superseded(opening, survey, last, &plan)?;
-    let opened = go_on(
-        opening,
-        &plan,
-        segments,
-        rewritten_segment,
-        &examination.end,
-    )?;
+    let mut stay = survey
+        .segments
+        .get(..plan.stay)
+        .unwrap_or_default()
+        .to_vec();
+    if examination.open.len() == 1 {
+        sync_forerunner(opening, survey)?;
+    }
+    if let Some(whole) = &plan.whole {
+        seal(
+            opening,
+            &examination,
+            &plan,
+            whole,
+            &mut stay,
+            examination.witness,
+        )?;
+    }
+    let rewritten = rewrite(opening, &plan, &examination)?;
+    let end = examination.end.point;
+    if let Some(cut) = &plan.cut {
+        seal(opening, &examination, &plan, cut, &mut stay, end.last_seq)?;
+    }
+    clear_superseded(opening, survey, &stay, &rewritten)?;
+    let segments = opening.open_sealed(&stay)?;
+    let opened = go_on(opening, &plan, segments, rewritten, &end)?;
     if survey.poisoned {
         opening.storage.remove(names::POISONED)?;
         opening.storage.sync_dir()?;
     }
-    let last_seq = examination.end.last_seq;
     let recovery = Recovery {
-        clean: false,
+        clean: examination.clean && !survey.poisoned,
         first: first_of(&opened.segments, opened.tail.last_seq),
-        last: last_seq,
-        rewritten,
-        torn_bytes: examination.torn.iter().map(|&(_, _, len)| len as u64).sum(),
-        gap: gap_between(last_seq, opened.tail.active.base_seq().max(last_seq.next())),
+        last: end.last_seq,
+        rewritten: end.last_seq.since(plan.kept_upto),
+        torn_bytes: examination.torn.iter().map(|torn| torn.len as u64).sum(),
+        gap: gap_between(end.last_seq, opened.tail.active.base_seq()),
     };
     tracing::info!(target: "forelog::log", ?recovery, "recovered");
     Ok(Opened { recovery, ..opened })
 }
 
 /// Copies the bytes of a torn tail into a file of their own.
-fn set_aside(
-    opening: &Opening<'_>,
-    examination: &Examination,
-    index: usize,
-    offset: usize,
-    len: usize,
-) -> Result<()> {
-    let Some(open) = examination.open.get(index) else {
+fn set_aside(opening: &Opening<'_>, examination: &Examination, torn: &Torn) -> Result<()> {
+    let Some(open) = examination.open.get(torn.segment) else {
         return Ok(());
     };
-    let mut bytes = vec![0; len];
-    open.region.read_at(offset, &mut bytes)?;
+    let mut bytes = vec![0; torn.len];
+    open.region.read_at(torn.offset, &mut bytes)?;
     let aside = opening.storage.folder(names::ASIDE)?;
-    aside.replace(&names::torn_tail(&open.at.name, offset), &bytes)
+    aside.replace(&names::torn_tail(&open.at.name, torn.offset), &bytes)
+}
+
+/// Syncs a forerunner that was found sealed: after a crash of the process its footer may stand in the
+/// page cache only, and from now on it may have two segments behind it.
+fn sync_forerunner(opening: &Opening<'_>, survey: &Survey) -> Result<()> {
+    let Some(forerunner) = survey.forerunner() else {
+        return Ok(());
+    };
+    let mut region = opening.storage.open(&forerunner.name)?;
+    region.adopt(region.len())?;
+    region
+        .sync()
+        .inspect_err(|_| note_failed_sync(opening.storage))
+}
+
+/// Seals a segment that stays at the end that its successor pins, durably.
+fn seal(
+    opening: &Opening<'_>,
+    examination: &Examination,
+    plan: &Plan,
+    sealing: &Sealing,
+    stay: &mut [Surveyed],
+    durable_upto: Seq,
+) -> Result<()> {
+    let Some(at) = stay.get_mut(sealing.at) else {
+        return Ok(());
+    };
+    let point = &sealing.walked.point;
+    let seal = Seal {
+        chain: point.chain,
+        times: point.times,
+        durable_upto,
+    };
+    let sealed = match examination.open.get(sealing.open) {
+        Some(open) if plan.anew => seal_anew(opening, open, &sealing.walked, seal)?,
+        _ => opening.seal(&opening.open_live(at, &sealing.walked)?, seal)?,
+    };
+    at.footer = sealed.footer().copied();
+    at.header = sealed.header;
+    at.name = names::segment(at.header.segment_id, at.header.generation);
+    Ok(())
+}
+
+/// Writes a segment that stays into a new file, every frame at its old place, and seals it there.
+///
+/// After a failed sync its own file will not do. The kernel may hold pages of it that the disk has
+/// not and that it takes for written: frames that a later sync covered are safe, table and trailer
+/// are not.
+fn seal_anew(opening: &Opening<'_>, open: &Open, walked: &Walked, seal: Seal) -> Result<Segment> {
+    let (header, region) = opening.build(SegmentHeader {
+        generation: open.at.header.generation.saturating_add(1),
+        salt: random(),
+        ..open.at.header
+    })?;
+    let mut scanner = Scanner::new(&open.region, open.at.header.salt, walked.point.frames_end);
+    while let Found::Frame { frame, bytes, .. } = scanner.next()? {
+        copy_frame(&region, header.salt, bytes, frame.header.content_crc)?;
+    }
+    let name = names::segment(header.segment_id, header.generation);
+    let segment = Segment::live(header, name, region);
+    segment.note_all(&walked.offsets);
+    let sealed = segment.seal(seal)?;
+    opening.commit(&header, &sealed.region)?;
+    Ok(sealed)
 }
 
 /// Writes the events that no witness proves into the new segment and commits it.
-fn rewrite(
-    opening: &Opening<'_>,
-    plan: &Plan,
-    examination: &Examination,
-) -> Result<(Segment, u64)> {
-    let mut header = plan.header;
-    let events = examination.end.last_seq.since(plan.kept_upto);
-    if let (0, Some(skip_to)) = (events, plan.skip_to) {
-        // Nothing to rewrite, so the gap can stand in this very header.
-        header.base_seq = skip_to.next();
-        header.boot_id = opening.storage.boot_id();
-    }
-    let entries = usize::try_from(events)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(ENTRY_LEN);
-    let frames_len = examination.frames_len_after(plan.kept_upto);
-    let needed = BLOCK_LEN
-        .saturating_add(frames_len)
-        .saturating_add(entries)
-        .saturating_add(TRAILER_LEN + MARK_ROOM);
-    let needed = needed
+fn rewrite(opening: &Opening<'_>, plan: &Plan, examination: &Examination) -> Result<Segment> {
+    let mut len = BLOCK_LEN + TRAILER_LEN + MARK_ROOM;
+    examination.visit_after(plan.kept_upto, |header, _| {
+        len = len.saturating_add(header.padded_len() + ENTRY_LEN);
+        Ok(())
+    })?;
+    let len = len
         .next_multiple_of(BLOCK_LEN)
         .max(opening.config.segment_len);
-    header.segment_len = needed as u64;
-    let region = opening.build(header)?;
+    let (header, region) = opening.build(SegmentHeader {
+        segment_len: len as u64,
+        ..plan.header
+    })?;
     let mut offsets = Vec::new();
-    for open in &examination.open {
-        let mut scanner = Scanner::new(&open.region, open.at.header.salt, open.limit);
-        while let Found::Frame { frame, bytes, .. } = scanner.next()? {
-            let at = frame.header;
-            if at.kind == Kind::Mark || at.seq <= plan.kept_upto {
-                continue;
-            }
-            if at.seq > examination.end.last_seq {
-                break;
-            }
-            offsets.push(copy_frame(&region, header.salt, bytes, at.content_crc)?);
-        }
-    }
+    examination.visit_after(plan.kept_upto, |frame, bytes| {
+        offsets.push(copy_frame(&region, header.salt, bytes, frame.content_crc)?);
+        Ok(())
+    })?;
     let segment = opening.finish(header, region)?;
-    for (seq, &offset) in (header.base_seq.0..).zip(&offsets) {
-        segment.note(Seq(seq), offset);
-    }
-    Ok((segment, events))
+    segment.note_all(&offsets);
+    Ok(segment)
 }
 
 /// Appends a checked frame to a region under its salt; returns its offset there.
@@ -140,52 +193,29 @@ fn copy_frame(region: &Region, salt: u64, bytes: &[u8], content_crc: u32) -> Res
     Ok(offset)
 }
 
-/// Opens the segments before the new one, the last of them sealed where the new header pins it.
-fn seal_before(opening: &Opening<'_>, survey: &Survey, plan: &Plan) -> Result<Vec<Arc<Segment>>> {
-    let before = survey.segments.get(..plan.before).unwrap_or_default();
-    let Some(point) = &plan.seal else {
-        return opening.open_sealed(before);
-    };
-    let Some((previous, sealed)) = before.split_last() else {
-        return Ok(Vec::new());
-    };
-    let mut segments = opening.open_sealed(sealed)?;
-    let live = opening.open_live(previous, point)?;
-    let seal = Seal {
-        chain: point.chain,
-        times: point.times,
-        durable_upto: plan.header.durable_upto,
-    };
-    segments.push(Arc::new(seal_and_sync(&live, seal)?));
-    Ok(segments)
-}
-
-/// Removes what the new segment has replaced, and what earlier crashes left.
+/// Removes what neither stays nor is the new segment: what was replaced now or by earlier openings,
+/// and what crashes left half built.
 fn clear_superseded(
     opening: &Opening<'_>,
     survey: &Survey,
-    last: &Surveyed,
-    plan: &Plan,
+    stay: &[Surveyed],
+    rewritten: &Segment,
 ) -> Result<()> {
-    let ours = names::segment(plan.header.segment_id, plan.header.generation);
-    let mut names: Vec<&str> = survey
-        .unused
-        .iter()
-        .rev()
-        .map(|entry| &*entry.name)
-        .collect();
-    names.extend(survey.leftovers.iter().map(String::as_str));
-    if plan.header.segment_id == last.header.segment_id {
-        names.push(&last.name);
+    let unused = survey.unused.iter().rev().map(|entry| &entry.name);
+    let surveyed = survey.segments.iter().map(|at| &at.name);
+    let is_held =
+        |name: &&String| **name == rewritten.name || stay.iter().any(|at| at.name == **name);
+    let mut any = false;
+    for name in unused.chain(&survey.leftovers).chain(surveyed) {
+        if !is_held(&name) {
+            opening.storage.remove(name)?;
+            any = true;
+        }
     }
-    names.retain(|name| *name != ours);
-    for name in &names {
-        opening.storage.remove(name)?;
-    }
-    if names.is_empty() {
-        Ok(())
-    } else {
+    if any {
         opening.storage.sync_dir()
+    } else {
+        Ok(())
     }
 }
 
@@ -197,20 +227,19 @@ fn go_on(
     rewritten: Segment,
     end: &Point,
 ) -> Result<Opened> {
-    let log_id = plan.header.log_id;
-    let declared = plan.skip_to.is_none() || rewritten.count() == 0;
-    let active = if declared {
-        Arc::new(rewritten)
-    } else {
-        let (above, sealed) = skip(opening, plan, &rewritten, end)?;
-        segments.push(Arc::new(sealed));
-        Arc::new(above)
+    let active = match plan.skip_to {
+        None => Arc::new(rewritten),
+        Some(skip_to) => {
+            let (above, sealed) = skip(opening, skip_to, &rewritten, end)?;
+            segments.push(Arc::new(sealed));
+            Arc::new(above)
+        }
     };
     segments.push(active.clone());
     let mut tail = tail_of(active.clone(), end.chain, end.last_appended_at);
     tail.times = times_of(&active)?;
     Ok(Opened {
-        log_id,
+        log_id: plan.header.log_id,
         segments,
         tail,
         recovery: Recovery::default(),
@@ -220,28 +249,27 @@ fn go_on(
 /// Seals the rewritten segment and begins one above all Seqs that may have been handed out.
 fn skip(
     opening: &Opening<'_>,
-    plan: &Plan,
+    skip_to: Seq,
     rewritten: &Segment,
     end: &Point,
 ) -> Result<(Segment, Segment)> {
     let prev_end = rewritten.region.published() as u64;
-    let times = times_of(rewritten)?;
     let seal = Seal {
         chain: end.chain,
-        times,
+        times: times_of(rewritten)?,
         durable_upto: end.last_seq,
     };
-    let sealed = seal_and_sync(rewritten, seal)?;
-    let base_seq = plan.skip_to.unwrap_or(end.last_seq).next();
+    let sealed = opening.seal(rewritten, seal)?;
     let header = SegmentHeader {
-        log_id: plan.header.log_id,
-        epoch: plan.header.epoch,
-        base_seq,
+        log_id: rewritten.header.log_id,
+        epoch: rewritten.header.epoch,
+        base_seq: skip_to.next(),
         prev_last_seq: end.last_seq,
         prev_end,
         prev_chain: end.chain,
-        durable_upto: end.last_seq,
-        ..opening.blank_header(SegmentId(plan.header.segment_id.0.saturating_add(1)))
+        // Nothing is in the gap, so nothing in it can be lost.
+        durable_upto: skip_to,
+        ..opening.blank_header(rewritten.id().next())
     };
     Ok((opening.begin(header)?, sealed))
 }
@@ -257,27 +285,4 @@ fn times_of(segment: &Segment) -> Result<TimeRanges> {
         seq = seq.next();
     }
     Ok(times)
-}
-
-impl Examination {
-    /// How many bytes the frames behind `seq` take at most.
-    fn frames_len_after(&self, seq: Seq) -> usize {
-        let held = self.open.iter().enumerate().filter(|(_, open)| {
-            let next = self
-                .open
-                .get(1)
-                .map_or(Seq::MAX, |next| next.at.header.base_seq);
-            open.at.header.base_seq >= next || next > seq.next()
-        });
-        held.filter(|(index, _)| *index <= self.end.segment)
-            .map(|(index, open)| {
-                let end = if index == self.end.segment {
-                    self.end.frames_end
-                } else {
-                    open.limit
-                };
-                end.saturating_sub(BLOCK_LEN)
-            })
-            .sum()
-    }
 }

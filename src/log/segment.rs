@@ -94,6 +94,13 @@ impl Segment {
         }
     }
 
+    /// Notes where all Seqs from the first one on lie.
+    pub(crate) fn note_all(&self, offsets: &[usize]) {
+        for (seq, &offset) in (self.header.base_seq.0..).zip(offsets) {
+            self.note(Seq(seq), offset);
+        }
+    }
+
     /// What the checksum of a frame at this offset is bound to.
     pub(crate) fn place(&self, offset: usize) -> Place {
         Place {
@@ -153,9 +160,14 @@ impl Segment {
                 let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
                 let table = self.region.bytes().get(start..);
                 let table = table.ok_or_else(|| self.corrupt(seq, start, "no offset table"))?;
-                Ok(usize::try_from(index)
+                let offset = usize::try_from(index)
                     .ok()
-                    .and_then(|index| table_entry(table, index)))
+                    .and_then(|index| table_entry(table, index));
+                if offset.is_none() && footer.is_full() {
+                    let reason = "its place in the offset table is empty";
+                    return Err(self.corrupt(seq, start, reason));
+                }
+                Ok(offset)
             }
         }
     }
@@ -192,18 +204,10 @@ impl Segment {
     /// Whether `count` more frames of `len` bytes in all fit, with the offset table, the trailer and
     /// one last mark behind them.
     pub(crate) fn fits(&self, len: usize, count: usize) -> bool {
-        let Ok(held) = usize::try_from(self.count()) else {
-            return false;
-        };
-        let entries = held.saturating_add(count).saturating_mul(ENTRY_LEN);
-        let tail = entries
-            .saturating_add(TRAILER_LEN)
-            .saturating_add(frame::HEADER_LEN);
-        self.region
-            .published()
-            .saturating_add(len)
-            .saturating_add(tail)
-            <= self.region.len()
+        usize::try_from(self.count()).is_ok_and(|held| {
+            let (end, events) = (self.region.published(), held.saturating_add(count));
+            fits(self.region.len(), end, events, len)
+        })
     }
 
     /// Writes offset table and trailer behind the frames, and returns the sealed segment. Nothing is
@@ -245,26 +249,50 @@ impl Segment {
         ))
     }
 
-    /// Gives back the room between the offset table and the trailer of a sealed segment.
-    pub(crate) fn release_room(&self) -> Result<()> {
+    /// Gives back the room between the offset table and the trailer of a sealed segment. Where that
+    /// fails the room is kept.
+    pub(crate) fn release_room(&self) {
         let Some(footer) = self.footer() else {
-            return Ok(());
+            return;
         };
         let table_end = self
             .frames_end()
             .saturating_add(footer.table_len().unwrap_or(0));
         let start = table_end.next_multiple_of(BLOCK_LEN);
         let end = self.region.len().saturating_sub(TRAILER_LEN) / BLOCK_LEN * BLOCK_LEN;
-        if end <= start {
-            Ok(())
-        } else {
-            self.region.punch_hole(start, end - start)
+        if end > start
+            && let Err(error) = self.region.punch_hole(start, end - start)
+        {
+            tracing::debug!(target: "forelog::log", %error, "room of a sealed segment is kept");
         }
     }
 
     fn already_sealed(&self) -> Error {
         Error::new(ErrorKind::Closed, "the segment is sealed already").at_segment(self.id())
     }
+}
+
+/// Whether `len` more bytes of frames fit into a segment behind `frames_end`, where it then has this
+/// many events: with the offset table, the trailer and one last mark behind them.
+pub(crate) fn fits(segment_len: usize, frames_end: usize, events: usize, len: usize) -> bool {
+    frames_end
+        .saturating_add(len)
+        .saturating_add(behind(events))
+        <= segment_len
+}
+
+/// The room for the frames of so many events in a new segment.
+pub(crate) fn room_max(segment_len: usize, events: usize) -> usize {
+    let room = segment_len
+        .saturating_sub(BLOCK_LEN)
+        .saturating_sub(behind(events));
+    room / frame::ALIGN * frame::ALIGN
+}
+
+/// What has to fit behind the frames of so many events: offset table, trailer, one last mark.
+fn behind(events: usize) -> usize {
+    let table = events.saturating_mul(ENTRY_LEN);
+    table.saturating_add(TRAILER_LEN + frame::HEADER_LEN)
 }
 
 /// What only the log knows when it seals a segment.

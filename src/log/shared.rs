@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LogConfig;
 use super::commit::Commit;
-use super::opening::Opened;
+use super::opening::{Opened, note_failed_sync};
 use super::pins::Pins;
 use super::segment::Segment;
 use super::segments::Segments;
@@ -234,9 +234,7 @@ impl Shared {
         self.tail().forerunner = None;
         // Segments are settled in order, so all before this one is durable as well.
         self.watermark.set_durable(last);
-        if let Err(error) = sealed.release_room() {
-            tracing::debug!(target: "forelog::log", %error, "room of a sealed segment is kept");
-        }
+        sealed.release_room();
         Ok(())
     }
 
@@ -282,10 +280,7 @@ impl Shared {
     fn mark_poisoned(&self) {
         if !self.watermark.is_closed() {
             self.watermark.close();
-            let word = b"A sync failed here. The next opening does not trust the page cache.\n";
-            if let Err(error) = self.storage.replace(names::POISONED, word) {
-                tracing::error!(target: "forelog::log", %error, "cannot note the failed sync");
-            }
+            note_failed_sync(self.storage.as_ref());
         }
     }
 

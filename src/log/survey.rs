@@ -5,13 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FORMAT_VERSION;
-use crate::format::footer::{Footer, TRAILER_LEN};
+use crate::format::footer::{Footer, TRAILER_LEN, TimeRanges};
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Entry, Region, Storage};
+
+/// No segment is shorter.
+const LEN_MIN: u64 = (BLOCK_LEN + TRAILER_LEN) as u64;
 
 /// A segment file with a valid header.
 #[derive(Debug, Clone)]
@@ -59,9 +63,13 @@ impl Survey {
             if names::is_tmp(&entry.name) {
                 survey.leftovers.push(entry.name);
             } else if let Some((id, generation)) = names::parse_segment(&entry.name) {
-                // Names are sorted, so a later generation of the same id comes later.
-                if let Some((_, older)) = newest.insert(id, (generation, entry)) {
-                    survey.leftovers.push(older.name);
+                // By number: from the thousandth on, generations are not sorted by name.
+                match newest.get(&id) {
+                    Some((newer, _)) if *newer > generation => survey.leftovers.push(entry.name),
+                    _ => {
+                        let older = newest.insert(id, (generation, entry));
+                        survey.leftovers.extend(older.map(|(_, older)| older.name));
+                    }
                 }
             }
         }
@@ -87,15 +95,30 @@ impl Survey {
             match look {
                 Look::Segment(segment) => self.segments.push(*segment),
                 Look::Unused if last.is_none_or(|last| at > last) => self.unused.push(entry),
-                Look::Unused => {
-                    let message = "the segment's header is gone, and later segments follow; run \
-                                   forelog-recovery verify, or restore the file from a backup";
-                    return Err(Error::new(ErrorKind::Corrupt, message)
-                        .at_path(storage.path(&entry.name))
-                        .at_segment(id)
-                        .at_offset(0));
-                }
+                Look::Unused => return Err(emptied(storage, &entry, id)),
             }
+        }
+        self.check_next(storage)
+    }
+
+    /// Whether what lies unused can be what a crash left. A log has its first segment from one rename
+    /// on, and a segment is only full when the next one's file is there in its full length.
+    fn check_next(&self, storage: &dyn Storage) -> Result<()> {
+        let next = self.unused.first();
+        let Some(last) = self.segments.last() else {
+            return next.map_or(Ok(()), |entry| {
+                let id = names::parse_segment(&entry.name).map_or(SegmentId::FIRST, |name| name.0);
+                Err(emptied(storage, entry, id))
+            });
+        };
+        let is_full = |footer: Footer| footer.last_seq > last.header.durable_upto;
+        let expected = last.header.segment_id.next();
+        let is_next = |entry: &Entry| {
+            names::parse_segment(&entry.name).is_some_and(|(id, _)| id == expected)
+                && entry.len >= LEN_MIN
+        };
+        if last.footer.is_some_and(is_full) && !next.is_some_and(is_next) {
+            return Err(missing(storage, expected));
         }
         Ok(())
     }
@@ -109,7 +132,8 @@ impl Survey {
                 let message = "the segment belongs to another log; take it out of this folder";
                 return Err(Error::new(ErrorKind::ForeignSegment, message)
                     .at_path(storage.path(&after.name))
-                    .at_segment(after.header.segment_id));
+                    .at_segment(after.header.segment_id)
+                    .at_offset(0));
             }
             // The last two may have been cut off by a crash before the footer was written.
             let sealed = at + 2 < count;
@@ -126,13 +150,32 @@ impl Survey {
         Ok(())
     }
 
-    /// The highest Seq that a header or footer witnesses to be durable.
+    /// The segment before the last one.
+    pub(crate) fn forerunner(&self) -> Option<&Surveyed> {
+        self.segments.iter().rev().nth(1)
+    }
+
+    /// The highest Seq that a header witnesses to be durable.
     pub(crate) fn witness(&self) -> Seq {
-        let last_two = self.segments.iter().rev().take(2);
-        last_two
-            .map(|segment| segment.header.durable_upto)
-            .max()
-            .unwrap_or(Seq::ZERO)
+        let witnessed = self.last_two().map(|header| header.durable_upto);
+        witnessed.max().unwrap_or(Seq::ZERO)
+    }
+
+    /// The highest Seq that may have been handed out, by the word of the headers.
+    pub(crate) fn seq_ceiling(&self) -> Seq {
+        let ceilings = self.last_two().map(|header| header.seq_ceiling);
+        ceilings.max().unwrap_or(Seq::ZERO)
+    }
+
+    /// When the newest event of the sealed segments was appended; the earliest time if there is none.
+    pub(crate) fn last_appended_at(&self) -> Timestamp {
+        let footers = self.segments.iter().filter_map(|segment| segment.footer);
+        let newest = footers.map(|footer| footer.times.appended_max).max();
+        newest.unwrap_or(TimeRanges::EMPTY.appended_max)
+    }
+
+    fn last_two(&self) -> impl Iterator<Item = &SegmentHeader> {
+        self.segments.iter().rev().take(2).map(|at| &at.header)
     }
 }
 
@@ -144,6 +187,21 @@ impl Surveyed {
                 && footer.frames_end == next.prev_end
                 && footer.chain == next.prev_chain
         })
+    }
+
+    /// Whether the segment is certain to be on the disk as a whole, sealed: only then the next header
+    /// witnesses all of it. Trailer and table are written together and synced together, so after a
+    /// crash the one may be there without the other.
+    pub(crate) fn is_settled_before(
+        &self,
+        next: &SegmentHeader,
+        storage: &dyn Storage,
+    ) -> Result<bool> {
+        let footer = self.footer.filter(|_| self.is_pinned_by(next));
+        match footer.filter(|_| next.durable_upto >= next.prev_last_seq) {
+            Some(footer) => has_whole_table(&storage.open_read_only(&self.name)?, &footer),
+            None => Ok(false),
+        }
     }
 
     /// The last Seq that the segment has by the word of the next header. Where it holds no event the
@@ -158,14 +216,25 @@ impl Surveyed {
     }
 }
 
+/// A segment that is full of zeros, or empty, where one with events must stand.
+fn emptied(storage: &dyn Storage, entry: &Entry, id: SegmentId) -> Error {
+    let message = "the segment's header is gone; run forelog-recovery verify, or restore the file \
+                   from a backup";
+    Error::new(ErrorKind::Corrupt, message)
+        .at_path(storage.path(&entry.name))
+        .at_segment(id)
+        .at_offset(0)
+}
+
 fn missing(storage: &dyn Storage, id: SegmentId) -> Error {
     let message = format!(
-        "segment {id} is missing and later ones are there; restore it from a backup, or run \
-         forelog-recovery verify to see what is lost"
+        "segment {id} is missing, and its neighbours tell that it was there; restore it from a \
+         backup, or run forelog-recovery verify to see what is lost"
     );
     Error::new(ErrorKind::MissingSegment, message)
         .at_path(storage.path(&names::segment(id, 0)))
         .at_segment(id)
+        .at_offset(0)
 }
 
 /// Reads header and footer of one file.
@@ -182,10 +251,15 @@ pub(crate) fn look(
         let error = Error::new(kind, message).at_path(storage.path(&entry.name));
         Err(error.at_segment(id).at_offset(0))
     };
-    if entry.len < (BLOCK_LEN + TRAILER_LEN) as u64 {
-        // A crash while the file was made leaves it short. A segment that was in use had its length
-        // synced before; that it is none of those is for the neighbours to tell.
-        return Ok(Look::Unused);
+    if entry.len < LEN_MIN {
+        // A crash while the file was made leaves it short, with nothing in it. A segment that was in
+        // use had its length synced before.
+        let bytes = storage.read(&entry.name)?.unwrap_or_default();
+        if bytes.iter().all(|&byte| byte == 0) {
+            return Ok(Look::Unused);
+        }
+        let message = "the file is shorter than a segment; restore it from a backup";
+        return broken(ErrorKind::Truncated, message);
     }
     let region = storage.open_read_only(&entry.name)?;
     let mut block = vec![0; BLOCK_LEN];
@@ -231,6 +305,15 @@ pub(crate) fn look(
         footer,
         damaged_copy,
     })))
+}
+
+/// Whether the offset table is the one that the footer was made for.
+pub(crate) fn has_whole_table(region: &Region, footer: &Footer) -> Result<bool> {
+    let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
+    // A footer that was read is known to fit its region.
+    let mut table = vec![0; footer.table_len().unwrap_or(0)];
+    region.read_at(start, &mut table)?;
+    Ok(crc32fast::hash(&table) == footer.table_checksum)
 }
 
 /// The footer of a segment, if it is valid and of this very segment.

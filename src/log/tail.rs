@@ -100,7 +100,7 @@ impl Tail {
     /// there was room: a mark never uses the room of the one that closes the log.
     pub(super) fn write_mark(&mut self, durable_upto: Seq, boot_id: u128, clean: bool) -> bool {
         let segment = self.active.clone();
-        let marks = if clean { 0 } else { 1 };
+        let marks = usize::from(!clean);
         if !segment.fits(marks * frame::HEADER_LEN, 0) {
             return false;
         }

@@ -251,9 +251,11 @@ impl Storage for FileStorage {
     fn folder(&self, name: &str) -> Result<Arc<dyn Storage>> {
         let path = self.path(name);
         match fs::create_dir(&path) {
-            Ok(()) => self.sync_dir()?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::io("make the folder", &path, error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("make the folder", &path, error));
+            }
+            // One that is there may have been made just before a crash of the process.
+            _ => self.sync_dir()?,
         }
         Ok(Arc::new(FileStorage::open(&path, self.sys)?))
     }

@@ -81,7 +81,7 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// Makes all creations, renames and removals durable.
     fn sync_dir(&self) -> Result<()>;
 
-    /// The folder of this name inside, made (durably) if it is not there.
+    /// The folder of this name inside, made if it is not there; its name is durable on return.
     fn folder(&self, name: &str) -> Result<Arc<dyn Storage>>;
 
     /// Replaces a small file so that a crash leaves the old or the new bytes, whole and durable.

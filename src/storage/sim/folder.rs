@@ -170,10 +170,8 @@ impl Storage for SimFolder {
             return Err(Error::new(ErrorKind::NotRegular, message).at_path(self.path(name)));
         }
         let what = "make the folder";
-        let (id, is_new) = self.run(what, name, |world| world.folder(self.id, name))?;
-        if is_new {
-            self.sync_dir()?;
-        }
+        let id = self.run(what, name, |world| world.folder(self.id, name))?;
+        self.sync_dir()?;
         Ok(Arc::new(SimFolder {
             disk: self.disk.clone(),
             id,

@@ -264,17 +264,17 @@ impl World {
         Ok(())
     }
 
-    /// The folder of this name, made if it is not there; says whether it was made.
-    pub(super) fn folder(&mut self, parent: FolderId, name: &str) -> io::Result<(FolderId, bool)> {
+    /// The folder of this name, made if it is not there.
+    pub(super) fn folder(&mut self, parent: FolderId, name: &str) -> io::Result<FolderId> {
         self.begin(OpKind::Folder)?;
         match self.tree.lookup(parent, name) {
-            Some(Node::Folder(id)) => Ok((id, false)),
+            Some(Node::Folder(id)) => Ok(id),
             Some(Node::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => {
                 let id = self.tree.add_folder();
                 let op = NameOp::Add(name.to_owned(), Node::Folder(id));
                 self.tree.change_name(parent, op);
-                Ok((id, true))
+                Ok(id)
             }
         }
     }

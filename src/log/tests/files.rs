@@ -1,0 +1,161 @@
+//! What only real files can do to a log: links, pipes, a truncation from outside, missing rights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::promise::{Sent, read};
+use crate::clock::{SystemClock, Timestamp};
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::record::Record;
+use crate::log::{Log, LogConfig};
+use crate::position::{SegmentId, Seq};
+use crate::storage::Storage;
+use crate::storage::file::FileStorage;
+use crate::storage::sys::Sys;
+
+const SYSTEMS: [Sys; 2] = [Sys::native(), Sys::PORTABLE];
+
+fn open(folder: &Path, sys: Sys) -> Result<Log> {
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::create(folder, sys)?);
+    let config = LogConfig {
+        segment_len: 8 << 10,
+        background: false,
+        ..LogConfig::default()
+    };
+    Log::open(storage, config, Arc::new(SystemClock), Seq::ZERO)
+}
+
+fn append(log: &Log, number: u64) -> Result<Seq> {
+    let data = Sent::data(number, 500);
+    let record = Record::new("test.number", "unit", Timestamp(1), &data)?;
+    log.append(&[record], Durability::Os)
+}
+
+/// A folder with a log of four segments, and all that is open of it.
+fn filled(sys: Sys) -> (tempfile::TempDir, PathBuf, Log) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("log");
+    let log = open(&folder, sys).unwrap();
+    for number in 1..=20 {
+        append(&log, number).unwrap();
+    }
+    assert!(log.segments().len() >= 4);
+    (dir, folder, log)
+}
+
+fn segment(folder: &Path, id: usize) -> PathBuf {
+    folder.join(format!("{id:012}-000.seg"))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn check_refused(folder: &Path, sys: Sys, kind: ErrorKind) -> Error {
+    let before = names(folder);
+    let error = open(folder, sys).unwrap_err();
+    assert_eq!(error.kind(), kind, "{error:?}");
+    assert!(error.path().is_some());
+    assert_eq!(names(folder), before);
+    error
+}
+
+#[cfg(unix)]
+#[test]
+fn a_segment_that_is_a_link_or_a_pipe_is_refused() {
+    for sys in SYSTEMS {
+        let (dir, folder, log) = filled(sys);
+        let count = log.segments().len();
+        log.close().unwrap();
+        drop(log);
+        for id in 1..=count {
+            let aside = dir.path().join("aside");
+            fs::rename(segment(&folder, id), &aside).unwrap();
+            std::os::unix::fs::symlink(&aside, segment(&folder, id)).unwrap();
+            check_refused(&folder, sys, ErrorKind::NotRegular);
+            fs::remove_file(segment(&folder, id)).unwrap();
+
+            let pipe = segment(&folder, id);
+            let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
+            check_refused(&folder, sys, ErrorKind::NotRegular);
+            fs::remove_file(pipe).unwrap();
+            fs::rename(&aside, segment(&folder, id)).unwrap();
+        }
+        assert_eq!(read(&open(&folder, sys).unwrap()).unwrap().len(), 20);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_a_link_is_refused() {
+    for sys in SYSTEMS {
+        let (dir, folder, log) = filled(sys);
+        log.close().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        let error = open(&link, sys).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotRegular);
+    }
+}
+
+/// A segment that is cut from outside while the log is open: whoever comes to it is told. (Bytes that
+/// are gone while they are being read end the process with SIGBUS, as documented.)
+#[test]
+fn a_segment_that_is_truncated_while_the_log_is_open_is_found_by_readers() {
+    for sys in SYSTEMS {
+        let (_dir, folder, log) = filled(sys);
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(segment(&folder, 2))
+            .unwrap();
+        file.set_len(4_096).unwrap();
+        let mut reader = log.reader(Seq::FIRST);
+        let error = loop {
+            match reader.next_event() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the reader does not see it"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Truncated);
+        assert_eq!(error.path(), Some(segment(&folder, 2).as_path()));
+        append(&log, 21).unwrap();
+        let last = log.segments()[2].base_seq();
+        assert!(
+            log.reader(last).next_event().unwrap().is_some(),
+            "others are readable"
+        );
+        drop(log);
+        let error = check_refused(&folder, sys, ErrorKind::Truncated);
+        assert_eq!(error.segment(), Some(SegmentId(2)));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_without_the_right_to_write_is_an_error_and_stays_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let probe = tempfile::tempdir().unwrap();
+    fs::set_permissions(&probe, fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(probe.path().join("probe"), b"").is_ok() {
+        eprintln!("SKIPPED: this user may write everywhere; run as another one to test this");
+        return;
+    }
+    for sys in SYSTEMS {
+        let (_dir, folder, log) = filled(sys);
+        drop(log);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
+        check_refused(&folder, sys, ErrorKind::PermissionDenied);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(read(&open(&folder, sys).unwrap()).unwrap().len(), 20);
+    }
+}

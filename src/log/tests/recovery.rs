@@ -1,0 +1,208 @@
+//! Recovery, case by case: what the sweeps of `crash` meet by chance is shown here on purpose.
+
+use super::promise::{Promise, read};
+use super::run::{Run, Setup, Step};
+use super::survive::open;
+use crate::durability::Durability;
+use crate::error::ErrorKind;
+use crate::format::segment::frames_max;
+use crate::position::Seq;
+use crate::storage::sim::{Choice, CrashKind, SimDisk};
+
+fn os(count: u64, len: usize) -> Step {
+    Step::Append(count, len, Durability::Os)
+}
+
+fn sync(count: u64, len: usize) -> Step {
+    Step::Append(count, len, Durability::Sync)
+}
+
+fn system(disk: &SimDisk, choice: Choice) -> SimDisk {
+    disk.crash(CrashKind::System, choice)
+}
+
+fn segment_files(disk: &SimDisk) -> Vec<String> {
+    let paths = disk.files().into_iter().map(|(path, _)| path);
+    paths.filter(|path| path.starts_with("log/0")).collect()
+}
+
+/// Opens the disk again and again, each opening ended by a crash; returns how many segment files
+/// there are after each.
+fn loop_of_crashes(mut disk: SimDisk, promise: &Promise, kind: CrashKind) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for _ in 0..8 {
+        let (log, found) = open(&disk, Setup::SMALL, promise, kind).unwrap();
+        assert_eq!(found.len(), promise.events.len());
+        drop(log);
+        counts.push(segment_files(&disk).len());
+        disk = disk.crash(kind, Choice::AllLost);
+    }
+    counts
+}
+
+#[test]
+fn crashes_in_a_row_pile_up_no_segments() {
+    for script in [
+        &[][..],
+        &[sync(3, 100)],
+        &[sync(2, 900), sync(8, 300), os(1, 5), Step::Flush],
+    ] {
+        let run = Run::of(Setup::SMALL, script, |_| {});
+        for kind in [CrashKind::Process, CrashKind::System] {
+            let disk = run.disk.crash(kind, Choice::AllLost);
+            let counts = loop_of_crashes(disk, &run.promise, kind);
+            assert_eq!(counts[2], counts[7], "{kind:?}: {counts:?}");
+        }
+    }
+}
+
+#[test]
+fn generations_beyond_999_are_told_apart_by_number() {
+    let run = Run::of(Setup::SMALL, &[sync(1, 10)], |_| {});
+    let disk = system(&run.disk, Choice::AllLost);
+    drop(Setup::SMALL.open(&disk).unwrap());
+    for _ in 0..1_005 {
+        // Nothing is ever appended, so it is the same segment each time.
+        drop(Setup::SMALL.open(&disk).unwrap());
+    }
+    let generations = |path: &String| path.ends_with("-1004.seg") || path.ends_with("-1005.seg");
+    assert!(
+        segment_files(&disk).iter().any(generations),
+        "{:?}",
+        segment_files(&disk)
+    );
+    open(&disk, Setup::SMALL, &run.promise, CrashKind::Process).unwrap();
+}
+
+/// A segment that is full to the last frame when the log is closed has no room for the mark of the
+/// next opening, so that its clean end would stand there for ever.
+#[test]
+fn a_full_segment_that_was_closed_is_not_gone_on_with() {
+    for len in 0..200 {
+        let script = [
+            sync(1, 3_000),
+            sync(1, 40 + len),
+            Step::Reopen,
+            os(1, 600),
+            os(1, 10),
+        ];
+        let run = Run::of(Setup::SMALL, &script, |_| {});
+        for choice in [Choice::AllLost, Choice::OnlyLost(0), Choice::OnlyKept(0)] {
+            let disk = system(&run.disk, choice);
+            let (log, found) = open(&disk, Setup::SMALL, &run.promise, CrashKind::System).unwrap();
+            let mut again = Run::resume(disk, Setup::SMALL, log, run.promise.after(&found));
+            // Asserts that no Seq is handed out twice.
+            again.step(os(1, 10)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_seq_above_a_gap_is_not_handed_out_twice_either() {
+    let mut run = Run::of(Setup::SMALL, &[sync(3, 100), os(2, 100)], |_| {});
+    for round in 0..5 {
+        let disk = system(&run.disk, Choice::AllLost);
+        let (log, found) = open(&disk, Setup::SMALL, &run.promise, CrashKind::System).unwrap();
+        assert!(log.recovery().gap.is_some());
+        let unwitnessed = if round == 0 { 3 } else { 0 };
+        assert_eq!(log.recovery().rewritten, unwitnessed);
+        run = Run::resume(disk, Setup::SMALL, log, run.promise.after(&found));
+        run.step(os(2, 100)).unwrap();
+    }
+    assert_eq!(run.promise.synced, Seq(3));
+}
+
+/// A cursor may stand inside a batch; all of the batch is kept with it.
+#[test]
+fn a_witness_inside_a_batch_keeps_the_batch() {
+    for count in 1..=6 {
+        let run = Run::of(Setup::SMALL, &[sync(2, 50), os(6, 50), os(3, 50)], |_| {});
+        let disk = run.disk.crash(CrashKind::Process, Choice::AllKept);
+        let log = Setup::SMALL.open_with(&disk, Seq(2 + count)).unwrap();
+        assert_eq!(read(&log).unwrap().len(), 11);
+        drop(log);
+        open(&disk, Setup::SMALL, &run.promise, CrashKind::Process).unwrap();
+    }
+}
+
+/// Nothing is synced of a full forerunner and of a full segment: all of it goes into one new segment,
+/// larger than others, and the ceiling above it is reckoned from that length.
+#[test]
+fn a_rewritten_segment_may_be_larger_than_others() {
+    let lazy = Setup {
+        lazy: true,
+        ..Setup::SMALL
+    };
+    let run = Run::of(lazy, &[os(2, 1_400), os(2, 1_400)], |_| {});
+    assert_eq!(run.log().segments().len(), 2);
+    let disk = run.disk.crash(CrashKind::Process, Choice::AllKept);
+    let (log, found) = open(&disk, lazy, &run.promise, CrashKind::Process).unwrap();
+    assert_eq!(found.len(), 4);
+    let segments = log.segments();
+    let large = segments
+        .iter()
+        .find(|segment| segment.region.len() > lazy.segment_len);
+    let large = large.expect("a larger segment");
+    let highest = large.base_seq().plus(2 * frames_max(large.region.len()));
+    assert!(large.header.seq_ceiling >= highest);
+    let mut run = Run::resume(disk, lazy, log, run.promise.after(&found));
+    for _ in 0..10 {
+        run.step(os(3, 800)).unwrap();
+    }
+    for choice in [Choice::AllLost, Choice::AllKept, Choice::Seed(1)] {
+        let again = system(&run.disk, choice);
+        open(&again, lazy, &run.promise, CrashKind::System).unwrap();
+    }
+}
+
+/// The footer of a forerunner may be on the disk without its offset table.
+#[test]
+fn a_forerunner_whose_table_is_torn_is_sealed_again() {
+    let script = [sync(1, 900), sync(8, 300), sync(1, 10)];
+    let run = Run::of(Setup::SMALL, &script, |_| {});
+    let count = run.log().segments().len();
+    assert!(count >= 2);
+    let disk = system(&run.disk, Choice::AllLost);
+    let sealed = format!("log/{:012}-000.seg", count - 1);
+    let footer = *run.log().segments()[count - 2].footer().unwrap();
+    let start = usize::try_from(footer.frames_end).unwrap();
+    disk.corrupt(&sealed, start..start + 8, |table| table.fill(0))
+        .unwrap();
+    // The last header witnesses all of it, so only the table tells.
+    open(&disk, Setup::SMALL, &run.promise, CrashKind::System).unwrap();
+}
+
+/// What is taken fits into an empty segment; what does not is refused rather than tried for ever.
+#[test]
+fn what_fits_in_no_segment_is_too_large() {
+    for segment_len in [5_632, 8 << 10, 64 << 10] {
+        let setup = Setup {
+            segment_len,
+            ..Setup::SMALL
+        };
+        let mut run = Run::of(setup, &[], |_| {});
+        for count in [1, 2, 9] {
+            for len in (0..).step_by(100) {
+                match run.step(os(count, len)) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == ErrorKind::TooLarge => break,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+        assert!(run.promise.events.len() > 10);
+    }
+}
+
+#[test]
+fn time_does_not_go_back_where_the_last_segment_is_empty() {
+    let run = Run::of(Setup::SMALL, &[sync(3, 100), os(1, 5)], |_| {});
+    let appended_at = run.log().last_appended_at();
+    let mut disk = system(&run.disk, Choice::AllLost);
+    for _ in 0..3 {
+        let log = Setup::SMALL.open(&disk).unwrap();
+        assert_eq!(log.last_appended_at(), appended_at);
+        drop(log);
+        disk = system(&disk, Choice::AllLost);
+    }
+}
