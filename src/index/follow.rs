@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::agree;
 use super::backing;
@@ -19,6 +20,8 @@ use crate::position::Seq;
 
 /// How many events are read while lookups wait.
 const BURST: usize = 256;
+/// How long the follower waits for a whole window before it takes in a part of one.
+const LINGER: Duration = Duration::from_millis(10);
 /// How many windows are indexed between two flushes, at least.
 const FLUSH_WINDOWS: u32 = 64;
 /// How many windows must have gone from the log before their records are removed.
@@ -274,10 +277,13 @@ impl<'a> Follower<'a> {
     fn wait(&self) -> bool {
         self.core.rebuilding.store(false, Ordering::Release);
         self.core.notify();
-        let next = self.reader.position();
-        self.core.log.watermark().wait_until(None, |watermark| {
-            watermark.appended() >= next || self.core.is_stopping() || self.core.is_broken()
-        })
+        let (next, watermark) = (self.reader.position(), self.core.log.watermark());
+        let is_needed = || self.core.is_stopping() || self.core.is_broken();
+        // A window at a time: until there is one, lookups read the few newest events themselves.
+        let whole = next.plus(keys::WINDOW_LEN - 1);
+        let soon = Some(Instant::now() + LINGER);
+        watermark.wait_appended(whole, soon, |mark| mark.appended() >= whole || is_needed())
+            || watermark.wait_until(None, |mark| mark.appended() >= next || is_needed())
     }
 
     /// Leaves a folder that can be opened again: flushed, or out of the way.

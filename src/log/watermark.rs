@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use crate::position::Seq;
 
+/// No Seq is as high.
+const NOBODY: u64 = u64::MAX;
+
 /// Two numbers that only grow, and that followers wait on.
 #[derive(Debug, Default)]
 pub(crate) struct Watermark {
@@ -13,6 +16,9 @@ pub(crate) struct Watermark {
     durable: AtomicU64,
     closed: AtomicBool,
     waiters: AtomicUsize,
+    /// The lowest appended Seq that a waiter wants to hear of; a wake-up costs as much as hundreds of
+    /// appends, so that a follower who works in batches must not be woken for each event.
+    wanted: AtomicU64,
     lock: Mutex<()>,
     moved: Condvar,
 }
@@ -22,6 +28,7 @@ impl Watermark {
         Watermark {
             appended: AtomicU64::new(appended.0),
             durable: AtomicU64::new(durable.0),
+            wanted: AtomicU64::new(NOBODY),
             ..Watermark::default()
         }
     }
@@ -43,7 +50,11 @@ impl Watermark {
 
     pub(super) fn set_appended(&self, seq: Seq) {
         self.appended.store(seq.0, Ordering::Release);
-        self.notify();
+        // As in `notify`, for those who wait for this number.
+        fence(Ordering::SeqCst);
+        if seq.0 >= self.wanted.load(Ordering::Relaxed) {
+            self.wake_all();
+        }
     }
 
     pub(super) fn set_durable(&self, seq: Seq) {
@@ -63,9 +74,16 @@ impl Watermark {
         // number that was stored before.
         fence(Ordering::SeqCst);
         if self.waiters.load(Ordering::Relaxed) > 0 {
-            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
-            self.moved.notify_all();
+            self.wake_all();
         }
+    }
+
+    /// Wakes all; those who wait on say again what they want to hear of.
+    fn wake_all(&self) {
+        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wanted.store(NOBODY, Ordering::Relaxed);
+        drop(guard);
+        self.moved.notify_all();
     }
 
     /// Waits until `ready` holds, the log is closed, or the deadline has passed; says whether
@@ -73,15 +91,27 @@ impl Watermark {
     pub(crate) fn wait_until(
         &self,
         deadline: Option<Instant>,
+        ready: impl FnMut(&Self) -> bool,
+    ) -> bool {
+        self.wait_appended(Seq::ZERO, deadline, ready)
+    }
+
+    /// As [`Watermark::wait_until`], but appends wake the waiter only from `seq` on: `ready` must not
+    /// depend on an earlier one.
+    pub(crate) fn wait_appended(
+        &self,
+        seq: Seq,
+        deadline: Option<Instant>,
         mut ready: impl FnMut(&Self) -> bool,
     ) -> bool {
         if ready(self) {
             return true;
         }
         self.waiters.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let held = loop {
+            self.wanted.fetch_min(seq.0, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
             if ready(self) {
                 break true;
             }
