@@ -60,16 +60,17 @@ impl Promise {
             CrashKind::Process => self.last(),
             CrashKind::System => self.synced,
         };
-        if last < wanted {
+        // What retention was asked to remove may be all there was, a gap behind it.
+        if last < wanted && wanted >= self.needed_from {
             return Err(format!(
                 "the log ends at {last} and {wanted} was acknowledged"
             ));
         }
-        if let Some(next) = held.first()
-            && next.seq > self.needed_from.max(Seq::FIRST)
-            && Some(next) != self.events.first()
+        let needed = self.events.iter().find(|sent| sent.seq >= self.needed_from);
+        if let (Some(first), Some(needed)) = (held.first(), needed)
+            && first.seq > needed.seq
         {
-            return Err(format!("the log begins at {} only", next.seq));
+            return Err(format!("the log begins at {} only", first.seq));
         }
         if let Some(torn) = held.last().filter(|sent| sent.batch_end > last) {
             return Err(format!("the batch up to {} is cut", torn.batch_end));
@@ -100,8 +101,10 @@ impl Promise {
     pub(super) fn after(&self, found: &[Sent]) -> Promise {
         let last = found.last().map_or(Seq::ZERO, |sent| sent.seq);
         let mut after = self.clone();
-        // What is shown after an opening stays for ever.
-        after.events.retain(|sent| sent.seq <= last);
+        // What is shown after an opening stays for ever. Where nothing is, all that was synced was
+        // removed by retention, and may still be in a snapshot.
+        let kept_upto = if found.is_empty() { self.synced } else { last };
+        after.events.retain(|sent| sent.seq <= kept_upto);
         after.synced = last;
         after
     }
