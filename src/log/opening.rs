@@ -117,6 +117,29 @@ impl Opening<'_> {
         Ok((header, region))
     }
 
+    /// As [`Opening::build`], in a segment of the usual length; where the disk is too full for that, in
+    /// one with just the room for `needed` bytes: a full disk can be opened and read, and emits fail
+    /// until there is room for the next segment.
+    pub(super) fn build_with_room(
+        &self,
+        header: SegmentHeader,
+        needed: usize,
+    ) -> Result<(SegmentHeader, Region)> {
+        let build = |len: usize| {
+            let segment_len = len as u64;
+            self.build(SegmentHeader {
+                segment_len,
+                ..header
+            })
+        };
+        let needed = needed.next_multiple_of(BLOCK_LEN);
+        let usual = needed.max(self.config.segment_len);
+        build(usual).or_else(|error| match error.kind() {
+            ErrorKind::NoSpace if needed < usual => build(needed),
+            _ => Err(error),
+        })
+    }
+
     /// Commits a built file, and returns the segment in it.
     pub(super) fn finish(&self, header: SegmentHeader, mut region: Region) -> Result<Segment> {
         self.commit(&header, &region)?;

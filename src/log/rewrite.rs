@@ -159,13 +159,7 @@ fn rewrite(opening: &Opening<'_>, plan: &Plan, examination: &Examination) -> Res
         len = len.saturating_add(header.padded_len() + ENTRY_LEN);
         Ok(())
     })?;
-    let len = len
-        .next_multiple_of(BLOCK_LEN)
-        .max(opening.config.segment_len);
-    let (header, region) = opening.build(SegmentHeader {
-        segment_len: len as u64,
-        ..plan.header
-    })?;
+    let (header, region) = opening.build_with_room(plan.header, len)?;
     let mut offsets = Vec::new();
     examination.visit_after(plan.kept_upto, |frame, bytes| {
         offsets.push(copy_frame(&region, header.salt, bytes, frame.content_crc)?);
@@ -271,7 +265,8 @@ fn skip(
         durable_upto: skip_to,
         ..opening.blank_header(rewritten.id().next())
     };
-    Ok((opening.begin(header)?, sealed))
+    let (header, region) = opening.build_with_room(header, BLOCK_LEN + TRAILER_LEN + MARK_ROOM)?;
+    Ok((opening.finish(header, region)?, sealed))
 }
 
 /// The time ranges of a segment's events.

@@ -3,8 +3,10 @@
 use super::promise::{Promise, read};
 use super::run::{Run, Setup, Step};
 use super::survive::open;
+use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::ErrorKind;
+use crate::format::record::Record;
 use crate::format::segment::frames_max;
 use crate::position::Seq;
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
@@ -204,5 +206,28 @@ fn time_does_not_go_back_where_the_last_segment_is_empty() {
         assert_eq!(log.last_appended_at(), appended_at);
         drop(log);
         disk = system(&disk, Choice::AllLost);
+    }
+}
+
+#[test]
+fn a_disk_without_room_for_a_whole_segment_can_be_opened_and_read() {
+    let setup = Setup {
+        segment_len: 64 << 10,
+        ..Setup::SMALL
+    };
+    let run = Run::of(setup, &[sync(5, 100), os(3, 50)], |_| {});
+    for kind in [CrashKind::Process, CrashKind::System] {
+        let disk = run.disk.crash(kind, Choice::AllKept);
+        let used: usize = disk.files().iter().map(|(_, bytes)| bytes.len()).sum();
+        disk.set_capacity(used as u64 + (20 << 10));
+        let (log, found) = open(&disk, setup, &run.promise, kind).unwrap();
+        assert_eq!(found.len(), 8);
+        let data = vec![0xc0; 2000];
+        let record = Record::new("test", "recovery", Timestamp(0), &data).unwrap();
+        let mut append = || log.append(&[record], Durability::Os);
+        let refused = (0..100).find_map(|_| append().err());
+        assert_eq!(refused.map(|error| error.kind()), Some(ErrorKind::NoSpace));
+        disk.set_capacity(u64::MAX);
+        append().unwrap();
     }
 }
