@@ -11,6 +11,7 @@ mod lengths;
 mod lexer;
 mod modules;
 mod paths;
+mod shown;
 mod tree;
 
 use std::path::Path;
@@ -47,4 +48,9 @@ fn dangerous_words_stay_behind_their_fences() {
 #[test]
 fn every_file_is_alive() {
     assert_clean(dead::check);
+}
+
+#[test]
+fn the_tests_that_the_manual_names_are_there() {
+    assert_clean(shown::check);
 }
