@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use forelog::{
-    Data, Durability, ErrorKind, Event, EventId, EventSystem, Level, Result, Seq, Timestamp,
+    Data, Delivery, Durability, ErrorKind, Event, EventId, EventSystem, Level, Result, Seq,
+    Subscription, Timestamp,
 };
 
 fn number(n: u64) -> Event {
@@ -281,4 +282,54 @@ fn a_replay_takes_ranges_of_seq_and_time_types_and_sources() -> Result<()> {
         ErrorKind::Invalid
     );
     Ok(())
+}
+
+#[test]
+fn times_beyond_all_bounds_are_no_trouble() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let system = EventSystem::builder()
+        .persistence_path(dir.path())
+        .persistence_interval(Duration::MAX)
+        .drain_timeout(Duration::MAX)
+        .open()?;
+    system.register_handler(Subscription::named("all"), |_: &Delivery<'_>| ())?;
+    system.start()?;
+    for n in 0..100 {
+        system.emit(number(n))?;
+    }
+    system.close()
+}
+
+#[test]
+fn a_handler_may_close_the_system_from_inside() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let system = EventSystem::builder().persistence_path(dir.path()).open()?;
+    let (inner, (told, heard)) = (system.clone(), std::sync::mpsc::channel());
+    system.register_handler(Subscription::named("closer"), move |_: &Delivery<'_>| {
+        told.send(inner.close().is_ok()).unwrap();
+    })?;
+    system.start()?;
+    system.emit(number(1))?;
+    assert!(heard.recv_timeout(Duration::from_secs(60)).unwrap());
+    assert_eq!(
+        system.emit(number(2)).unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+    system.close()
+}
+
+#[test]
+fn an_interval_is_synced_without_being_asked() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let system = EventSystem::builder()
+        .persistence_path(dir.path())
+        .persistence_interval(Duration::from_millis(5))
+        .open()?;
+    let seq = system.emit_batch(&[number(1), number(2)])?[1].seq;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while system.stats().durable_seq < seq && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert_eq!(system.stats().durable_seq, seq);
+    system.close()
 }

@@ -6,14 +6,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::delivery::Handler;
-use super::office::{Office, pin_name};
+use super::office::{Office, pin_known, pin_name};
 use super::queue::Queue;
-use super::seat::{HandlerId, Seat, SubscriptionState};
+use super::seat::{HandlerId, Seat};
 use super::subscription::{Start, Subscription};
 use super::thread::spawn;
 use super::worker::Worker;
 use crate::clock::Clock;
-use crate::control::{Control, ParkedEvent};
+use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Log;
 use crate::position::Seq;
@@ -30,7 +30,7 @@ pub(crate) struct DispatchConfig {
 
 /// The subscriptions of one log.
 pub(crate) struct Dispatcher {
-    office: Office,
+    pub(super) office: Office,
     /// The names that had a place when the log was opened after an unclean end.
     suspects: BTreeSet<String>,
     registry: Mutex<Registry>,
@@ -73,10 +73,8 @@ impl Dispatcher {
             // There was a log and no control log: names may have been lost with it.
             control.set_incomplete()?;
         }
+        pin_known(&control, log.pins());
         let cursors = control.cursors();
-        for (name, cursor) in &cursors {
-            log.pins().set(&pin_name(Some(name), 0), cursor.next());
-        }
         let suspects = cursors.into_iter().filter(|_| !config.clean);
         Ok(Dispatcher {
             suspects: suspects.map(|(name, _)| name).collect(),
@@ -110,7 +108,15 @@ impl Dispatcher {
         let mut registry = self.registry();
         let seat = worker.desk.seat.clone();
         let work = if registry.is_started && !registry.is_stopped {
-            Work::Running(spawn(worker)?)
+            let pin = pin_name(seat.name.as_deref(), id.0);
+            let spawned = spawn(worker).inspect_err(|_| {
+                // The worker is gone with its handler; a name keeps its place, and its pin.
+                seat.end();
+                if seat.name.is_none() {
+                    self.office.log.pins().remove(&pin);
+                }
+            });
+            Work::Running(spawned?)
         } else {
             Work::Waiting(Box::new(worker))
         };
@@ -135,9 +141,19 @@ impl Dispatcher {
         if let Some(name) = &subscription.name {
             registry.check_free(name)?;
         }
-        let position = self.place(&subscription)?;
         registry.last_id += 1;
         let id = HandlerId(registry.last_id);
+        // Retention must not pass the place while it is being found.
+        let (pins, pin) = (
+            self.office.log.pins(),
+            pin_name(subscription.name.as_deref(), id.0),
+        );
+        let is_new = pins.hold(&pin);
+        let position = self.place(&subscription).inspect_err(|_| {
+            if is_new {
+                pins.remove(&pin);
+            }
+        })?;
         let seat = Arc::new(Seat::new(id, subscription.name.clone(), position));
         registry.leaving.push(seat.clone());
         let suspect = |name: &String| self.suspects.contains(name);
@@ -198,13 +214,25 @@ impl Dispatcher {
             return Err(Error::new(ErrorKind::Closed, "the system is stopped"));
         }
         registry.is_started = true;
+        let mut failure = None;
         for (id, member) in std::mem::take(&mut registry.members) {
             let Member { seat, work } = member;
             let work = match work {
-                Work::Waiting(worker) => Work::Running(spawn(*worker)?),
+                Work::Waiting(worker) => match spawn(*worker) {
+                    Ok(thread) => Work::Running(thread),
+                    Err(error) => {
+                        // All others go on; this one's name is free to be registered again.
+                        seat.end();
+                        failure.get_or_insert(error);
+                        continue;
+                    }
+                },
                 running @ Work::Running(_) => running,
             };
             registry.members.insert(id, Member { seat, work });
+        }
+        if let Some(error) = failure {
+            return Err(error);
         }
         Ok(())
     }
@@ -241,6 +269,22 @@ impl Dispatcher {
         self.end(members.into_values().collect());
     }
 
+    /// The seats of all that have a handler.
+    pub(super) fn attached(&self) -> Vec<Arc<Seat>> {
+        let registry = self.registry();
+        let seats = registry.members.values().map(|member| member.seat.clone());
+        seats.collect()
+    }
+
+    /// The seats of all that run, but for the one whose handler is calling.
+    pub(super) fn running(&self) -> Vec<Arc<Seat>> {
+        self.registry().running()
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn end(&self, members: Vec<Member>) {
         for member in &members {
             member.seat.ask_to_stop();
@@ -252,6 +296,8 @@ impl Dispatcher {
                 Work::Waiting(worker) => worker.finish(),
                 // Two handlers that end each other would wait for ever.
                 Work::Running(_) if self.office.queue.is_inside() => {}
+                // A handler that owned the last handle of its system is dropped on its own thread.
+                Work::Running(thread) if thread.thread().id() == std::thread::current().id() => {}
                 Work::Running(thread) => {
                     if thread.join().is_err() {
                         let subscription = member.seat.label();
@@ -262,76 +308,6 @@ impl Dispatcher {
                 }
             }
         }
-    }
-
-    /// Where all subscriptions stand: those with a handler, then names without one.
-    pub(crate) fn subscriptions(&self) -> Vec<SubscriptionState> {
-        let appended = self.office.log.watermark().appended();
-        let control = &self.office.control;
-        let parked = |name: &str| control.parked_count(name);
-        let registry = self.registry();
-        let seats = registry.members.values().map(|member| &member.seat);
-        let state = |seat: &Arc<Seat>| seat.state(appended, seat.name.as_deref().map_or(0, parked));
-        let mut states: Vec<_> = seats.map(state).collect();
-        let known: BTreeSet<_> = states.iter().filter_map(|one| one.name.clone()).collect();
-        let detached = control.cursors().into_iter();
-        states.extend(
-            detached
-                .filter(|(name, _)| !known.contains(name))
-                .map(|(name, cursor)| {
-                    let parked = parked(&name);
-                    SubscriptionState::detached(name, cursor, appended, parked)
-                }),
-        );
-        states
-    }
-
-    /// The parked events of a name, oldest first.
-    pub(crate) fn parked(&self, name: &str) -> Vec<Arc<ParkedEvent>> {
-        self.office.control.parked(name)
-    }
-
-    /// Asks for a parked event to be delivered again; acknowledged, it is parked no more.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such event, or the name has no handler that
-    /// runs.
-    pub(crate) fn redeliver(&self, name: &str, seq: Seq) -> Result<()> {
-        self.check_parked(name, seq)?;
-        let seats = self.registry().running();
-        let seat = seats
-            .iter()
-            .find(|seat| seat.name.as_deref() == Some(name))
-            .ok_or_else(|| {
-                let message = format!(
-                    "the subscription {name:?} has no running handler; register it and start"
-                );
-                Error::new(ErrorKind::NotFound, message)
-            })?;
-        seat.ask_for(seq);
-        self.office.log.watermark().notify();
-        Ok(())
-    }
-
-    /// Forgets a parked event for good; durable on return.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such event.
-    pub(crate) fn discard(&self, name: &str, seq: Seq) -> Result<()> {
-        self.check_parked(name, seq)?;
-        self.office.control.unpark(name, seq)
-    }
-
-    fn check_parked(&self, name: &str, seq: Seq) -> Result<()> {
-        if self.office.control.parked_event(name, seq).is_some() {
-            return Ok(());
-        }
-        let message = format!("the subscription {name:?} has no such parked event");
-        Err(Error::new(ErrorKind::NotFound, message).at_seq(seq))
-    }
-
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

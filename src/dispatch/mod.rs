@@ -34,6 +34,7 @@ mod worker;
 mod redelivery;
 mod thread;
 mod dispatcher;
+mod operate;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ mod tests;
 pub use delivery::{Delivery, Handler, Phase};
 
 pub(crate) use dispatcher::{DispatchConfig, Dispatcher};
+pub(crate) use office::pin_known;
 pub use outcome::{IntoOutcome, Outcome};
 pub use queue::WhenFull;
 pub use seat::{HandlerId, Status, SubscriptionState};

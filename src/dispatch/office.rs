@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::log::Log;
+use crate::log::pins::Pins;
 use crate::position::Seq;
 
 /// The longest reason that is kept, in bytes.
@@ -29,6 +30,14 @@ pub(super) fn pin_name(name: Option<&str>, id: u64) -> String {
     match name {
         Some(name) => format!("subscription {name}"),
         None => format!("unnamed {id}"),
+    }
+}
+
+/// Pins what the names that the control log knows have not seen: before the log is opened, for its
+/// first round of retention must spare that.
+pub(crate) fn pin_known(control: &Control, pins: &Pins) {
+    for (name, cursor) in control.cursors() {
+        pins.set(&pin_name(Some(&name), 0), cursor.next());
     }
 }
 

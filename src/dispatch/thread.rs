@@ -11,6 +11,8 @@ use super::worker::{Progress, Worker};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a worker with nothing to do waits before it writes its cursor: at a steady trickle of
+/// How often a worker of a closed log looks whether something became durable after all.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// events it is then written every few events, not with each.
 const LINGER: Duration = Duration::from_millis(5);
 
@@ -83,7 +85,11 @@ fn wait_for_more(worker: &mut Worker, held: bool) {
         worker.rest();
     }
     if !watermark.wait_until(None, |_| ready()) {
-        // The log is closed: nothing more comes, but somebody may still ask for something.
-        seat.signal.wait_until(None, || seat.has_news());
+        // The log is closed: nothing more is appended, but a sync that was under way may still make
+        // something durable, and somebody may ask for something.
+        while !ready() {
+            let soon = Instant::now() + LOOK_AFTER;
+            seat.signal.wait_until(Some(soon), || seat.has_news());
+        }
     }
 }

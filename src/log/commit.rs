@@ -52,13 +52,17 @@ impl Commit {
         seq: Seq,
         sync: &dyn Fn() -> Result<Seq>,
     ) -> Result<()> {
-        while watermark.durable() < seq {
+        let mut was_woken = false;
+        let waited = loop {
+            if watermark.durable() >= seq {
+                break Ok(());
+            }
             if let Some(failure) = self.failure.get() {
-                return Err(failure.duplicate());
+                break Err(failure.duplicate());
             }
             let mut state = self.state();
-            if watermark.durable() >= seq {
-                break;
+            if watermark.durable() >= seq || self.failure.get().is_some() {
+                continue;
             }
             if state.leading {
                 let waiter = Arc::new(Waiter {
@@ -71,13 +75,19 @@ impl Commit {
                 while !waiter.woken.load(Ordering::Acquire) {
                     thread::park();
                 }
+                was_woken = true;
             } else {
+                was_woken = false;
                 state.leading = true;
                 drop(state);
                 self.lead(watermark, sync);
             }
+        };
+        if was_woken {
+            // It may have been woken to lead, and found that it need not: then another has to.
+            self.wake(watermark, &mut self.state());
         }
-        Ok(())
+        waited
     }
 
     /// Runs one sync and wakes those whom it covers, and one of the others to lead the next.
@@ -89,6 +99,15 @@ impl Commit {
         }
         let mut state = self.state();
         state.leading = false;
+        self.wake(watermark, &mut state);
+    }
+
+    /// Wakes those who wait for nothing any more, and one of the others to lead; with a leader at
+    /// work, nobody: it does so at its end.
+    fn wake(&self, watermark: &Watermark, state: &mut State) {
+        if state.leading {
+            return;
+        }
         let durable = watermark.durable();
         let failed = self.failure.get().is_some();
         let mut next_leader_found = false;
@@ -119,6 +138,11 @@ impl Commit {
         tracing::error!(target: "forelog::log", %cause, "a sync failed; nothing more is taken");
         // Only the first failure counts; later ones follow from it.
         let _ = self.failure.set(error.caused_by(cause));
+        // A leader at work wakes all at its end; where there is none they have nobody else.
+        let mut state = self.state();
+        if !state.leading {
+            state.waiters.drain(..).for_each(|waiter| waiter.wake());
+        }
     }
 
     /// The failure that ended this log's life, if there was one.

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Prepare;
 
 /// How long the keeper waits before it tries again what failed, such as preparing on a full disk.
@@ -22,18 +23,24 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts the thread, unless the log does its own housekeeping.
-    pub(super) fn start(shared: Arc<Shared>) -> Keeper {
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Keeper> {
         let mut thread = None;
         if shared.config.background {
             let shared = shared.clone();
             let builder = std::thread::Builder::new().name("forelog-keeper".to_owned());
-            // Without the thread the log still works: `append` prepares and settles by itself.
-            thread = builder.spawn(move || run(&shared)).ok();
+            let spawned = builder.spawn(move || run(&shared)).map_err(|source| {
+                let message = format!("cannot start the housekeeping thread: {source}");
+                Error::new(ErrorKind::Io, message).caused_by(source)
+            });
+            thread = Some(spawned?);
         }
-        Keeper {
+        Ok(Keeper {
             shared,
             thread: Mutex::new(thread),
-        }
+        })
     }
 
     /// No thread: a test does its work, step by step.
@@ -86,18 +93,40 @@ fn run(shared: &Shared) {
 }
 
 /// One round; returns when the next one is wanted without being woken.
-fn keep(shared: &Shared, quiet: bool) -> crate::error::Result<Option<Duration>> {
-    shared.settle()?;
-    if shared.tail().is_next_wanted {
-        shared.prepare_next(Prepare::Write)?;
-    }
-    shared.retain()?;
-    if shared.signal.take_due_sync() {
-        shared.wait_durable(shared.watermark.appended())?;
+fn keep(shared: &Shared, quiet: bool) -> Result<Option<Duration>> {
+    // Each step is tried, whatever became of the one before: a disk too full to prepare a segment
+    // must not keep a due sync, or the retention that makes room, from happening.
+    let steps = [
+        sync_if_due,
+        Shared::settle,
+        sync_if_due,
+        prepare_if_wanted,
+        sync_if_due,
+        Shared::retain,
+    ];
+    let failures = steps.map(|step| step(shared).err());
+    if let Some(first) = failures.into_iter().flatten().next() {
+        return Err(first);
     }
     if !quiet {
         return Ok(Some(shared.config.mark_after));
     }
     shared.mark_if_idle()?;
     Ok(None)
+}
+
+fn sync_if_due(shared: &Shared) -> Result<()> {
+    if shared.signal.take_due_sync() {
+        shared.wait_durable(shared.watermark.appended())?;
+    }
+    Ok(())
+}
+
+fn prepare_if_wanted(shared: &Shared) -> Result<()> {
+    // Its own statement: the tail's lock must not be held while the file is made.
+    let is_wanted = shared.tail().is_next_wanted;
+    if is_wanted {
+        shared.prepare_next(Prepare::Write)?;
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@ pub(crate) mod scan;
 pub(crate) mod survey;
 pub(crate) mod point;
 pub(crate) mod examine;
+mod live_table;
 pub(crate) mod segment;
 pub(crate) mod segments;
 mod tail;
@@ -180,10 +181,21 @@ impl Log {
         clock: Arc<dyn Clock>,
         witness: Seq,
     ) -> Result<Log> {
+        Log::open_pinned(storage, config, clock, witness, Pins::default())
+    }
+
+    /// As [`Log::open`], with pins that hold before the first round of retention.
+    pub(crate) fn open_pinned(
+        storage: Arc<dyn Storage>,
+        config: LogConfig,
+        clock: Arc<dyn Clock>,
+        witness: Seq,
+        pins: Pins,
+    ) -> Result<Log> {
         let opened = recovery::open(&storage, &config, clock.now(), witness)?;
         let recovery = opened.recovery.clone();
-        let shared = Arc::new(Shared::new(storage, config, clock, opened));
-        let keeper = Keeper::start(shared.clone());
+        let shared = Arc::new(Shared::new(storage, config, clock, opened, pins));
+        let keeper = Keeper::start(shared.clone())?;
         Ok(Log {
             shared,
             keeper,

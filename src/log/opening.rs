@@ -171,7 +171,7 @@ impl Opening<'_> {
 /// Leaves word that a sync failed, for the next opening in this boot, whose page cache shows bytes
 /// that the disk may lack. It need not be durable: after a power cut there is no such cache.
 pub(super) fn note_failed_sync(storage: &dyn Storage) {
-    if let Err(error) = storage.create(names::POISONED, 1, Prepare::Allocate) {
+    if let Err(error) = storage.touch(names::POISONED) {
         tracing::error!(target: "forelog::log", %error, "cannot note the failed sync");
     }
 }

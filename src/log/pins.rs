@@ -19,6 +19,16 @@ impl Pins {
         }
     }
 
+    /// Asks to keep everything under this name, if it asks for nothing yet; says whether it did not.
+    pub(crate) fn hold(&self, name: &str) -> bool {
+        let mut pins = self.lock();
+        let is_new = !pins.contains_key(name);
+        if is_new {
+            pins.insert(name.to_owned(), Seq::FIRST);
+        }
+        is_new
+    }
+
     /// Gives the name's pin up.
     pub(crate) fn remove(&self, name: &str) {
         self.lock().remove(name);

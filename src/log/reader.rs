@@ -101,7 +101,7 @@ impl Reader {
             && seq >= segment.base_seq()
             && seq <= segment.last_seq()
         {
-            return Ok(None);
+            return dropped(segment, seq);
         }
         let found = self.shared.segments.at_or_after(seq);
         let Some(segment) = found else {
@@ -109,10 +109,21 @@ impl Reader {
         };
         segment.region.check_len()?;
         let base = segment.base_seq();
+        let gap = if seq < base {
+            let to = base.prev();
+            Some(Gap { from: seq, to })
+        } else {
+            dropped(&segment, seq)?
+        };
         self.segment = Some(segment);
-        Ok((seq < base).then(|| Gap {
-            from: seq,
-            to: base.prev(),
-        }))
+        Ok(gap)
     }
+}
+
+/// The gap that a Seq is which compaction has dropped from its segment.
+fn dropped(segment: &Segment, seq: Seq) -> Result<Option<Gap>> {
+    if segment.is_full() || segment.event(seq)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Gap { from: seq, to: seq }))
 }

@@ -1,5 +1,7 @@
 //! Which sealed segments may go: whole ones, oldest first, never one that a pin still needs.
 
+use std::sync::PoisonError;
+
 use super::shared::Shared;
 use crate::error::Result;
 use crate::position::Seq;
@@ -28,6 +30,7 @@ impl Shared {
     /// Its removal is durable before the next one's begins, and one that fails is tried again before
     /// any other: a crash may bring a prefix of the log back, but never leave a hole in it.
     fn remove_oldest(&self, seq: Seq) -> Result<bool> {
+        let _one_at_a_time = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(oldest) = self.segments.oldest() else {
             return Ok(false);
         };

@@ -1,8 +1,8 @@
 //! [`Segment`]: one segment file as the log has it open: header, region, and where each Seq lies.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use super::live_table::LiveTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{ENTRY_LEN, Footer, TRAILER_LEN, TimeRanges, table_entry};
 use crate::format::frame::{self, Chain, Frame, FrameHeader, Invalid, Kind, Place};
@@ -77,6 +77,11 @@ impl Segment {
             Offsets::Live(table) => table.last().next().since(self.header.base_seq),
             Offsets::Sealed(footer) => footer.count,
         }
+    }
+
+    /// Whether every Seq from the first to the last is here.
+    pub(crate) fn is_full(&self) -> bool {
+        self.footer().is_none_or(Footer::is_full)
     }
 
     /// The footer of a sealed segment.
@@ -301,68 +306,4 @@ pub(crate) struct Seal {
     pub(crate) chain: Chain,
     pub(crate) times: TimeRanges,
     pub(crate) durable_upto: Seq,
-}
-
-const CHUNK: usize = 4096;
-
-/// The offsets of a growing segment by Seq: written by one thread, read by many, without a lock.
-#[derive(Debug)]
-struct LiveTable {
-    base: Seq,
-    /// How many entries are readable; stored after the entry.
-    count: AtomicU64,
-    chunks: Box<[OnceLock<Box<[AtomicU32]>>]>,
-}
-
-impl LiveTable {
-    fn new(base: Seq, frames_max: u64) -> Self {
-        let chunks = usize::try_from(frames_max).unwrap_or(0) / CHUNK + 1;
-        let chunks = (0..chunks).map(|_| OnceLock::new()).collect();
-        LiveTable {
-            base,
-            count: AtomicU64::new(0),
-            chunks,
-        }
-    }
-
-    fn last(&self) -> Seq {
-        Seq(self
-            .base
-            .0
-            .saturating_add(self.count.load(Ordering::Acquire))
-            .saturating_sub(1))
-    }
-
-    fn push(&self, seq: Seq, offset: usize) {
-        let index = seq.since(self.base);
-        let Ok(at) = usize::try_from(index) else {
-            return;
-        };
-        let Some(chunk) = self.chunks.get(at / CHUNK) else {
-            return;
-        };
-        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU32::new(0)).collect());
-        let offset = u32::try_from(offset).unwrap_or(0);
-        chunk[at % CHUNK].store(offset, Ordering::Relaxed);
-        self.count.store(index + 1, Ordering::Release);
-    }
-
-    fn get(&self, index: u64) -> Option<usize> {
-        let at = usize::try_from(index).ok()?;
-        let chunk = self.chunks.get(at / CHUNK)?.get()?;
-        usize::try_from(chunk[at % CHUNK].load(Ordering::Relaxed))
-            .ok()
-            .filter(|&offset| offset > 0)
-    }
-
-    /// The table as it stands in the file.
-    fn bytes(&self) -> Vec<u8> {
-        let count = self.count.load(Ordering::Acquire);
-        let entry = |index| {
-            u32::try_from(self.get(index).unwrap_or(0))
-                .unwrap_or(0)
-                .to_le_bytes()
-        };
-        (0..count).flat_map(entry).collect()
-    }
 }

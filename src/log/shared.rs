@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     tail: Mutex<Tail>,
     /// One settling at a time; taken before the tail's lock.
     settling: Mutex<()>,
+    /// One removal at a time: two could take the same segment for the oldest.
+    pub(super) removing: Mutex<()>,
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
     /// error once, and whoever syncs the same file next would be told that all is well.
     syncing: Mutex<()>,
@@ -48,6 +50,7 @@ impl Shared {
         config: LogConfig,
         clock: Arc<dyn Clock>,
         opened: Opened,
+        pins: Pins,
     ) -> Self {
         let last = opened.tail.last_seq;
         Shared {
@@ -56,13 +59,14 @@ impl Shared {
             config,
             watermark: Watermark::new(last, last),
             segments: Segments::new(opened.segments),
-            pins: Pins::default(),
+            pins,
             signal: Signal::default(),
             log_id: opened.log_id,
             clock,
             commit: Commit::default(),
             tail: Mutex::new(opened.tail),
             settling: Mutex::new(()),
+            removing: Mutex::new(()),
             syncing: Mutex::new(()),
         }
     }
@@ -255,6 +259,8 @@ impl Shared {
             self.sync_region(&unsettled.segment.region)?;
         }
         self.sync_region(&active.region)?;
+        // A log that has gone quiet meanwhile wants the mark that witnesses this sync.
+        self.signal.wake_if_idle();
         Ok(target)
     }
 

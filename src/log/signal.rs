@@ -23,8 +23,11 @@ struct State {
 impl Signal {
     /// Asks for a sync that starts within this time.
     pub(super) fn sync_within(&self, within: Duration) {
+        // An interval beyond the clock's range never comes due.
+        let Some(by) = Instant::now().checked_add(within) else {
+            return;
+        };
         let mut state = self.lock();
-        let by = Instant::now() + within;
         if state.sync_by.is_none_or(|earlier| by < earlier) {
             state.sync_by = Some(by);
             state.awake = true;
@@ -61,7 +64,7 @@ impl Signal {
     /// Does not wait if `moved` says that something was appended since the last round.
     pub(super) fn wait(&self, timeout: Option<Duration>, moved: impl Fn() -> bool) -> bool {
         let mut state = self.lock();
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.idle.store(
             until.is_none() && state.sync_by.is_none(),
             Ordering::Release,

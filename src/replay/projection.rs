@@ -45,7 +45,7 @@ pub struct Projection<S> {
     initial: S,
     state: S,
     position: Seq,
-    saved: Seq,
+    saved: Option<Seq>,
     apply: Apply<S>,
 }
 
@@ -72,7 +72,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
             initial,
             state,
             position: Seq::ZERO,
-            saved: Seq::ZERO,
+            saved: None,
             apply,
         };
         projection.reload()?;
@@ -135,7 +135,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
     /// If the position cannot be made durable in the log, or the file cannot be written; the snapshot
     /// that was there stays.
     pub fn save(&mut self) -> Result<()> {
-        if self.saved == self.position {
+        if self.saved == Some(self.position) {
             return Ok(());
         }
         if self.log.watermark().is_closed() {
@@ -144,7 +144,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
         self.log.wait_durable(self.position)?;
         self.snapshots
             .save(&self.name, self.version, self.position, &self.state)?;
-        self.saved = self.position;
+        self.saved = Some(self.position);
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
     pub fn reset(&mut self) {
         self.state = self.initial.clone();
         self.position = Seq::ZERO;
-        self.saved = Seq::ZERO;
+        self.saved = None;
     }
 
     fn reload(&mut self) -> Result<()> {
@@ -162,7 +162,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
         if let Some((position, state)) = self.snapshots.load(&self.name, self.version, last)? {
             self.state = state;
             self.position = position;
-            self.saved = position;
+            self.saved = Some(position);
         }
         Ok(())
     }

@@ -29,22 +29,22 @@ impl FileStorage {
     /// # Errors
     /// [`NotRegular`](ErrorKind::NotRegular) if the path is a symbolic link or no folder.
     pub(crate) fn create(path: &Path, sys: Sys) -> Result<Self> {
-        if !path
-            .try_exists()
-            .map_err(|e| Error::io("look at", path, e))?
-            && !path.is_symlink()
-        {
+        // Every folder that is made, and the one that holds the first of them.
+        let parents = path.ancestors().take_while(|p| !p.as_os_str().is_empty());
+        let missing: Vec<_> = parents
+            .take_while(|p| !p.is_symlink() && matches!(p.try_exists(), Ok(false)))
+            .collect();
+        if !missing.is_empty() {
             fs::create_dir_all(path).map_err(|e| Error::io("make the folder", path, e))?;
-            for made in path
-                .ancestors()
-                .skip(1)
-                .filter(|p| !p.as_os_str().is_empty())
-                .take(2)
-            {
-                let dir = sys::open_dir(made);
-                dir.and_then(|dir| sys::sync_dir(dir.as_ref()))
-                    .map_err(|e| Error::io("sync the folder", made, e))?;
-            }
+        }
+        for made in missing {
+            let parent = match made.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            };
+            let dir = sys::open_dir(parent);
+            dir.and_then(|dir| sys::sync_dir(dir.as_ref()))
+                .map_err(|e| Error::io("sync the folder", parent, e))?;
         }
         Self::open(path, sys)
     }
@@ -226,6 +226,13 @@ impl Storage for FileStorage {
             let _ = fs::remove_file(&path);
             Error::io("write", &path, error)
         })
+    }
+
+    fn touch(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        let mut options = sys::open_options();
+        let file = options.write(true).create(true).truncate(false).open(&path);
+        file.map(drop).map_err(|e| Error::io("create", &path, e))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {

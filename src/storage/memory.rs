@@ -93,6 +93,14 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn touch(&self, name: &str) -> Result<()> {
+        let mut files = self.files();
+        files
+            .entry(name.to_owned())
+            .or_insert(Kept::Small(Vec::new()));
+        Ok(())
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         let mut files = self.files();
         let kept = files.remove(from).ok_or_else(|| self.not_found(from))?;

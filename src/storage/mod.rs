@@ -72,6 +72,10 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// Makes or replaces a small file with these bytes, which are durable on return; its name is not.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()>;
 
+    /// Makes an empty file, which is there already if its name is; nothing is synced, and no block is
+    /// needed.
+    fn touch(&self, name: &str) -> Result<()>;
+
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
 

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::dispatch::pin_known;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+use crate::log::pins::Pins;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::storage::Storage;
@@ -74,7 +76,9 @@ impl Directory {
         let main = self.storage.folder(names::LOG)?;
         Log::check(main.as_ref(), Seq::ZERO)?;
         let control = Control::open(&self.storage.folder(names::CONTROL)?, clock.clone(), true)?;
-        let log = Log::open(main, config, clock.clone(), control.witness())?;
+        let pins = Pins::default();
+        pin_known(&control, &pins);
+        let log = Log::open_pinned(main, config, clock.clone(), control.witness(), pins)?;
         Ok((control, log))
     }
 }

@@ -19,7 +19,8 @@ impl EventSystem {
     /// The handler may return nothing, a bool, a `Result` or an [`Outcome`](crate::Outcome). An
     /// error, `false` or a panic is a failed delivery: it is tried again with growing delays, and then
     /// parked. It may emit, also on a full queue (it is let past the bound, because it would wait for
-    /// itself), and unregister itself.
+    /// itself), and unregister itself. A handler that keeps an [`EventSystem`] of its own keeps the
+    /// system open: call [`EventSystem::close`] to end it.
     ///
     /// ```
     /// # fn main() -> forelog::Result<()> {
@@ -51,8 +52,8 @@ impl EventSystem {
         self.0.dispatcher.subscribe(subscription, handler)
     }
 
-    /// Takes a handler away; waits for the delivery under way, unless that is the caller itself. The
-    /// place of a named subscription is kept.
+    /// Takes a handler away and waits for its delivery under way; called from inside a handler it does
+    /// not wait. The place of a named subscription is kept.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such handler.

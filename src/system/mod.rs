@@ -10,8 +10,7 @@ mod store;
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -55,7 +54,8 @@ struct Inner {
     when_full: WhenFull,
     max_queue_size: u64,
     drain_timeout: Duration,
-    closed: AtomicBool,
+    /// Whether the system is closed; held while it closes.
+    closed: Mutex<bool>,
     directory: Directory,
 }
 
@@ -196,9 +196,9 @@ impl EventSystem {
     }
 
     /// Closes the system in order: lets the handlers finish what is emitted by now (for at most
-    /// [`Builder::drain_timeout`]), syncs everything, and ends every thread. Later calls of any handle
-    /// fail with [`Closed`](crate::ErrorKind::Closed). Called from inside a handler, it waits for no
-    /// handler.
+    /// [`Builder::drain_timeout`]), syncs everything, and ends every thread. Later emits of any handle
+    /// fail with [`Closed`](crate::ErrorKind::Closed); what is held can still be read. Called from
+    /// inside a handler, it waits for no handler.
     ///
     /// # Errors
     /// [`Handler`](crate::ErrorKind::Handler) if handlers did not finish in time, naming them: what
@@ -218,7 +218,8 @@ impl EventSystem {
     /// Appends records once the queue has places for them.
     fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
         let queue = self.0.dispatcher.queue();
-        let places = queue.reserve(records.len() as u64, self.0.when_full)?;
+        let is_over = || self.0.log.watermark().is_closed();
+        let places = queue.reserve(records.len() as u64, self.0.when_full, &is_over)?;
         let last = self.0.log.append(records, durability)?;
         places.appended();
         Ok(last)
@@ -274,18 +275,28 @@ impl Inner {
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,
             drain_timeout: builder.drain_timeout,
-            closed: AtomicBool::new(false),
+            closed: Mutex::new(false),
             directory,
         })
     }
 
     fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
+        let is_inside = self.dispatcher.queue().is_inside();
+        let mut closed = match self.closed.try_lock() {
+            Ok(closed) => closed,
+            // Whoever closes it may be waiting for the handler that calls here.
+            Err(TryLockError::WouldBlock) if is_inside => return Ok(()),
+            Err(_) => self.closed.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        if std::mem::replace(&mut *closed, true) {
             return Ok(());
         }
-        let drained = self
-            .dispatcher
-            .drain(Some(Instant::now() + self.drain_timeout));
+        let drained = if is_inside {
+            Ok(Vec::new())
+        } else {
+            let deadline = Instant::now().checked_add(self.drain_timeout);
+            self.dispatcher.drain(deadline)
+        };
         self.dispatcher.stop();
         self.index.close();
         let closed = self.log.close();

@@ -71,7 +71,7 @@ impl Rig {
 
     fn emit_type(&self, event_type: &str, number: u64, durability: Durability) -> Seq {
         let queue = self.dispatcher.queue();
-        let reserved = queue.reserve(1, WhenFull::Block).unwrap();
+        let reserved = queue.reserve(1, WhenFull::Block, &|| false).unwrap();
         let seq = append(&self.log, event_type, number, durability).unwrap();
         reserved.appended();
         seq

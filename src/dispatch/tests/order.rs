@@ -242,7 +242,10 @@ fn a_handler_may_stop_everything() {
     rig.dispatcher.start().unwrap();
     rig.emit(0..1);
     await_that("the stop", || {
-        let reserved = rig.dispatcher.queue().reserve(1, WhenFull::Block);
+        let reserved = rig
+            .dispatcher
+            .queue()
+            .reserve(1, WhenFull::Block, &|| false);
         reserved.is_err_and(|error| error.kind() == ErrorKind::Closed)
     });
     assert_eq!(numbers(&seen), [0]);

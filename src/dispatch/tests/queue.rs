@@ -15,20 +15,28 @@ fn queue_of(max: u64) -> (Queue, Arc<Position>) {
 fn a_full_queue_rejects_times_out_or_makes_wait() {
     let (queue, position) = queue_of(2);
     for _ in 0..2 {
-        queue.reserve(1, WhenFull::Reject).unwrap().appended();
+        queue
+            .reserve(1, WhenFull::Reject, &|| false)
+            .unwrap()
+            .appended();
     }
     assert_eq!(queue.depth(), 2);
     for policy in [
         WhenFull::Reject,
         WhenFull::Timeout(Duration::from_millis(2)),
     ] {
-        let error = queue.reserve(1, policy).unwrap_err();
+        let error = queue.reserve(1, policy, &|| false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::QueueFull);
         assert!(error.to_string().contains("2 events behind"), "{error}");
         assert!(!error.is_outcome_unknown());
     }
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| queue.reserve(1, WhenFull::Block).unwrap().appended());
+        let waiting = scope.spawn(|| {
+            queue
+                .reserve(1, WhenFull::Block, &|| false)
+                .unwrap()
+                .appended();
+        });
         position.set(Seq(1));
         queue.moved();
         waiting.join().unwrap();
@@ -39,28 +47,40 @@ fn a_full_queue_rejects_times_out_or_makes_wait() {
 #[test]
 fn places_that_are_not_used_come_back() {
     let (queue, _position) = queue_of(1);
-    let reserved = queue.reserve(1, WhenFull::Reject).unwrap();
-    assert!(queue.reserve(1, WhenFull::Reject).is_err());
+    let reserved = queue.reserve(1, WhenFull::Reject, &|| false).unwrap();
+    assert!(queue.reserve(1, WhenFull::Reject, &|| false).is_err());
     drop(reserved);
-    queue.reserve(1, WhenFull::Reject).unwrap().appended();
+    queue
+        .reserve(1, WhenFull::Reject, &|| false)
+        .unwrap()
+        .appended();
 }
 
 #[test]
 fn a_batch_larger_than_the_queue_waits_until_it_is_empty() {
     let (queue, position) = queue_of(2);
-    queue.reserve(1, WhenFull::Reject).unwrap().appended();
-    assert!(queue.reserve(5, WhenFull::Reject).is_err());
+    queue
+        .reserve(1, WhenFull::Reject, &|| false)
+        .unwrap()
+        .appended();
+    assert!(queue.reserve(5, WhenFull::Reject, &|| false).is_err());
     position.set(Seq(1));
-    queue.reserve(5, WhenFull::Reject).unwrap().appended();
+    queue
+        .reserve(5, WhenFull::Reject, &|| false)
+        .unwrap()
+        .appended();
     assert_eq!(queue.depth(), 5);
-    assert!(queue.reserve(1, WhenFull::Reject).is_err());
+    assert!(queue.reserve(1, WhenFull::Reject, &|| false).is_err());
 }
 
 #[test]
 fn without_a_live_subscription_there_is_no_bound() {
     let queue = Queue::new(1, Seq(7));
     for _ in 0..100 {
-        queue.reserve(3, WhenFull::Reject).unwrap().appended();
+        queue
+            .reserve(3, WhenFull::Reject, &|| false)
+            .unwrap()
+            .appended();
     }
     assert_eq!(queue.depth(), 0);
     assert!(!queue.is_near(Seq(305)) && queue.is_near(Seq(306)));
@@ -69,20 +89,31 @@ fn without_a_live_subscription_there_is_no_bound() {
 #[test]
 fn leaving_and_closing_wake_those_who_wait() {
     let (queue, position) = queue_of(1);
-    queue.reserve(1, WhenFull::Reject).unwrap().appended();
+    queue
+        .reserve(1, WhenFull::Reject, &|| false)
+        .unwrap()
+        .appended();
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| queue.reserve(1, WhenFull::Block).unwrap().appended());
+        let waiting = scope.spawn(|| {
+            queue
+                .reserve(1, WhenFull::Block, &|| false)
+                .unwrap()
+                .appended();
+        });
         queue.leave(&position);
         waiting.join().unwrap();
         queue.join(position.clone());
-        let waiting = scope.spawn(|| queue.reserve(1, WhenFull::Block).map(drop));
+        let waiting = scope.spawn(|| queue.reserve(1, WhenFull::Block, &|| false).map(drop));
         queue.close();
         let error = waiting.join().unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed);
     });
     // A handler that runs may still emit, so that it can end.
     let _inside = queue.enter();
-    queue.reserve(1, WhenFull::Reject).unwrap().appended();
+    queue
+        .reserve(1, WhenFull::Reject, &|| false)
+        .unwrap()
+        .appended();
 }
 
 #[test]
@@ -96,10 +127,13 @@ fn the_bound_is_exact_with_many_threads() {
             let (queue, appended) = (&queue, &appended);
             scope.spawn(move || {
                 for number in 0..EACH {
-                    let reserved = queue.reserve(1, WhenFull::Block).unwrap();
+                    let reserved = queue.reserve(1, WhenFull::Block, &|| false).unwrap();
                     if (number + thread) % 7 == 0 {
                         drop(reserved);
-                        queue.reserve(1, WhenFull::Block).unwrap().appended();
+                        queue
+                            .reserve(1, WhenFull::Block, &|| false)
+                            .unwrap()
+                            .appended();
                     } else {
                         reserved.appended();
                     }
@@ -147,10 +181,10 @@ fn a_backlog_or_an_abandoned_name_never_blocks_an_emitter() {
         begun.recv_timeout(PATIENCE).unwrap();
     }
     let queue = rig.dispatcher.queue();
-    let places = queue.reserve(1, WhenFull::Reject).unwrap();
+    let places = queue.reserve(1, WhenFull::Reject, &|| false).unwrap();
     append(&rig.log, "test.number", 100, Durability::Os).unwrap();
     places.appended();
-    let full = queue.reserve(1, WhenFull::Reject).unwrap_err();
+    let full = queue.reserve(1, WhenFull::Reject, &|| false).unwrap_err();
     assert_eq!(full.kind(), ErrorKind::QueueFull);
     // Detached, it holds nobody up, although it has not handled all.
     go.send(()).unwrap();

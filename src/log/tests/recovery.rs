@@ -224,7 +224,7 @@ fn a_disk_without_room_for_a_whole_segment_can_be_opened_and_read() {
         assert_eq!(found.len(), 8);
         let data = vec![0xc0; 2000];
         let record = Record::new("test", "recovery", Timestamp(0), &data).unwrap();
-        let mut append = || log.append(&[record], Durability::Os);
+        let append = || log.append(&[record], Durability::Os);
         let refused = (0..100).find_map(|_| append().err());
         assert_eq!(refused.map(|error| error.kind()), Some(ErrorKind::NoSpace));
         disk.set_capacity(u64::MAX);

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::format::record::Record;
 use crate::log::keeper::Keeper;
+use crate::log::pins::Pins;
 use crate::log::shared::Shared;
 use crate::log::{Log, LogConfig, recovery};
 use crate::position::Seq;
@@ -68,7 +69,7 @@ impl Setup {
         let storage = disk.storage().folder(names::LOG)?;
         let opened = recovery::open(&storage, &config, clock.now(), witness)?;
         let recovery = opened.recovery.clone();
-        let shared = Arc::new(Shared::new(storage, config, clock, opened));
+        let shared = Arc::new(Shared::new(storage, config, clock, opened, Pins::default()));
         let keeper = Keeper::without_thread(shared.clone());
         Ok(Log {
             shared,

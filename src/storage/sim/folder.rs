@@ -125,6 +125,10 @@ impl Storage for SimFolder {
         Ok(region)
     }
 
+    fn touch(&self, name: &str) -> Result<()> {
+        self.create(name, 1, Prepare::Allocate).map(drop)
+    }
+
     fn open(&self, name: &str) -> Result<Region> {
         self.map(name, true)
     }
