@@ -59,10 +59,7 @@ impl Reader {
         while let Some(gap) = self.gap_here()? {
             self.next = gap.to.next();
         }
-        match self.step()? {
-            Some(Step::Event(event)) => Ok(Some(event)),
-            _ => Ok(None),
-        }
+        self.event_here()
     }
 
     /// The next event or gap; `None` at the watermark: more may come.
@@ -74,6 +71,11 @@ impl Reader {
             self.next = gap.to.next();
             return Ok(Some(Step::Gap(gap)));
         }
+        Ok(self.event_here()?.map(Step::Event))
+    }
+
+    /// The next event, in the segment that [`Reader::gap_here`] has moved to.
+    fn event_here(&mut self) -> Result<Option<EventRef<'_>>> {
         let seq = self.next;
         if seq > self.shared.watermark.appended() {
             return Ok(None);
@@ -88,7 +90,7 @@ impl Reader {
             return Ok(None);
         }
         self.next = seq.next();
-        Ok(Some(Step::Event(event)))
+        Ok(Some(event))
     }
 
     /// Moves to the segment of the next Seq; the gap that stands there instead, if one does.
