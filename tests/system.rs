@@ -333,3 +333,29 @@ fn an_interval_is_synced_without_being_asked() -> Result<()> {
     assert_eq!(system.stats().durable_seq, seq);
     system.close()
 }
+
+#[test]
+fn a_log_that_lost_its_end_is_refused_and_nothing_is_changed() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let system = EventSystem::builder().persistence_path(dir.path()).open()?;
+    system.emit(number(1))?;
+    system.close()?;
+    let files = |folder: &str| {
+        let entries = std::fs::read_dir(dir.path().join(folder)).unwrap();
+        let read = |path: std::path::PathBuf| (std::fs::read(&path).unwrap(), path);
+        let mut files: Vec<_> = entries.map(|entry| read(entry.unwrap().path())).collect();
+        files.sort();
+        files
+    };
+    for (_, path) in files("log").iter().filter(|(_, path)| path.is_file()) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let before = files("control");
+    let error = EventSystem::builder()
+        .persistence_path(dir.path())
+        .open()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MissingSegment, "{error}");
+    assert!(files("control") == before, "the control log is as it was");
+    Ok(())
+}

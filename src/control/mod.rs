@@ -171,6 +171,14 @@ impl Control {
         }
     }
 
+    /// What [`Control::witness`] would be, without opening the control log: nothing is changed.
+    ///
+    /// # Errors
+    /// If the files cannot be read; damage only makes the answer lower.
+    pub(crate) fn witnessed(storage: &dyn Storage) -> Result<Seq> {
+        salvage::readable(storage).map(|state| state.witness)
+    }
+
     /// What was done about damage, if there was any.
     pub(crate) fn recovery(&self) -> Option<&ControlRecovery> {
         self.recovery.as_ref()

@@ -40,6 +40,19 @@ pub(super) fn is_damage(error: &Error) -> bool {
 /// # Errors
 /// Only where files cannot be read or written at all, or are of a newer version.
 pub(super) fn salvage(storage: &dyn Storage) -> Result<State> {
+    let state = readable(storage)?;
+    let note = Snapshot {
+        log_id: 0,
+        position: state.witness,
+        version: 1,
+        state: &encode_state(&state)?,
+    };
+    storage.replace(names::SALVAGED, &note.encode())?;
+    Ok(state)
+}
+
+/// What is readable; nothing is changed.
+pub(super) fn readable(storage: &dyn Storage) -> Result<State> {
     let mut finds = Finds::default();
     let mut names: Vec<_> = storage
         .list()?
@@ -56,13 +69,6 @@ pub(super) fn salvage(storage: &dyn Storage) -> Result<State> {
     }
     let mut state = finds.state;
     state.incomplete |= finds.hole;
-    let note = Snapshot {
-        log_id: 0,
-        position: state.witness,
-        version: 1,
-        state: &encode_state(&state)?,
-    };
-    storage.replace(names::SALVAGED, &note.encode())?;
     Ok(state)
 }
 

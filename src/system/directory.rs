@@ -11,7 +11,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::log::pins::Pins;
 use crate::log::{Log, LogConfig};
-use crate::position::Seq;
 use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 use crate::storage::lock::DirLock;
@@ -67,15 +66,17 @@ impl Directory {
 
     /// Opens the control log, which may know how far the main log was durable, and the main log.
     ///
-    /// A main log that is refused for what its files hold is found before the control log is changed.
+    /// A main log that is refused, for what its files hold or for what the control log knows of it, is
+    /// found before anything is changed.
     pub(super) fn open_logs(
         &self,
         config: LogConfig,
         clock: &Arc<dyn Clock>,
     ) -> Result<(Control, Log)> {
         let main = self.storage.folder(names::LOG)?;
-        Log::check(main.as_ref(), Seq::ZERO)?;
-        let control = Control::open(&self.storage.folder(names::CONTROL)?, clock.clone(), true)?;
+        let control = self.storage.folder(names::CONTROL)?;
+        Log::check(main.as_ref(), Control::witnessed(control.as_ref())?)?;
+        let control = Control::open(&control, clock.clone(), true)?;
         let pins = Pins::default();
         pin_known(&control, &pins);
         let log = Log::open_pinned(main, config, clock.clone(), control.witness(), pins)?;
