@@ -33,8 +33,8 @@ fn records(dir: &Path) -> (usize, Vec<crate::Error>) {
 fn newest(dir: &Path) -> PathBuf {
     let inspector = Inspector::open(dir).unwrap();
     let segments = inspector.segments().unwrap();
-    let held = segments.iter().filter(|segment| segment.header.is_some());
-    dir.join("log").join(&held.last().unwrap().file)
+    let mut held = segments.iter().filter(|segment| segment.header.is_some());
+    dir.join("log").join(&held.next_back().unwrap().file)
 }
 
 fn ends_too_early(dir: &Path) {
