@@ -1,6 +1,6 @@
 //! `replay`: the events as JSON lines, or emitted into another directory.
 
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 
 use forelog::inspect::{Inspector, Records, Selector};
 use forelog::{Durability, Error, ErrorKind, EventSystem, Seq};
@@ -21,6 +21,7 @@ pub(crate) fn replay(
 ) -> Result<Exit, Fault> {
     let inspector = Inspector::open(&args.path)?;
     if let Some(into) = &args.into {
+        check_apart(&args.path, into)?;
         return replay_into(&inspector, args, into, json, out, told);
     }
     let mut records = inspector.records(args.selector.selector())?;
@@ -125,9 +126,38 @@ fn copy(
     Ok(())
 }
 
+/// Refuses a target inside of what is read, which is never written to; and one that is no folder.
+fn check_apart(source: &Path, into: &Path) -> forelog::Result<()> {
+    if into.is_file() {
+        let message = "the path is no folder; name a new or an empty one";
+        return Err(Error::new(ErrorKind::NotRegular, message).at_path(into));
+    }
+    let read = directory_of(source)?;
+    let target = path::absolute(into).map_err(|e| Error::io("look at", into, e))?;
+    let standing = target.ancestors().find(|path| path.exists());
+    let standing = standing.unwrap_or(&target);
+    if real(standing)?.starts_with(read) {
+        let message = "the target is the directory that is read, or lies in it; name another place";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(into));
+    }
+    Ok(())
+}
+
+/// The directory that a log's folder or a segment file belongs to, as far as its neighbours tell.
+fn directory_of(source: &Path) -> forelog::Result<PathBuf> {
+    let source = real(source)?;
+    let is_whole = |path: &&Path| path.join("log").exists() && path.join("control").exists();
+    let whole = source.ancestors().take(3).find(is_whole);
+    Ok(whole.unwrap_or(&source).to_path_buf())
+}
+
+fn real(path: &Path) -> forelog::Result<PathBuf> {
+    path.canonicalize()
+        .map_err(|e| Error::io("look at", path, e))
+}
+
 /// Opens the directory to replay into, which must not hold events yet: replaying twice would double
-/// them, and replaying a directory into itself never end. Looked at before it is opened, for opening
-/// writes.
+/// them. Looked at before it is opened, for opening writes.
 fn open_target(into: &Path) -> forelog::Result<EventSystem> {
     let holds_events = match Inspector::open(into) {
         Ok(held) => held.records(Selector::all().limit(1))?.next().is_some(),

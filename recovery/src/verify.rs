@@ -82,10 +82,12 @@ fn log(log: &LogReport, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     if log.torn_bytes > 0 {
-        let torn = format!(
-            "{} bytes, which the next opening sets aside",
-            log.torn_bytes
-        );
+        // What opening does with a damaged log is not told here: it may refuse.
+        let fate = match log.damage_count {
+            0 => "which the next opening sets aside",
+            _ => "behind the last event",
+        };
+        let torn = format!("{} bytes, {fate}", log.torn_bytes);
         line(out, "torn tail", &torn)?;
     }
     for damage in &log.damage {

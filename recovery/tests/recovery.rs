@@ -267,9 +267,9 @@ fn replaying_into_another_directory_keeps_what_an_event_is() {
 
 #[test]
 fn replaying_never_doubles_events() {
-    let dir = fixture(10);
+    let (source, dir) = (fixture(10), fixture(10));
     let before = bytes_below(dir.path());
-    let output = run(&["replay", text(dir.path()), "--into", text(dir.path())]);
+    let output = run(&["replay", text(source.path()), "--into", text(dir.path())]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
         String::from_utf8(output.stderr)

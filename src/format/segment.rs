@@ -139,6 +139,11 @@ pub(crate) fn frames_max(segment_len: usize) -> u64 {
 }
 
 impl SegmentHeader {
+    /// How much of a file of `len` bytes is the segment: a file may be longer than its header says.
+    pub(crate) fn len_in(&self, len: usize) -> usize {
+        usize::try_from(self.segment_len).map_or(len, |said| said.min(len))
+    }
+
     /// The header block.
     pub(crate) fn encode(&self) -> [u8; BLOCK_LEN] {
         let mut sector = [0_u8; SECTOR_LEN];

@@ -251,7 +251,10 @@ fn claim(folder: &Path, log_id: u128) -> Result<()> {
 /// # Errors
 /// [`Index`](ErrorKind::Index) if not.
 pub(super) fn check_meta(folder: &Path, log_id: u128) -> Result<()> {
-    let found = fs::read(folder.join(names::INDEX_META)).unwrap_or_default();
+    let path = folder.join(names::INDEX_META);
+    // A pipe would be waited on for ever.
+    let read = path.is_file().then(|| fs::read(&path).ok());
+    let found = read.flatten().unwrap_or_default();
     if found == meta(log_id) {
         return Ok(());
     }
@@ -311,9 +314,11 @@ impl Copied {
         let unique = Instant::now();
         let name = format!("forelog-index-{}-{unique:?}", std::process::id());
         let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-        let copied = Copied(std::env::temp_dir().join(name));
-        copy_folder(folder, &copied.0)
-            .map_err(|error| Error::io("copy the index", folder, error))?;
+        let target = std::env::temp_dir().join(name);
+        make_folder(&target)?;
+        // Only what was made here is removed again.
+        let copied = Copied(target);
+        copy_content(folder, &copied.0)?;
         Ok(copied)
     }
 
@@ -329,15 +334,25 @@ impl Drop for Copied {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
+fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir(path).map_err(|error| Error::io("make the folder", path, error))
+}
+
+fn copy_content(from: &Path, to: &Path) -> Result<()> {
+    let failed = |error| Error::io("copy the index", from, error);
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
         let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            make_folder(&target)?;
+            copy_content(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), target).map_err(failed)?;
         } else {
-            fs::copy(entry.path(), target)?;
+            // A pipe would be waited on for ever.
+            let message = "a plain file must stand here, and it is a link, a pipe or a device";
+            return Err(Error::new(ErrorKind::Index, message).at_path(entry.path()));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::end::End;
 use super::file::{File, look_at};
 use super::piece::Piece;
 use super::place::Place;
@@ -32,15 +33,6 @@ pub(super) struct Layout {
     pub(super) findings: Vec<Damage>,
     /// What is wrong without a loss: a copy of a header, a footer.
     pub(super) blemishes: Vec<Damage>,
-}
-
-/// What the last segments say of the log's end.
-#[derive(Debug, Default)]
-pub(super) struct End {
-    /// Everything up to here was certainly on the disk.
-    pub(super) witness: Seq,
-    pub(super) clean: bool,
-    pub(super) torn_bytes: u64,
 }
 
 impl Layout {
@@ -137,7 +129,12 @@ impl Layout {
     ) -> Result<()> {
         let files = chosen.values().filter_map(|&index| self.files.get(index));
         let read: Vec<(Surveyed, u64)> = files
-            .filter_map(|file| Some((file.segment.clone()?, file.entry.len)))
+            .filter_map(|file| {
+                let at = file.segment.clone()?;
+                // What a file has beyond the length that its header says is no part of it.
+                let len = file.entry.len.min(at.header.segment_len);
+                Some((at, len))
+            })
             .collect();
         for (index, (at, len)) in read.iter().enumerate() {
             let next = read
@@ -243,7 +240,7 @@ impl Layout {
     /// durable, and cuts what is read where the log ends.
     pub(super) fn examine(&mut self, storage: &dyn Storage, witness: Seq) -> Result<End> {
         if self.pieces.is_empty() {
-            return Ok(End::default());
+            return Ok(End::without_segments(witness));
         }
         let survey = Survey {
             segments: self.pieces.iter().map(|piece| piece.at.clone()).collect(),
@@ -254,7 +251,12 @@ impl Layout {
         let end = End {
             witness: examination.witness,
             clean: examination.clean,
-            torn_bytes: torn.sum(),
+            // Opening refuses damage, and sets nothing aside.
+            torn_bytes: if examination.is_damaged() {
+                0
+            } else {
+                torn.sum()
+            },
         };
         let first = self.pieces.len().saturating_sub(examination.open.len());
         if examination.is_damaged() {

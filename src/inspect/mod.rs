@@ -37,6 +37,7 @@ mod table;
 mod piece;
 mod segment_check;
 mod file;
+mod end;
 mod layout;
 mod index_check;
 mod records;

@@ -8,6 +8,9 @@ use crate::log::survey::Surveyed;
 use crate::position::Seq;
 use crate::storage::Storage;
 
+/// Why a log is damaged that is in order as far as it goes.
+pub(super) const CUT_SHORT: &str = "the log ends before events that were known to be durable";
+
 /// A segment to read.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
@@ -55,6 +58,12 @@ impl Piece {
         }
     }
 
+    /// What is lost if the log ends here, behind the Seq `last`, although more was durable.
+    pub(super) fn cut_short(&self, offset: usize, last: Seq, witness: Seq) -> Option<Damage> {
+        let is_cut = self.unsettled && self.pin.is_none() && last.next() <= witness;
+        is_cut.then(|| self.damage(offset, last.next(), CUT_SHORT))
+    }
+
     /// The footer, if it speaks of the frames that are read.
     pub(super) fn footer_in_force(&self) -> Option<Footer> {
         let ends_here = |footer: &Footer| footer.frames_end == self.limit as u64;
@@ -81,7 +90,8 @@ impl Piece {
     pub(super) fn trailer_is_blank(&self, storage: &dyn Storage) -> Result<bool> {
         let region = storage.open_read_only(&self.at.name)?;
         let mut trailer = vec![0; TRAILER_LEN];
-        region.read_at(region.len().saturating_sub(TRAILER_LEN), &mut trailer)?;
+        let len = self.at.header.len_in(region.len());
+        region.read_at(len.saturating_sub(TRAILER_LEN), &mut trailer)?;
         Ok(trailer.iter().all(|&byte| byte == 0))
     }
 }

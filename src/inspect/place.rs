@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::report::Damage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::storage::file::{FileStorage, open_regular};
@@ -59,6 +60,10 @@ impl Place {
             .any(|name| name.to_str().is_some_and(is_segment))
         {
             return Ok(place(Kind::Log, Some(Arc::new(folder))));
+        }
+        if files.iter().any(|name| name.as_os_str() == names::LOG) {
+            // A link or a file in the folder's place; opening it says so.
+            FileStorage::open(&path.join(names::LOG), Sys::native())?;
         }
         let ours = |name: &str| names::is_top_level(name);
         let named = folders
@@ -131,6 +136,16 @@ impl Place {
             // The log's folder stands in the directory.
             (_, folder) => lock::holder(&folder.as_ref()?.path("..")),
         }
+    }
+
+    /// A damaged place as an error, with the whole path.
+    pub(super) fn error(&self, damage: &Damage) -> Error {
+        let folder = match (&self.folder, &self.kind) {
+            (Some(folder), _) => folder.path(""),
+            (None, Kind::Directory) => self.path.join(names::LOG),
+            (None, _) => self.path.clone(),
+        };
+        damage.to_error(&folder)
     }
 
     /// Whether this is one file of a log that may have more.

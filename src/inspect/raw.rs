@@ -151,9 +151,9 @@ impl RawItems {
                 Some(problem) => problem.message().to_owned(),
                 None => "no header".to_owned(),
             };
-            return range(&region, &file, 0, region.len(), reason);
+            return range(&region, &file, 0, region.len().min(bare_max()), reason);
         };
-        let room = region.len().saturating_sub(TRAILER_LEN);
+        let room = at.header.len_in(region.len()).saturating_sub(TRAILER_LEN);
         let end = at
             .footer
             .and_then(|footer| usize::try_from(footer.frames_end).ok());
@@ -217,6 +217,11 @@ impl Current {
             found => Ok(found),
         }
     }
+}
+
+/// How much of a file without a header is looked at: a hole may be far longer than any segment.
+fn bare_max() -> usize {
+    usize::try_from(4_u64 << 30).unwrap_or(usize::MAX)
 }
 
 fn segment_of(file: &File) -> SegmentId {

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::layout::{End, Layout, UNSETTLED_MAX};
+use super::end::End;
+use super::file::is_environment;
+use super::layout::{Layout, UNSETTLED_MAX};
 use super::logged::LoggedEvent;
 use super::piece::{Judgement, Piece};
 use super::place::Place;
@@ -13,6 +15,9 @@ use crate::control::Reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
+
+/// How often the control log is read again that a writer's removals have overtaken.
+const CONTROL_TRIES: u32 = 10;
 
 /// The events of a log that a [`Selector`] lets pass, in order, as they are at this moment.
 ///
@@ -25,28 +30,39 @@ pub struct Records {
     selector: Selector,
     left: u64,
     layout: Layout,
+    /// What the control log knows to be durable, read before the files were listed: beside a live
+    /// writer it holds of them then. Taken where the tail begins.
+    witness: Option<Result<Seq>>,
     end: Option<End>,
     at: usize,
     walk: Option<Walk>,
     errors: VecDeque<Error>,
     last: Seq,
+    /// Where the frames that were read last end.
+    ended_at: usize,
+    /// Whether nothing was lost or removed in the segment that was read last.
+    intact: bool,
     done: bool,
 }
 
 impl Records {
     pub(super) fn new(place: Place, selector: Selector) -> Result<Self> {
         selector.check()?;
+        let witness = control_of(&place).map(|control| control.witness());
         let layout = Layout::take(&place)?;
         Ok(Records {
             left: selector.count_max(),
             place,
             selector,
             layout,
+            witness: Some(witness),
             end: None,
             at: 0,
             walk: None,
             errors: VecDeque::new(),
             last: Seq::ZERO,
+            ended_at: 0,
+            intact: true,
             done: false,
         })
     }
@@ -94,6 +110,7 @@ impl Records {
             }
             Seen::Mark => Ok(None),
             Seen::End => {
+                self.ended_at = walk.offset();
                 self.leave();
                 Ok(None)
             }
@@ -116,7 +133,10 @@ impl Records {
         let witness = self.end.as_ref().map_or(Seq::ZERO, |end| end.witness);
         let piece = self.layout.pieces.get(self.at);
         match piece.map(|piece| piece.judge(seq, blank, witness)) {
-            Some(Judgement::Damage) => Err(self.damaged(offset, seq, reason)),
+            Some(Judgement::Damage) => {
+                self.intact = false;
+                Err(self.damaged(offset, seq, reason))
+            }
             Some(Judgement::SegmentEnds) => {
                 self.leave();
                 Ok(None)
@@ -148,18 +168,14 @@ impl Records {
 
     /// Begins the next segment that may hold what is selected.
     fn enter(&mut self) -> Result<()> {
-        let Some(storage) = self.place.shared_storage() else {
-            self.done = true;
-            return Ok(());
-        };
         let tail = self.layout.pieces.len().saturating_sub(UNSETTLED_MAX);
         if self.end.is_none() && self.at >= tail {
-            let witness = control_of(&self.place)?.witness();
-            self.end = Some(self.layout.examine(storage.as_ref(), witness)?);
+            self.settle()?;
         }
-        let Some(piece) = self.layout.pieces.get(self.at) else {
-            self.report_upto(SegmentId(u64::MAX));
-            self.done = true;
+        let storage = self.place.shared_storage();
+        let piece = self.layout.pieces.get(self.at);
+        let (Some(storage), Some(piece)) = (storage, piece) else {
+            self.conclude();
             return Ok(());
         };
         let (id, base) = (piece.at.header.segment_id, piece.at.header.base_seq);
@@ -173,11 +189,13 @@ impl Records {
         });
         if skipped {
             self.last = piece.at.footer.map_or(self.last, |footer| footer.last_seq);
+            self.ended_at = piece.limit;
             self.leave();
             return Ok(());
         }
         let (header, limit, name) = (piece.at.header, piece.limit, piece.at.name.clone());
         self.report_upto(id);
+        self.intact = true;
         match storage.open_read_only(&name) {
             Ok(region) => {
                 self.walk = Some(Walk::new(Arc::new(region), &header, limit));
@@ -185,11 +203,39 @@ impl Records {
             }
             // Retention has removed it since: it is no part of the log any more.
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.intact = false;
                 self.leave();
                 Ok(())
             }
             Err(error) => Err(error.at_segment(id)),
         }
+    }
+
+    /// Finds out where the log ends. Without that the rest cannot be judged, so an error ends the
+    /// iteration.
+    fn settle(&mut self) -> Result<()> {
+        self.done = true;
+        let witness = self.witness.take().unwrap_or(Ok(Seq::ZERO))?;
+        self.end = Some(match self.place.storage() {
+            Some(storage) => self.layout.examine(storage, witness)?,
+            None => End::without_segments(witness),
+        });
+        self.done = false;
+        Ok(())
+    }
+
+    /// Tells of what is still to be told behind the last segment.
+    fn conclude(&mut self) {
+        self.done = true;
+        self.report_upto(SegmentId(u64::MAX));
+        let Some(end) = &self.end else { return };
+        let cut = match self.layout.pieces.last() {
+            None => end.all_missing(),
+            Some(piece) if self.intact => piece.cut_short(self.ended_at, self.last, end.witness),
+            Some(_) => None,
+        };
+        self.errors
+            .extend(cut.map(|damage| self.place.error(&damage)));
     }
 
     /// Queues what is wrong with files up to this segment.
@@ -199,7 +245,8 @@ impl Records {
             .findings
             .partition_point(|damage| damage.segment <= id);
         let findings = self.layout.findings.drain(..count);
-        self.errors.extend(findings.map(|damage| damage.to_error()));
+        self.errors
+            .extend(findings.map(|damage| self.place.error(&damage)));
     }
 }
 
@@ -223,6 +270,7 @@ impl Iterator for Records {
                 Err(error) => {
                     // A file that cannot be read is given up; broken bytes are walked over.
                     if error.kind() != ErrorKind::Corrupt {
+                        self.intact = false;
                         self.leave();
                     }
                     return Some(Err(error));
@@ -233,14 +281,36 @@ impl Iterator for Records {
 }
 
 /// What the control log of a directory amounts to, as far as it can be read; nothing if there is none.
+///
+/// # Errors
+/// If it is there and may not be read.
 pub(super) fn control_of(place: &Place) -> Result<Reading> {
+    let mut tries = CONTROL_TRIES;
+    loop {
+        match read_control(place) {
+            // A writer has removed a file since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound && tries > 0 => {
+                tries = tries.saturating_sub(1);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn read_control(place: &Place) -> Result<Reading> {
     let mut reading = Reading::default();
     let Some(control) = place.control()? else {
         return Ok(reading);
     };
-    // What cannot be read, or makes no sense, is verification's to report; here the rest counts.
-    for record in Records::new(control, Selector::all())?.flatten() {
-        let _ = reading.take(&record.view()?);
+    for record in Records::new(control, Selector::all())? {
+        match record {
+            Ok(record) => {
+                // What makes no sense is verification's to report; here the rest counts.
+                let _ = reading.take(&record.view()?);
+            }
+            Err(error) if is_environment(&error) => return Err(error),
+            Err(_) => {}
+        }
     }
     Ok(reading)
 }

@@ -1,7 +1,7 @@
 //! What the inspector tells: reports of segments, damage and verification, all serializable.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -191,22 +191,36 @@ impl Damage {
         }
     }
 
-    pub(super) fn to_error(&self) -> Error {
-        Error::new(ErrorKind::Corrupt, self.reason.clone())
-            .at_path(&self.file)
-            .at_segment(self.segment)
-            .at_offset(self.offset)
-            .at_seq(self.seq)
+    /// As an error; what is not known is left out.
+    pub(super) fn to_error(&self, folder: &Path) -> Error {
+        let mut error = Error::new(ErrorKind::Corrupt, self.reason.clone()).at_offset(self.offset);
+        if !self.file.is_empty() {
+            error = error.at_path(folder.join(&self.file));
+        }
+        if self.segment != SegmentId::default() {
+            error = error.at_segment(self.segment);
+        }
+        if self.seq != Seq::ZERO {
+            error = error.at_seq(self.seq);
+        }
+        error
     }
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "segment {} offset {} seq {}: {} ({})",
-            self.segment, self.offset, self.seq, self.reason, self.file
-        )
+        if self.segment != SegmentId::default() {
+            write!(f, "segment {} ", self.segment)?;
+        }
+        write!(f, "offset {}", self.offset)?;
+        if self.seq != Seq::ZERO {
+            write!(f, " seq {}", self.seq)?;
+        }
+        write!(f, ": {}", self.reason)?;
+        if self.file.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", self.file)
     }
 }
 

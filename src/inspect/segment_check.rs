@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::piece::Piece;
+use super::piece::{CUT_SHORT, Piece};
 use super::report::Damage;
 use super::table::TableCheck;
 use super::walk::Walk;
@@ -99,7 +99,7 @@ impl<'a> SegmentCheck<'a> {
                 );
             }
         } else if self.piece.unsettled && last.next() <= witness {
-            return Some("the log ends before events that were known to be durable");
+            return Some(CUT_SHORT);
         }
         let footer = self.piece.footer_in_force()?;
         if footer.last_seq != last || footer.count != self.count {

@@ -25,6 +25,7 @@ use crate::storage::lock::DirLock;
 use crate::storage::sys::Sys;
 
 mod damage;
+mod ending;
 mod live;
 
 const SEGMENT_LEN: usize = 64 << 10;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::end::End;
 use super::file::is_environment;
 use super::index_check::IndexCheck;
-use super::layout::{End, Layout, UNSETTLED_MAX};
+use super::layout::{Layout, UNSETTLED_MAX};
 use super::piece::{Judgement, Piece};
 use super::place::Place;
 use super::records::{Records, control_of};
@@ -17,7 +18,6 @@ use super::selector::Selector;
 use super::walk::Seen;
 use crate::control::Reading;
 use crate::error::{ErrorKind, Result};
-use crate::format::names;
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
 use crate::storage::file::FileStorage;
@@ -70,8 +70,9 @@ pub(super) fn verify(place: &Place, progress: &mut dyn FnMut(Progress)) -> Resul
 fn verify_control(place: &Place) -> Result<LogReport> {
     let (mut report, _) = verify_log(place, false, &mut |_| {})?;
     let mut reading = Reading::default();
-    // Places that cannot be read are in the report already.
-    for record in Records::new(place.clone(), Selector::all())?.flatten() {
+    for record in Records::new(place.clone(), Selector::all())? {
+        // Places that cannot be read are in the report already.
+        let Ok(record) = record else { continue };
         if let Err(error) = reading.take(&record.view()?) {
             report.add(Damage::of("", SegmentId::default(), &error));
         }
@@ -97,15 +98,11 @@ fn verify_log(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress)) 
 }
 
 fn verify_once(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
-    let Some(storage) = place.storage() else {
-        let empty = LogReport {
-            clean: true,
-            ..LogReport::default()
-        };
-        return Ok((empty, None));
-    };
     // The control log comes first: what it knows to be durable was so before.
     let witness = control_of(place)?.witness();
+    let Some(storage) = place.storage() else {
+        return Ok((without_folder(witness), None));
+    };
     let mut layout = Layout::take(place)?;
     let held = layout.pieces.clone();
     let end = layout.examine(storage, witness)?;
@@ -119,8 +116,8 @@ fn verify_once(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress))
         let found = last_footers(storage, &held, place.is_one_file())?;
         layout.blemishes.extend(found);
     }
-    if held.is_empty() && witness > Seq::ZERO {
-        layout.findings.push(all_missing(witness));
+    if held.is_empty() {
+        layout.findings.extend(end.all_missing());
     }
     let log_id = held.first().map(|piece| piece.at.header.log_id);
     let index = match log_id.filter(|_| indexed) {
@@ -146,16 +143,17 @@ fn verify_once(place: &Place, indexed: bool, progress: &mut dyn FnMut(Progress))
     Ok((verification.report, index.map(IndexCheck::finish)))
 }
 
-fn all_missing(witness: Seq) -> Damage {
-    Damage {
-        file: names::segment(SegmentId::FIRST, 0),
-        segment: SegmentId::FIRST,
-        offset: 0,
-        seq: Seq::FIRST,
-        reason: format!(
-            "no segment is there, but events up to {witness} are known to have been durable"
-        ),
+/// The report of a directory without a folder for its log.
+fn without_folder(witness: Seq) -> LogReport {
+    let mut report = LogReport {
+        clean: true,
+        ..LogReport::default()
+    };
+    if let Some(damage) = End::without_segments(witness).all_missing() {
+        report.clean = false;
+        report.add(damage);
     }
+    report
 }
 
 /// What is wrong with the footers of the last segments.

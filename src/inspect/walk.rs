@@ -61,7 +61,9 @@ pub(super) struct Walk {
 impl Walk {
     /// A walk over the frames before `limit`.
     pub(super) fn new(region: Arc<Region>, header: &SegmentHeader, limit: usize) -> Self {
-        let seq_max = header.base_seq.plus(frames_max(region.len()));
+        let seq_max = header
+            .base_seq
+            .plus(frames_max(header.len_in(region.len())));
         let scanner = Scanner::new(region, header.salt, limit);
         Walk {
             at: scanner.offset(),

@@ -241,7 +241,8 @@ fn open_last(storage: &dyn Storage, survey: &Survey) -> Result<Vec<Open>> {
     let sealed_at = last
         .footer
         .and_then(|footer| usize::try_from(footer.frames_end).ok());
-    let limit = sealed_at.unwrap_or(region.len().saturating_sub(TRAILER_LEN));
+    let len = last.header.len_in(region.len());
+    let limit = sealed_at.unwrap_or(len.saturating_sub(TRAILER_LEN));
     open.push(Open {
         at: last.clone(),
         limit: limit.min(region.len()),

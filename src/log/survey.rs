@@ -319,7 +319,8 @@ pub(crate) fn has_whole_table(region: &Region, footer: &Footer) -> Result<bool> 
 /// The footer of a segment, if it is valid and of this very segment.
 pub(crate) fn read_footer(region: &Region, header: &SegmentHeader) -> Result<Option<Footer>> {
     let mut trailer = vec![0; TRAILER_LEN];
-    region.read_at(region.len().saturating_sub(TRAILER_LEN), &mut trailer)?;
+    let len = header.len_in(region.len());
+    region.read_at(len.saturating_sub(TRAILER_LEN), &mut trailer)?;
     let belongs = |footer: &Footer| {
         let table_end = usize::try_from(footer.frames_end)
             .ok()
@@ -330,7 +331,7 @@ pub(crate) fn read_footer(region: &Region, header: &SegmentHeader) -> Result<Opt
             && footer.salt == header.salt
             && footer.first_seq == header.base_seq
             && footer.frames_end >= BLOCK_LEN as u64
-            && table_end.is_some_and(|end| end <= region.len())
+            && table_end.is_some_and(|end| end <= len)
     };
     Ok(Footer::decode(&trailer).filter(belongs))
 }

@@ -39,6 +39,31 @@ fn a_flipped_bit_costs_one_event() {
 }
 
 #[test]
+fn a_file_that_is_longer_than_its_segment_is_named_at_once() {
+    let fixture = Fixture::closed(2000);
+    let last = fixture
+        .inspector()
+        .verify(&mut |_| {})
+        .unwrap()
+        .log
+        .segments;
+    for id in [3, last] {
+        let path = fixture.segment(id);
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(1 << 40).unwrap();
+    }
+    let found = damage(&fixture);
+    let named = found
+        .iter()
+        .filter(|damage| damage.reason.contains("its header says"));
+    let named: Vec<u64> = named.map(|damage| damage.segment.0).collect();
+    assert_eq!(named, [3, last], "{found:?}");
+    let (seqs, errors) = fixture.read(Selector::all());
+    assert_eq!((seqs.len(), errors.len()), (2000, 2), "{errors:?}");
+    assert!(fixture.inspector().raw().unwrap().count() > 2000);
+}
+
+#[test]
 fn an_empty_segment_in_the_middle_is_named() {
     let fixture = Fixture::closed(2000);
     let lost = lost_with(&fixture, 3);

@@ -1,0 +1,39 @@
+//! [`End`]: where a log ends, and what is known of it.
+
+use super::report::Damage;
+use crate::format::names;
+use crate::position::{SegmentId, Seq};
+
+/// What the last segments say of the log's end.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// Everything up to here was certainly on the disk.
+    pub(super) witness: Seq,
+    pub(super) clean: bool,
+    /// What the next opening sets aside; 0 where it refuses.
+    pub(super) torn_bytes: u64,
+}
+
+impl End {
+    /// The end of a log that has no segment.
+    pub(super) fn without_segments(witness: Seq) -> Self {
+        End {
+            witness,
+            ..End::default()
+        }
+    }
+
+    /// What is lost where no segment is there.
+    pub(super) fn all_missing(&self) -> Option<Damage> {
+        let witness = self.witness;
+        (witness > Seq::ZERO).then(|| Damage {
+            file: names::segment(SegmentId::FIRST, 0),
+            segment: SegmentId::FIRST,
+            offset: 0,
+            seq: Seq::FIRST,
+            reason: format!(
+                "no segment is there, but events up to {witness} are known to have been durable"
+            ),
+        })
+    }
+}
