@@ -353,7 +353,8 @@ impl Control {
             let record = Record::new(event_type, SOURCE, now, &data)?;
             last = self
                 .log
-                .append(&[record], Durability::Interval(SYNC_WITHIN))?;
+                .append(&[record], Durability::Interval(SYNC_WITHIN))?
+                .last;
             books.written = books.written.saturating_add(record.frame_len() as u64);
         }
         Ok(last)

@@ -66,12 +66,13 @@ impl Worker {
 
 /// A parked event laid out like one in the log, so that a handler reads it in the same way.
 fn as_frame(parked: &ParkedEvent) -> Result<Vec<u8>> {
-    let record = Record::of(&parked.event, parked.event.event_id)?;
+    let record = Record::of(&parked.event)?;
     let mut bytes = vec![0; padded(record.frame_len())];
     let stamp = Stamp {
         kind: Kind::Event,
         flags: 0,
         seq: parked.seq,
+        event_id: parked.event.event_id,
         appended_at: parked.appended_at,
         durable_upto: parked.seq,
         batch_place: 0,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -57,7 +56,8 @@ impl<'de> Deserialize<'de> for EventId {
 /// Bits of the ticket that count ids within a millisecond.
 const COUNTER_BITS: u32 = 20;
 
-/// Makes `UUIDv7` ids that strictly increase, without a lock or a system call.
+/// Makes `UUIDv7` ids that strictly increase. It belongs to whoever decides the order of events, so
+/// that ids increase as Seqs do.
 ///
 /// A ticket is `milliseconds << 20 | counter`; a millisecond that runs out of counters borrows from
 /// the next. The counter fills `rand_a` (12 bits) and the top 8 bits of `rand_b`, as RFC 9562
@@ -65,33 +65,41 @@ const COUNTER_BITS: u32 = 20;
 /// that two systems do not make the same id.
 #[derive(Debug)]
 pub(crate) struct IdSource {
-    last: AtomicU64,
+    last: u64,
+    seed: u64,
+}
+
+/// Ids in a row, to be had without the source that they are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IdRange {
+    first: u64,
     seed: u64,
 }
 
 impl IdSource {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// A source that goes on above the ids of an earlier run, whatever the clock says now.
+    pub(crate) fn above(seed: u64, newest: Timestamp) -> Self {
         IdSource {
-            last: AtomicU64::new(0),
+            last: ticket_at(newest) | ((1 << COUNTER_BITS) - 1),
             seed,
         }
     }
 
-    /// Goes on above the ids of an earlier run, whatever the clock says now.
-    pub(crate) fn continue_after(&self, newest: Timestamp) {
-        self.last.fetch_max(
-            ticket_at(newest) | ((1 << COUNTER_BITS) - 1),
-            Ordering::Relaxed,
-        );
+    /// The next `count` ids.
+    pub(crate) fn take(&mut self, now: Timestamp, count: usize) -> IdRange {
+        let first = self.last.max(ticket_at(now)) + 1;
+        self.last = first.saturating_add(count as u64).saturating_sub(1);
+        IdRange {
+            first,
+            seed: self.seed,
+        }
     }
+}
 
-    pub(crate) fn next(&self, now: Timestamp) -> EventId {
-        self.last.fetch_max(ticket_at(now), Ordering::Relaxed);
-        let ticket = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        self.id_of(ticket)
-    }
-
-    fn id_of(&self, ticket: u64) -> EventId {
+impl IdRange {
+    /// The id at this place of the range, from 0.
+    pub(crate) fn get(self, place: usize) -> EventId {
+        let ticket = self.first.saturating_add(place as u64);
         let millis = u128::from(ticket >> COUNTER_BITS);
         let counter = u128::from(ticket & ((1 << COUNTER_BITS) - 1));
         let random = u128::from(split_mix(ticket ^ self.seed) >> 10);
@@ -120,9 +128,12 @@ mod tests {
 
     #[test]
     fn ids_increase_also_when_the_clock_runs_back() {
-        let source = IdSource::new(7);
+        let mut source = IdSource::above(7, Timestamp(0));
         let times = [5_000_000_000, 5_000_000_000, 1_000_000_000, 5_001_000_000];
-        let ids: Vec<_> = times.iter().map(|&t| source.next(Timestamp(t))).collect();
+        let ids: Vec<_> = times
+            .iter()
+            .map(|&t| source.take(Timestamp(t), 1).get(0))
+            .collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
         for id in ids {
             let uuid = uuid::Uuid::from_u128(id.0);
@@ -132,27 +143,21 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_two_threads_differ_and_a_full_millisecond_borrows() {
-        let source = IdSource::new(1);
+    fn a_full_millisecond_borrows_from_the_next() {
+        let mut source = IdSource::above(1, Timestamp(0));
         let now = Timestamp(1_700_000_000_000_000_000);
-        let mut ids: Vec<_> = std::thread::scope(|scope| {
-            let make = || (0..600_000).map(|_| source.next(now)).collect::<Vec<_>>();
-            let threads = [scope.spawn(make), scope.spawn(make)];
-            threads
-                .into_iter()
-                .flat_map(|thread| thread.join().unwrap())
-                .collect()
-        });
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), 1_200_000);
+        let first = source.take(now, 1_200_000);
+        let next = source.take(now, 1);
+        assert!(first.get(0) < first.get(1_199_999));
+        assert!(first.get(1_199_999) < next.get(0));
+        assert_eq!(first.get(1_200_000), next.get(0));
     }
 
     #[test]
     fn goes_on_above_an_earlier_run() {
-        let earlier = IdSource::new(1).next(Timestamp(9_000_000_000));
-        let source = IdSource::new(2);
-        source.continue_after(Timestamp(9_000_000_000));
-        assert!(source.next(Timestamp(3)) > earlier);
+        let at = Timestamp(9_000_000_000);
+        let earlier = IdSource::above(1, Timestamp(0)).take(at, 1000).get(999);
+        let mut source = IdSource::above(2, at);
+        assert!(source.take(Timestamp(3), 1).get(0) > earlier);
     }
 }

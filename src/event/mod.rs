@@ -12,7 +12,7 @@ pub(crate) use data::decode;
 pub use data::{Data, MAX_DEPTH};
 pub use filter::Filter;
 pub use id::EventId;
-pub(crate) use id::IdSource;
+pub(crate) use id::{IdRange, IdSource};
 pub(crate) use json::to_value;
 
 use crate::clock::Timestamp;

@@ -37,6 +37,7 @@ pub(crate) fn u128_at(bytes: &[u8], at: usize) -> Option<u128> {
 
 /// Copies `value` to `at`; a place outside of `bytes` is left out, which only a wrong constant
 /// could ask for and the byte-map tests would show.
+#[inline]
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     let end = at.saturating_add(value.len());
     if let Some(place) = bytes.get_mut(at..end) {

@@ -105,6 +105,8 @@ pub(crate) struct Stamp {
     pub(crate) kind: Kind,
     pub(crate) flags: u16,
     pub(crate) seq: Seq,
+    /// The record's own id, or the one that the log made for it.
+    pub(crate) event_id: EventId,
     pub(crate) appended_at: Timestamp,
     pub(crate) durable_upto: Seq,
     pub(crate) batch_place: u16,
@@ -178,16 +180,29 @@ impl Record<'_> {
 /// bytes; returns the checksum of its content.
 pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: Place) -> u32 {
     let len = record.frame_len();
+    // Built apart and copied at once: a dozen small stores into the map cost more than all the rest.
+    put(out, 0, &header_bytes(record, stamp, len));
+    record.write_payload(out.get_mut(HEADER_LEN..).unwrap_or_default());
+    if let Some(padding) = out.get_mut(len..padded(len)) {
+        padding.fill(0);
+    }
+    let content_crc = crc32fast::hash(out.get(LEN..len).unwrap_or_default());
+    put(out, CHECKSUM, &(content_crc ^ place.mask()).to_le_bytes());
+    content_crc
+}
+
+/// The fixed header, without its checksum.
+#[inline]
+fn header_bytes(record: &Record<'_>, stamp: Stamp, len: usize) -> [u8; HEADER_LEN] {
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
     let lag = u32::try_from(stamp.seq.since(stamp.durable_upto)).unwrap_or(LAG_UNKNOWN);
-    put(
-        out,
-        LEN,
-        &u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes(),
-    );
+    let mut header = [0; HEADER_LEN];
+    let out = &mut header;
+    put(out, LEN, &len.to_le_bytes());
     put(out, SEQ, &stamp.seq.0.to_le_bytes());
     put(out, APPENDED_AT, &stamp.appended_at.0.to_le_bytes());
     put(out, TIMESTAMP, &record.timestamp.0.to_le_bytes());
-    put(out, EVENT_ID, &record.event_id.0.to_le_bytes());
+    put(out, EVENT_ID, &stamp.event_id.0.to_le_bytes());
     put(out, DURABLE_LAG, &lag.to_le_bytes());
     put(out, FLAGS, &stamp.flags.to_le_bytes());
     put(out, KIND, &[stamp.kind as u8]);
@@ -196,13 +211,13 @@ pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: P
     put(out, HEADERS_LEN, &record.headers_len().to_le_bytes());
     put(out, BATCH_PLACE, &stamp.batch_place.to_le_bytes());
     put(out, BATCH_COUNT, &stamp.batch_count.to_le_bytes());
-    record.write_payload(out.get_mut(HEADER_LEN..).unwrap_or_default());
-    if let Some(padding) = out.get_mut(len..padded(len)) {
-        padding.fill(0);
-    }
-    let content_crc = crc32fast::hash(out.get(LEN..len).unwrap_or_default());
-    put(out, CHECKSUM, &(content_crc ^ place.mask()).to_le_bytes());
-    content_crc
+    header
+}
+
+/// The length of a frame that was just encoded for this place, and the checksum of its content.
+pub(crate) fn content_of(bytes: &[u8], place: Place) -> (u32, u32) {
+    let field = |at| u32_at(bytes, at).unwrap_or_default();
+    (field(LEN), field(CHECKSUM) ^ place.mask())
 }
 
 /// Copies a checked frame to another place: the same content under another salt and offset.

@@ -22,6 +22,7 @@ pub(super) const PAIR_HEAD: usize = 4;
 /// A record to append: borrowed, checked, its lengths known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
+    /// [`EventId::NIL`] asks the log to make one.
     pub(crate) event_id: EventId,
     pub(crate) timestamp: Timestamp,
     event_type: &'a str,
@@ -34,14 +35,14 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The record of an event, under this id.
+    /// The record of an event.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if type or source is empty or too long, or the headers are.
-    pub(crate) fn of(event: &'a Event, event_id: EventId) -> Result<Self> {
+    pub(crate) fn of(event: &'a Event) -> Result<Self> {
         let data = event.data.as_bytes();
         let mut record = Record::new(&event.event_type, &event.source, event.timestamp, data)?;
-        record.event_id = event_id;
+        record.event_id = event.event_id;
         record.headers = &event.headers;
         record.headers_len = headers_len(&event.headers)?;
         Ok(record)
@@ -70,19 +71,17 @@ impl<'a> Record<'a> {
     }
 
     /// A record without a payload: what a mark carries.
-    pub(crate) fn mark(event_id: EventId) -> Record<'static> {
-        Record {
-            event_id,
-            timestamp: Timestamp(0),
-            event_type: "",
-            source: "",
-            headers: &[],
-            data: &[],
-            type_len: 0,
-            source_len: 0,
-            headers_len: 0,
-        }
-    }
+    pub(crate) const MARK: Record<'static> = Record {
+        event_id: EventId::NIL,
+        timestamp: Timestamp(0),
+        event_type: "",
+        source: "",
+        headers: &[],
+        data: &[],
+        type_len: 0,
+        source_len: 0,
+        headers_len: 0,
+    };
 
     pub(crate) fn type_len(&self) -> u8 {
         self.type_len

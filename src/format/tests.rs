@@ -93,6 +93,7 @@ impl Random {
                 0
             },
             seq,
+            event_id: EventId::NIL,
             appended_at: Timestamp(self.next().cast_signed()),
             durable_upto: Seq(seq.0.saturating_sub(self.next() % 1000)),
             batch_place: self.below(batch_count.into()) as u16,
@@ -111,7 +112,11 @@ impl Random {
 
 /// The frame of an event in a buffer of its own, padding included, and its content checksum.
 fn frame_of(event: &Event, stamp: Stamp, place: Place) -> (Vec<u8>, u32) {
-    let record = Record::of(event, event.event_id).unwrap();
+    let record = Record::of(event).unwrap();
+    let stamp = Stamp {
+        event_id: event.event_id,
+        ..stamp
+    };
     let mut out = vec![0xaa; frame::padded(record.frame_len())];
     let content_crc = frame::encode(&mut out, &record, stamp, place);
     (out, content_crc)

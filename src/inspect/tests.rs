@@ -79,8 +79,9 @@ impl Fixture {
         for number in numbers {
             let event = event(number);
             let seq = log
-                .append(&[Record::of(&event, event.event_id).unwrap()], durability)
-                .unwrap();
+                .append(&[Record::of(&event).unwrap()], durability)
+                .unwrap()
+                .last;
             if durability == Durability::Sync {
                 log.wait_durable(seq).unwrap();
             }

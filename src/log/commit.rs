@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 
 use super::watermark::Watermark;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::position::Seq;
 
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ impl Commit {
         match sync() {
             Ok(covered) => watermark.set_durable(covered),
             // The sync has noted its own failure; an error before it came to that is one as well.
-            Err(error) => self.fail(error),
+            Err(error) => self.end(error),
         }
         let mut state = self.state();
         state.leading = false;
@@ -122,22 +122,12 @@ impl Commit {
         });
     }
 
-    /// Notes that a sync failed: nothing is durable from now on.
-    pub(super) fn fail(&self, cause: Error) {
-        if self.failure.get().is_some() {
+    /// Notes why nothing is durable from now on, and tells all who wait.
+    pub(super) fn end(&self, error: Error) {
+        // Only the first failure counts; later ones follow from it.
+        if self.failure.set(error).is_err() {
             return;
         }
-        let message = format!(
-            "a sync failed, so the event may or may not be on the disk ({cause}); reopen the system \
-             and emit again with the same event id"
-        );
-        let mut error = Error::new(ErrorKind::SyncFailed, message);
-        if let Some(path) = cause.path() {
-            error = error.at_path(path);
-        }
-        tracing::error!(target: "forelog::log", %cause, "a sync failed; nothing more is taken");
-        // Only the first failure counts; later ones follow from it.
-        let _ = self.failure.set(error.caused_by(cause));
         // A leader at work wakes all at its end; where there is none they have nobody else.
         let mut state = self.state();
         if !state.leading {

@@ -23,6 +23,7 @@ pub(crate) mod examine;
 mod live_table;
 pub(crate) mod segment;
 pub(crate) mod segments;
+mod sums;
 mod tail;
 mod opening;
 mod plan;
@@ -30,6 +31,7 @@ mod rewrite;
 mod recovery;
 mod signal;
 mod shared;
+mod append;
 pub(crate) mod reader;
 mod retention;
 mod keeper;
@@ -40,10 +42,12 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use opening::random;
+pub(crate) use append::Appended;
 use shared::Shared;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
+#[cfg(test)]
+use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{FrameHeader, padded};
@@ -217,20 +221,24 @@ impl Log {
         &self.recovery
     }
 
-    /// Appends records as one atomic batch and publishes them; returns the Seq of the last.
+    /// Appends records as one atomic batch and publishes them.
     ///
     /// With [`Durability::Sync`] readers that await syncs see them only once they are synced: call
     /// [`Log::wait_durable`].
     ///
     /// # Errors
     /// On any error nothing of the batch is in the log.
-    pub(crate) fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
-        let last = self.shared.append(records, durability)?;
+    pub(crate) fn append(
+        &self,
+        records: &[Record<'_>],
+        durability: Durability,
+    ) -> Result<Appended> {
+        let appended = self.shared.append(records, durability)?;
         if let Durability::Interval(within) = durability {
             self.shared.signal.sync_within(within);
         }
         self.shared.signal.wake_if_idle();
-        Ok(last)
+        Ok(appended)
     }
 
     /// Returns once all up to `seq` is durable.
@@ -306,6 +314,7 @@ impl Log {
     }
 
     /// When the newest event was appended; the zero time if there is none.
+    #[cfg(test)]
     pub(crate) fn last_appended_at(&self) -> Timestamp {
         self.shared.last_appended_at()
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::point::Walked;
 use super::segment::{Seal, Segment};
+use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
 use super::tail::Tail;
 use super::{LogConfig, Recovery};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::TimeRanges;
+use crate::event::IdSource;
 use crate::format::frame::Chain;
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
@@ -22,6 +23,7 @@ pub(super) struct Opened {
     pub(super) log_id: u128,
     pub(super) segments: Vec<Arc<Segment>>,
     pub(super) tail: Tail,
+    pub(super) sums: Sums,
     pub(super) recovery: Recovery,
 }
 
@@ -177,13 +179,12 @@ pub(super) fn note_failed_sync(storage: &dyn Storage) {
 }
 
 /// The tail of a log that goes on in `active`.
-pub(super) fn tail_of(active: Arc<Segment>, chain: Chain, last_appended_at: Timestamp) -> Tail {
+pub(super) fn tail_of(active: Arc<Segment>, last_appended_at: Timestamp) -> Tail {
     Tail {
         last_seq: active.last_seq(),
         active,
         last_appended_at,
-        chain,
-        times: TimeRanges::EMPTY,
+        ids: IdSource::above(random(), last_appended_at),
         forerunner: None,
         prepared: None,
         is_next_wanted: false,
@@ -202,7 +203,8 @@ pub(super) fn first_of(segments: &[Arc<Segment>], last: Seq) -> Seq {
 pub(super) fn begin_segment(region: &mut Region, header: &SegmentHeader) {
     if let Some(mut claim) = region.claim(BLOCK_LEN) {
         claim.bytes_mut().copy_from_slice(&header.encode());
-        claim.publish();
+        // Nobody else has the region yet whose claim it could wait for.
+        let _published = claim.publish();
     }
 }
 

@@ -32,10 +32,12 @@ use super::examine::Examination;
 use super::opening::{Opened, Opening, first_of, random, tail_of};
 use super::point::Point;
 use super::segment::fits;
+use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
 use super::{LogConfig, Recovery};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::footer::TimeRanges;
 use crate::format::frame::{Chain, HEADER_LEN as MARK_LEN};
 use crate::format::names;
 use crate::format::segment::SegmentHeader;
@@ -112,7 +114,7 @@ impl Opening<'_> {
             ..self.blank_header(SegmentId::FIRST)
         };
         let active = Arc::new(self.begin(header)?);
-        let tail = tail_of(active.clone(), Chain::default(), Timestamp(i64::MIN));
+        let tail = tail_of(active.clone(), Timestamp(i64::MIN));
         let recovery = Recovery {
             clean: true,
             first: Seq::FIRST,
@@ -122,6 +124,7 @@ impl Opening<'_> {
             log_id,
             segments: vec![active],
             tail,
+            sums: Sums::new(Chain::default(), TimeRanges::EMPTY),
             recovery,
         })
     }
@@ -135,12 +138,12 @@ impl Opening<'_> {
         let mut segments = self.open_sealed(sealed)?;
         let active = Arc::new(self.open_live(last, &examination.end)?);
         segments.push(active.clone());
-        let mut tail = tail_of(active, end.chain, end.last_appended_at);
-        tail.times = end.times;
+        let mut tail = tail_of(active, end.last_appended_at);
         tail.prepared = self.take_prepared(survey, last.header.segment_id.next())?;
         // Until this mark is durable the end would look clean, whatever is appended and lost. (A
         // segment without the room for it is not gone on with.)
-        tail.write_mark(end.last_seq, self.storage.boot_id(), false);
+        let marked = tail.write_mark(end.last_seq, self.storage.boot_id(), false);
+        marked.map_err(|_| tail.active.already_sealed())?;
         tail.active.region.sync()?;
         let recovery = Recovery {
             clean: true,
@@ -152,6 +155,7 @@ impl Opening<'_> {
             log_id: last.header.log_id,
             segments,
             tail,
+            sums: Sums::new(end.chain, end.times),
             recovery,
         })
     }

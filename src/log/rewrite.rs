@@ -9,6 +9,7 @@ use super::plan::{Plan, Sealing};
 use super::point::{Point, Walked};
 use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
+use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{ENTRY_LEN, TRAILER_LEN, TimeRanges};
@@ -173,9 +174,7 @@ fn rewrite(opening: &Opening<'_>, plan: &Plan, examination: &Examination) -> Res
 /// Appends a checked frame to a region under its salt; returns its offset there.
 fn copy_frame(region: &Region, salt: u64, bytes: &[u8], content_crc: u32) -> Result<usize> {
     let room = region.claim(frame::padded(bytes.len()));
-    let mut claim = room.ok_or_else(|| {
-        Error::new(ErrorKind::Io, "the rewritten segment is full").at_path(region.path())
-    })?;
+    let mut claim = room.ok_or_else(|| is_full(region))?;
     let offset = claim.offset();
     frame::relocate(
         claim.bytes_mut(),
@@ -183,8 +182,13 @@ fn copy_frame(region: &Region, salt: u64, bytes: &[u8], content_crc: u32) -> Res
         content_crc,
         Place { salt, offset },
     );
-    claim.publish();
+    let published = claim.publish();
+    published.map_err(|_| is_full(region))?;
     Ok(offset)
+}
+
+fn is_full(region: &Region) -> Error {
+    Error::new(ErrorKind::Io, "the rewritten segment is full").at_path(region.path())
 }
 
 /// Removes what neither stays nor is the new segment: what was replaced now or by earlier openings,
@@ -230,12 +234,13 @@ fn go_on(
         }
     };
     segments.push(active.clone());
-    let mut tail = tail_of(active.clone(), end.chain, end.last_appended_at);
-    tail.times = times_of(&active)?;
+    let tail = tail_of(active.clone(), end.last_appended_at);
+    let sums = Sums::new(end.chain, times_of(&active)?);
     Ok(Opened {
         log_id: plan.header.log_id,
         segments,
         tail,
+        sums,
         recovery: Recovery::default(),
     })
 }

@@ -206,15 +206,6 @@ impl Segment {
         }
     }
 
-    /// Whether `count` more frames of `len` bytes in all fit, with the offset table, the trailer and
-    /// one last mark behind them.
-    pub(crate) fn fits(&self, len: usize, count: usize) -> bool {
-        usize::try_from(self.count()).is_ok_and(|held| {
-            let (end, events) = (self.region.published(), held.saturating_add(count));
-            fits(self.region.len(), end, events, len)
-        })
-    }
-
     /// Writes offset table and trailer behind the frames, and returns the sealed segment. Nothing is
     /// synced. For the one thread that seals.
     pub(crate) fn seal(&self, seal: Seal) -> Result<Segment> {
@@ -245,7 +236,7 @@ impl Segment {
         let bytes = claim.bytes_mut();
         bytes[..table.len()].copy_from_slice(&table);
         bytes[rest - TRAILER_LEN..].copy_from_slice(&footer.encode());
-        claim.publish();
+        claim.publish().map_err(|_| self.already_sealed())?;
         Ok(Segment::sealed(
             self.header,
             self.name.clone(),
@@ -272,7 +263,7 @@ impl Segment {
         }
     }
 
-    fn already_sealed(&self) -> Error {
+    pub(super) fn already_sealed(&self) -> Error {
         Error::new(ErrorKind::Closed, "the segment is sealed already").at_segment(self.id())
     }
 }

@@ -6,18 +6,19 @@ use super::LogConfig;
 use super::commit::Commit;
 use super::opening::{Opened, note_failed_sync};
 use super::pins::Pins;
-use super::segment::Segment;
+use super::segment::{Seal, Segment};
 use super::segments::Segments;
 use super::signal::Signal;
-use super::tail::{Batch, Tail, Unsettled};
+use super::sums::Sums;
+use super::tail::{Tail, Unsettled};
 use super::watermark::Watermark;
-use crate::clock::{Clock, Timestamp};
-use crate::durability::Durability;
+use crossbeam::utils::CachePadded;
+
+use crate::clock::Clock;
+#[cfg(test)]
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::TimeRanges;
-use crate::format::frame::FLAG_SYNC;
 use crate::format::names;
-use crate::format::record::Record;
 use crate::format::segment::{SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Prepare, Region, Storage};
@@ -32,9 +33,10 @@ pub(crate) struct Shared {
     pub(super) signal: Signal,
     pub(super) log_id: u128,
     pub(super) boot_id: u128,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     commit: Commit,
-    tail: Mutex<Tail>,
+    pub(super) sums: Sums,
+    tail: CachePadded<Mutex<Tail>>,
     /// One settling at a time; taken before the tail's lock.
     settling: Mutex<()>,
     /// One removal at a time: two could take the same segment for the oldest.
@@ -64,52 +66,20 @@ impl Shared {
             log_id: opened.log_id,
             clock,
             commit: Commit::default(),
-            tail: Mutex::new(opened.tail),
+            sums: opened.sums,
+            tail: CachePadded::new(Mutex::new(opened.tail)),
             settling: Mutex::new(()),
             removing: Mutex::new(()),
             syncing: Mutex::new(()),
         }
     }
 
+    #[cfg(test)]
     pub(super) fn last_appended_at(&self) -> Timestamp {
         self.tail().last_appended_at
     }
 
-    pub(super) fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
-        let len = self.config.room_of(records)?;
-        let mut tail = self.tail();
-        self.check_open(&tail)?;
-        if records.is_empty() {
-            return Ok(tail.last_seq);
-        }
-        while !self.has_room(&tail, len, records.len()) {
-            tail = self.rotate(tail)?;
-            self.check_open(&tail)?;
-        }
-        let batch = Batch {
-            flags: if durability == Durability::Sync {
-                FLAG_SYNC
-            } else {
-                0
-            },
-            appended_at: self.clock.now().max(tail.last_appended_at),
-            durable_upto: self.watermark.durable(),
-        };
-        if !tail.write(records, len, batch) {
-            return Err(Error::new(
-                ErrorKind::Closed,
-                "the active segment is sealed",
-            ));
-        }
-        let last = tail.last_seq;
-        self.watermark.set_appended(last);
-        if tail.asks_for_next() {
-            self.signal.wake();
-        }
-        Ok(last)
-    }
-
-    fn check_open(&self, tail: &Tail) -> Result<()> {
+    pub(super) fn check_open(&self, tail: &Tail) -> Result<()> {
         if let Some(failure) = self.commit.failure() {
             let message = format!("an earlier sync failed; reopen the system: {failure}");
             return Err(Error::new(ErrorKind::Poisoned, message));
@@ -120,16 +90,12 @@ impl Shared {
         Ok(())
     }
 
-    fn has_room(&self, tail: &Tail, len: usize, count: usize) -> bool {
-        let events = tail.active.count();
-        let by_count =
-            events == 0 || events.saturating_add(count as u64) <= self.config.segment_events_max;
-        by_count && tail.active.fits(len, count)
-    }
-
     /// Begins the next segment. The active one becomes the forerunner; the one before it must have
     /// been settled. On an error nothing has changed.
-    fn rotate<'a>(&'a self, mut tail: MutexGuard<'a, Tail>) -> Result<MutexGuard<'a, Tail>> {
+    pub(super) fn rotate<'a>(
+        &'a self,
+        mut tail: MutexGuard<'a, Tail>,
+    ) -> Result<MutexGuard<'a, Tail>> {
         let full = tail.active.id();
         while tail.forerunner.is_some() || tail.prepared.is_none() {
             drop(tail);
@@ -148,6 +114,9 @@ impl Shared {
         let Some(region) = tail.prepared.take() else {
             return Ok(tail);
         };
+        // What was reserved in the full segment is part of it before its end is pinned.
+        let published = tail.active.region.await_published();
+        published.map_err(|_| self.abandoned())?;
         let active = Arc::new(self.begin(&tail, region));
         // The ceiling was reckoned with the segment size of its day; with a larger one now, the new
         // header has to be durable as well.
@@ -156,10 +125,14 @@ impl Shared {
             self.sync_region(&active.region)?;
         }
         let durable = self.watermark.durable();
-        let seal = tail.seal(durable);
+        let seal = Seal {
+            chain: self.sums.chain(),
+            times: self.sums.times(),
+            durable_upto: durable,
+        };
         let segment = std::mem::replace(&mut tail.active, active.clone());
         tail.forerunner = Some(Unsettled { segment, seal });
-        tail.times = TimeRanges::EMPTY;
+        self.sums.forget_times();
         tail.is_next_wanted = false;
         self.segments.push(active);
         if self.config.background {
@@ -186,7 +159,7 @@ impl Shared {
             base_seq,
             prev_last_seq: tail.last_seq,
             prev_end: before.region.published() as u64,
-            prev_chain: tail.chain,
+            prev_chain: self.sums.chain(),
             durable_upto: self.watermark.durable(),
             seq_ceiling: super::opening::ceiling_from(base_seq, region.len()),
             salt: super::opening::random(),
@@ -275,10 +248,15 @@ impl Shared {
 
     /// Ends the log's life after a failed sync; returns what whoever waits for it is told.
     pub(super) fn fail(&self, cause: Error) -> Error {
-        self.commit.fail(cause);
+        self.end(sync_failed(cause))
+    }
+
+    /// Ends the log's life; returns what whoever waits for it is told.
+    pub(super) fn end(&self, error: Error) -> Error {
+        self.commit.end(error);
         self.mark_poisoned();
         let failure = self.commit.failure().map(Error::duplicate);
-        failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "a sync failed"))
+        failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "the log takes nothing more"))
     }
 
     /// Leaves word for the next opening in this boot, whose page cache shows bytes that the disk may
@@ -298,7 +276,8 @@ impl Shared {
         if !idle || self.commit.failure().is_some() {
             return Ok(false);
         }
-        if !tail.write_mark(durable, self.boot_id, false) {
+        let marked = tail.write_mark(durable, self.boot_id, false);
+        if !marked.map_err(|_| self.abandoned())? {
             tail.marked = durable;
             return Ok(false);
         }
@@ -315,6 +294,9 @@ impl Shared {
                 return Ok(());
             }
             tail.closed = true;
+            // Appends that have a place already end in order; none comes after them.
+            let published = tail.active.region.await_published();
+            let _ended = published.map_err(|_| self.abandoned());
         }
         let closed = self.settle().and_then(|()| self.close_clean());
         self.watermark.close();
@@ -328,11 +310,27 @@ impl Shared {
             return Err(failure.duplicate());
         }
         let mut tail = self.tail();
-        tail.write_mark(last, self.boot_id, true);
+        let marked = tail.write_mark(last, self.boot_id, true);
+        marked.map_err(|_| self.abandoned())?;
         self.sync_region(&tail.active.region)
     }
 
     pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a failed sync means for whoever waits for one.
+fn sync_failed(cause: Error) -> Error {
+    tracing::error!(target: "forelog::log", %cause, "a sync failed; nothing more is taken");
+    let message = format!(
+        "a sync failed, so the event may or may not be on the disk ({cause}); reopen the system \
+         and emit again with the same event id"
+    );
+    let error = Error::new(ErrorKind::SyncFailed, message);
+    match cause.path() {
+        Some(path) => error.at_path(path.to_owned()),
+        None => error,
+    }
+    .caused_by(cause)
 }

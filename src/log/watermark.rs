@@ -48,8 +48,13 @@ impl Watermark {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Notes that all up to `seq` is published; for the one thread whose turn it is.
     pub(super) fn set_appended(&self, seq: Seq) {
         self.appended.store(seq.0, Ordering::Release);
+    }
+
+    /// Wakes those who wait for an appended Seq that has been reached, `seq` being one that was.
+    pub(super) fn wake_followers(&self, seq: Seq) {
         // As in `notify`, for those who wait for this number.
         fence(Ordering::SeqCst);
         if seq.0 >= self.wanted.load(Ordering::Relaxed) {

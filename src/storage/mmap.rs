@@ -9,6 +9,10 @@
 //! free bytes; the [`Claim`] is the only way to write them, and only until it is published. Readers
 //! are lent what lies below `published`, which no claim reaches. So writers and readers never touch
 //! the same byte at the same time, whatever the log above does.
+//!
+//! Claims are written in parallel and published in the order in which they were taken: each waits
+//! for its [`Turn`], and passes it on. A claim that is dropped unpublished (its thread panicked) is a
+//! hole: nothing behind it is ever published, and whoever waits for a turn behind it is told so.
 
 #![allow(unsafe_code, reason = "the crate's one file with unsafe code")]
 
@@ -16,9 +20,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::slice;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam::utils::CachePadded;
 use memmap2::MmapRaw;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -43,7 +48,11 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
 /// A mapped file (or anonymous memory) of fixed size.
 pub(crate) struct Region {
     shared: Arc<Shared>,
-    reserved: AtomicUsize,
+    reserved: CachePadded<AtomicUsize>,
+    /// Where the claim starts whose turn it is to be published.
+    turn: CachePadded<AtomicUsize>,
+    /// Whether a claim was dropped unpublished.
+    abandoned: AtomicBool,
     backing: Box<dyn Backing>,
     path: PathBuf,
 }
@@ -66,7 +75,9 @@ impl Region {
         };
         Region {
             shared: Arc::new(shared),
-            reserved: AtomicUsize::new(0),
+            reserved: CachePadded::default(),
+            turn: CachePadded::default(),
+            abandoned: AtomicBool::new(false),
             backing,
             path,
         }
@@ -104,6 +115,8 @@ impl Region {
         *adoptions.unwrap_or_else(PoisonError::into_inner) += 1;
         self.shared.published.store(end, Ordering::Release);
         *self.reserved.get_mut() = end;
+        *self.turn.get_mut() = end;
+        *self.abandoned.get_mut() = false;
         Ok(())
     }
 
@@ -145,6 +158,35 @@ impl Region {
         unsafe { slice::from_raw_parts(self.shared.map.as_ptr(), published) }
     }
 
+    /// Where the bytes end that are published or claimed.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// Waits until every claim that was taken before is published.
+    ///
+    /// # Errors
+    /// [`Abandoned`] if one of them never will be.
+    pub(crate) fn await_published(&self) -> Result<(), Abandoned> {
+        self.await_turn_at(self.reserved())
+    }
+
+    fn await_turn_at(&self, start: usize) -> Result<(), Abandoned> {
+        let mut looks = 0_u32;
+        while self.turn.load(Ordering::Acquire) != start {
+            if self.abandoned.load(Ordering::Acquire) {
+                return Err(Abandoned);
+            }
+            looks += 1;
+            if looks.is_multiple_of(SPINS) {
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the next `len` free bytes to write; `None` if there are not as many.
     pub(crate) fn claim(&self, len: usize) -> Option<Claim<'_>> {
         let fits = |start: usize| start.checked_add(len).filter(|&end| end <= self.len());
@@ -156,6 +198,7 @@ impl Region {
             region: self,
             start,
             len,
+            is_published: false,
         })
     }
 
@@ -218,17 +261,26 @@ impl fmt::Debug for View {
     }
 }
 
+/// How often a claim looks for its turn before it lets other threads run: whoever holds the turn may
+/// be waiting for this very processor.
+const SPINS: u32 = 64;
+
+/// A claim of the region was dropped unpublished, and nothing behind it can be published any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Abandoned;
+
 /// Bytes of a region that only its holder may write, until they are published.
 ///
-/// A claim that is dropped leaves a hole that is never published, nor anything behind it.
+/// Dropped unpublished it leaves a hole: nothing behind it is ever published.
 #[derive(Debug)]
 pub(crate) struct Claim<'r> {
     region: &'r Region,
     start: usize,
     len: usize,
+    is_published: bool,
 }
 
-impl Claim<'_> {
+impl<'r> Claim<'r> {
     /// The offset of the first byte in the region.
     pub(crate) fn offset(&self) -> usize {
         self.start
@@ -238,8 +290,9 @@ impl Claim<'_> {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: `start + len <= map.len()` was checked when the claim was made. The range belongs
         // to this claim alone: `reserved` only grows, so no other claim overlaps it, and readers are
-        // lent only bytes below `published`, which passes `start` no earlier than `publish`, which
-        // consumes the claim. The borrow of `self` keeps the slice from outliving it.
+        // lent only bytes below `published`, which passes `start` no earlier than `Turn::publish`;
+        // a turn has consumed its claim, and lends no bytes. The borrow of `self` keeps the slice
+        // from outliving it.
         unsafe {
             slice::from_raw_parts_mut(
                 self.region.shared.map.as_mut_ptr().add(self.start),
@@ -248,12 +301,47 @@ impl Claim<'_> {
         }
     }
 
+    /// Waits until all claims before this one are published.
+    ///
+    /// # Errors
+    /// [`Abandoned`] if one of them never will be.
+    pub(crate) fn turn(self) -> Result<Turn<'r>, Abandoned> {
+        self.region.await_turn_at(self.start)?;
+        Ok(Turn(self))
+    }
+
     /// Lets readers see the bytes, once all claims before this one are published.
-    pub(crate) fn publish(self) {
-        let end = self.start + self.len;
-        while self.region.shared.published.load(Ordering::Acquire) != self.start {
-            std::hint::spin_loop();
+    ///
+    /// # Errors
+    /// [`Abandoned`] if one of them never will be.
+    pub(crate) fn publish(self) -> Result<(), Abandoned> {
+        self.turn()?.publish();
+        Ok(())
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if self.is_published {
+            let end = self.start + self.len;
+            self.region.turn.store(end, Ordering::Release);
+        } else {
+            self.region.abandoned.store(true, Ordering::Release);
         }
-        self.region.shared.published.store(end, Ordering::Release);
+    }
+}
+
+/// The right to publish, which one claim of a region has at a time, in order. Dropped, it passes on
+/// to the next claim.
+#[derive(Debug)]
+pub(crate) struct Turn<'r>(Claim<'r>);
+
+impl Turn<'_> {
+    /// Lets readers see the bytes of the claim.
+    pub(crate) fn publish(&mut self) {
+        let end = self.0.start + self.0.len;
+        let published = &self.0.region.shared.published;
+        published.store(end, Ordering::Release);
+        self.0.is_published = true;
     }
 }

@@ -21,16 +21,15 @@ pub use receipt::Receipt;
 pub use stats::Stats;
 pub use store::{ByType, EventStore};
 
-use crate::clock::Clock;
 use crate::control::{Control, ControlRecovery};
 use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
 use crate::durability::{Durability, Level};
 use crate::error::Result;
-use crate::event::{Event, EventId, IdSource};
+use crate::event::Event;
 use crate::format::names;
 use crate::format::record::{EventRef, Record};
 use crate::index::{Index, IndexConfig};
-use crate::log::{Log, LogConfig, Recovery};
+use crate::log::{Appended, Log, LogConfig, Recovery};
 use crate::position::Seq;
 use crate::replay::{Projection, Replay};
 use crate::snapshot::Snapshots;
@@ -48,8 +47,6 @@ struct Inner {
     index: Arc<Index>,
     dispatcher: Dispatcher,
     snapshots: Snapshots,
-    ids: IdSource,
-    clock: Arc<dyn Clock>,
     durability: Durability,
     when_full: WhenFull,
     max_queue_size: u64,
@@ -95,10 +92,16 @@ impl EventSystem {
     /// As [`EventSystem::emit`].
     pub fn emit_with(&self, event: impl Borrow<Event>, durability: Durability) -> Result<Receipt> {
         let event = event.borrow();
-        let event_id = self.id_for(event);
-        let seq = self.append(&[Record::of(event, event_id)?], durability)?;
-        let level = self.reach(seq, durability)?;
-        Ok(Receipt::new(seq, event_id, level, self.0.log.clone()))
+        let record = Record::of(event)?;
+        let appended = self.append(&[record], durability)?;
+        let level = self.reach(appended.last, durability)?;
+        let event_id = appended.event_id(&record, 0);
+        Ok(Receipt::new(
+            appended.last,
+            event_id,
+            level,
+            self.0.log.clone(),
+        ))
     }
 
     /// Emits events as one atomic batch: after a crash, and for every reader, all of them are there
@@ -108,20 +111,18 @@ impl EventSystem {
     /// As [`EventSystem::emit`], for all of them at once;
     /// [`TooLarge`](crate::ErrorKind::TooLarge) if they do not fit into one segment.
     pub fn emit_batch(&self, events: &[Event]) -> Result<Vec<Receipt>> {
-        let records = events
-            .iter()
-            .map(|event| Record::of(event, self.id_for(event)));
-        let records = records.collect::<Result<Vec<_>>>()?;
+        let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let last = self.append(&records, self.0.durability)?;
-        let level = self.reach(last, self.0.durability)?;
-        let first = Seq(last.next().0.saturating_sub(records.len() as u64));
-        let receipt = |(seq, record): (u64, &Record<'_>)| {
-            Receipt::new(Seq(seq), record.event_id, level, self.0.log.clone())
+        let appended = self.append(&records, self.0.durability)?;
+        let level = self.reach(appended.last, self.0.durability)?;
+        let receipt = |(place, record): (usize, &Record<'_>)| {
+            let seq = appended.first.plus(place as u64);
+            let event_id = appended.event_id(record, place);
+            Receipt::new(seq, event_id, level, self.0.log.clone())
         };
-        Ok((first.0..).zip(&records).map(receipt).collect())
+        Ok(records.iter().enumerate().map(receipt).collect())
     }
 
     /// Returns once everything emitted so far is durable.
@@ -216,21 +217,13 @@ impl EventSystem {
     }
 
     /// Appends records once the queue has places for them.
-    fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Seq> {
+    fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Appended> {
         let queue = self.0.dispatcher.queue();
         let is_over = || self.0.log.watermark().is_closed();
         let places = queue.reserve(records.len() as u64, self.0.when_full, &is_over)?;
-        let last = self.0.log.append(records, durability)?;
+        let appended = self.0.log.append(records, durability)?;
         places.appended();
-        Ok(last)
-    }
-
-    fn id_for(&self, event: &Event) -> EventId {
-        if event.event_id.is_nil() {
-            self.0.ids.next(self.0.clock.now())
-        } else {
-            event.event_id
-        }
+        Ok(appended)
     }
 
     /// Waits for what the durability promises.
@@ -253,8 +246,6 @@ impl Inner {
         let (storage, clock) = (&directory.storage, builder.clock);
         let (control, log) = directory.open_logs(config, &clock)?;
         let (control, log) = (Arc::new(control), Arc::new(log));
-        let ids = IdSource::new(crate::log::random());
-        ids.continue_after(log.last_appended_at());
         let dispatch = DispatchConfig {
             max_queue_size: builder.max_queue_size,
             clean: log.recovery().clean,
@@ -269,8 +260,6 @@ impl Inner {
             )),
             log,
             control,
-            ids,
-            clock,
             durability,
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,

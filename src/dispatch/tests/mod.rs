@@ -112,7 +112,8 @@ impl Rig {
 fn append(log: &Log, event_type: &str, number: u64, durability: Durability) -> Result<Seq> {
     let data = rmp_serde::to_vec(&number).unwrap();
     let record = Record::new(event_type, "unit", Timestamp(1), &data)?;
-    log.append(&[record], durability)
+    let appended = log.append(&[record], durability)?;
+    Ok(appended.last)
 }
 
 /// Steps a worker until it has nothing more to do at once.

@@ -59,13 +59,14 @@ fn marks_round_trip_and_take_a_header_alone() {
         kind: Kind::Mark,
         flags: frame::FLAG_CLEAN,
         seq: Seq(9),
+        event_id: EventId::NIL,
         appended_at: Timestamp(1),
         durable_upto: Seq(9),
         batch_place: 0,
         batch_count: 0,
     };
     let mut bytes = vec![0xaa; HEADER_LEN];
-    frame::encode(&mut bytes, &Record::mark(EventId::NIL), stamp, PLACE);
+    frame::encode(&mut bytes, &Record::MARK, stamp, PLACE);
     let header = frame::decode(&bytes, PLACE).unwrap().header;
     assert_eq!((header.kind, header.flags), (Kind::Mark, frame::FLAG_CLEAN));
     assert_eq!((header.seq, header.durable_upto), (Seq(9), Seq(9)));
@@ -104,11 +105,11 @@ fn a_lag_beyond_its_field_reads_as_not_known() {
 fn records_that_do_not_fit_are_refused() {
     let nil = || Data::default();
     let refused = |event: Event, word: &str| {
-        let error = Record::of(&event, EventId::NIL).unwrap_err();
+        let error = Record::of(&event).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(word), "{error}");
     };
-    let taken = |event: Event| assert!(Record::of(&event, EventId::NIL).is_ok());
+    let taken = |event: Event| assert!(Record::of(&event).is_ok());
     refused(Event::with_data("", "s", nil()), "event type is empty");
     refused(Event::with_data("t", "", nil()), "source is empty");
     refused(Event::with_data("t".repeat(256), "s", nil()), "256 bytes");

@@ -133,6 +133,7 @@ fn the_example_is_what_the_code_writes() {
         kind: Kind::Event,
         flags: frame::FLAG_SYNC,
         seq: Seq(7),
+        event_id: id,
         appended_at: Timestamp(2),
         durable_upto: Seq(5),
         batch_place: 0,

@@ -18,10 +18,7 @@ fn following_sees_every_event_once_over_many_segments() {
         scope.spawn(|| {
             Fixture::emit(&log, 11..=3000, Durability::Os);
             let events: Vec<_> = (3001..=3100).map(event).collect();
-            let records: Vec<_> = events
-                .iter()
-                .map(|e| Record::of(e, e.event_id).unwrap())
-                .collect();
+            let records: Vec<_> = events.iter().map(|e| Record::of(e).unwrap()).collect();
             log.append(&records, Durability::Os).unwrap();
             writing.store(false, Ordering::Release);
         });

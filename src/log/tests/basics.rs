@@ -24,7 +24,8 @@ fn open(storage: &Arc<dyn Storage>) -> Result<Log> {
 fn emit(log: &Log, number: u64, durability: Durability) -> Result<Seq> {
     let data = rmp_serde::to_vec(&number).unwrap();
     let record = Record::new("test.number", "unit", Timestamp(1), &data)?;
-    log.append(&[record], durability)
+    let appended = log.append(&[record], durability)?;
+    Ok(appended.last)
 }
 
 fn numbers(log: &Log) -> Vec<u64> {

@@ -30,7 +30,8 @@ fn open(folder: &Path, sys: Sys) -> Result<Log> {
 fn append(log: &Log, number: u64) -> Result<Seq> {
     let data = Sent::data(number, 500);
     let record = Record::new("test.number", "unit", Timestamp(1), &data)?;
-    log.append(&[record], Durability::Os)
+    let appended = log.append(&[record], Durability::Os)?;
+    Ok(appended.last)
 }
 
 /// A folder with a log of four segments, and all that is open of it.

@@ -31,8 +31,8 @@ fn open(dir: &Path) -> Log {
 
 fn emit(log: &Log) -> Result<()> {
     let record = Record::new("test.sync", "unit", Timestamp(1), &[0xc0])?;
-    let seq = log.append(&[record], Durability::Sync)?;
-    log.wait_durable(seq)
+    let appended = log.append(&[record], Durability::Sync)?;
+    log.wait_durable(appended.last)
 }
 
 #[test]

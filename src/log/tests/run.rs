@@ -219,7 +219,7 @@ impl Run {
             .iter()
             .map(|data| Record::new("test.number", "unit", Timestamp(1), data))
             .collect();
-        let last = self.log().append(&records?, durability)?;
+        let last = self.log().append(&records?, durability)?.last;
         if self.disk.is_stopped() {
             return Ok(());
         }

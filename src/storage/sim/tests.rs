@@ -13,7 +13,7 @@ const LEN: usize = 8 * SECTOR;
 fn publish(region: &Region, bytes: &[u8]) {
     let mut claim = region.claim(bytes.len()).unwrap();
     claim.bytes_mut().copy_from_slice(bytes);
-    claim.publish();
+    claim.publish().unwrap();
 }
 
 /// A disk with a file `a` whose zeros and name are durable.
@@ -83,7 +83,7 @@ fn bytes_that_are_claimed_and_not_published_are_never_written() {
     region.sync().unwrap();
     assert_eq!(firsts(&disk)[0], 0);
     assert_eq!(firsts(&system(&disk, Choice::AllKept))[0], 0);
-    claim.publish();
+    claim.publish().unwrap();
     assert_eq!(firsts(&disk)[0], 7);
 }
 
