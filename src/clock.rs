@@ -44,7 +44,10 @@ impl Timestamp {
 }
 
 fn clamp_nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+    // In 64 bits: 128 would cost as much as reading the clock.
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let whole = seconds.saturating_mul(1_000_000_000);
+    whole.saturating_add(i64::from(duration.subsec_nanos()))
 }
 
 impl fmt::Display for Timestamp {

@@ -6,20 +6,27 @@
 //! other. A receipt is only given once everything before the event is published too: otherwise a
 //! process that is killed could leave a hole before an event that was acknowledged.
 //!
+//! **Two ways to write.** Events that nobody waits to be synced are stored through the map, at no
+//! system call. Those to be synced are laid out in private memory and written with `pwrite`, which
+//! dirties only the blocks that it touches: a store through the map dirties a whole folio of the page
+//! cache, which the sync would write back. Each claim is written in one way only, so no byte ever has
+//! two writers.
+//!
 //! **A thread that dies** between the two leaves a hole. Nothing behind it is published or
 //! acknowledged, the log takes nothing more and says so, and readers and the close go on. Nothing
 //! that runs in between is known to panic: no user code does.
 
+use std::cell::RefCell;
 use std::sync::MutexGuard;
 
 use super::segment::Segment;
 use super::shared::Shared;
-use super::tail::{Batch, Tail};
+use super::tail::{Asks, Batch, Reservation, Tail};
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventId, IdRange};
-use crate::format::frame::{self, padded};
+use crate::format::frame::{self, Place, padded};
 use crate::format::record::Record;
 use crate::position::Seq;
 use crate::storage::Claim;
@@ -55,29 +62,47 @@ impl Shared {
             return self.appended_nothing();
         }
         let now = self.clock.now();
-        let is_sync = durability == Durability::Sync;
-        let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
-        let segment;
-        let (mut claim, batch, wants_next) = {
-            let mut tail = self.tail_with_room(len, records.len())?;
-            segment = tail.active.clone();
-            let durable_upto = self.watermark.durable();
-            let reserved = tail.reserve(&segment, (len, count), now, durable_upto, is_sync);
-            let (claim, batch) = reserved.ok_or_else(is_sealed)?;
-            (claim, batch, tail.asks_for_next())
+        let reservation = Reservation {
+            len,
+            count: u16::try_from(records.len()).unwrap_or(u16::MAX),
+            is_sync: durability == Durability::Sync,
         };
-        write(&mut claim, &segment, records, &batch);
-        self.publish(claim, &segment, records, &batch)?;
-        if wants_next {
-            self.signal.wake();
+        let (mut claim, batch, asks) = {
+            let mut tail = self.tail_with_room(len, records.len())?;
+            let durable_upto = self.watermark.durable();
+            let reserved = tail.reserve(reservation, now, durable_upto);
+            let (claim, batch) = reserved.ok_or_else(is_sealed)?;
+            (claim, batch, tail.asks(reservation))
+        };
+        if reservation.is_sync {
+            write_staged(&mut claim, records, &batch).map_err(|cause| self.end(cause))?;
+        } else {
+            let place = place_of(&claim);
+            write(claim.bytes_mut(), place, records, &batch);
         }
-        let last = batch.first.plus(u64::from(count)).prev();
+        let last = self.publish(claim, records, &batch)?;
         self.watermark.wake_followers(last);
+        if let Some(asks) = asks {
+            self.pass_on(&asks);
+        }
         Ok(Appended {
             first: batch.first,
             last,
             ids: batch.ids,
         })
+    }
+
+    /// Has the other threads do what the tail asks for.
+    #[cold]
+    fn pass_on(&self, asks: &Asks) {
+        if asks.next_segment {
+            self.signal.wake();
+        }
+        if let Some((region, range)) = &asks.pages
+            && self.config.background
+        {
+            self.prefault.ask(region, range.clone());
+        }
     }
 
     fn appended_nothing(&self) -> Result<Appended> {
@@ -109,31 +134,24 @@ impl Shared {
         by_count && tail.fits(len, count)
     }
 
-    /// Lets readers see the frames, once all before them are seen.
-    fn publish(
-        &self,
-        claim: Claim<'_>,
-        segment: &Segment,
-        records: &[Record<'_>],
-        batch: &Batch,
-    ) -> Result<()> {
-        let mut offset = claim.offset();
+    /// Lets readers see the frames, once all before them are seen; returns the last Seq.
+    fn publish(&self, claim: Claim<Segment>, records: &[Record<'_>], batch: &Batch) -> Result<Seq> {
+        let mut place = place_of(&claim);
         let mut turn = claim.turn().map_err(|_| self.abandoned())?;
         turn.publish();
+        let segment = turn.owner();
         let bytes = segment.region.bytes();
-        let mut seq = batch.first;
+        let mut last = batch.first.prev();
         for record in records {
-            let frame_bytes = bytes.get(offset..).unwrap_or_default();
-            self.sums
-                .extend(frame::content_of(frame_bytes, segment.place(offset)));
+            last = last.next();
+            let frame_bytes = bytes.get(place.offset..).unwrap_or_default();
+            self.sums.extend(frame::content_of(frame_bytes, place));
             self.sums.include(record.timestamp, batch.appended_at);
-            segment.note(seq, offset);
-            offset += padded(record.frame_len());
-            seq = seq.next();
+            segment.note(last, place.offset);
+            place.offset += padded(record.frame_len());
         }
-        self.watermark.set_appended(seq.prev());
-        drop(turn);
-        Ok(())
+        self.watermark.set_appended(last);
+        Ok(last)
     }
 
     /// Ends the log's life because a thread died while it held a place in it.
@@ -144,17 +162,39 @@ impl Shared {
     }
 }
 
-/// Writes the frames of a batch into its claim.
-fn write(claim: &mut Claim<'_>, segment: &Segment, records: &[Record<'_>], batch: &Batch) {
-    let mut offset = claim.offset();
-    let mut out = claim.bytes_mut();
-    for (place, record) in (0..).zip(records) {
+/// The longest private memory that a thread keeps for what it writes next.
+const STAGE_MAX: usize = 1 << 20;
+
+thread_local! {
+    /// Where frames are laid out before they are written to the file.
+    static STAGE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes the frames of a batch into its claim, so that few blocks have to be synced.
+fn write_staged(claim: &mut Claim<Segment>, records: &[Record<'_>], batch: &Batch) -> Result<()> {
+    STAGE.with_borrow_mut(|stage| {
+        stage.resize(claim.len(), 0);
+        write(stage, place_of(claim), records, batch);
+        let written = claim.write(stage);
+        if stage.len() > STAGE_MAX {
+            *stage = Vec::new();
+        }
+        written
+    })
+}
+
+/// Lays out the frames of a batch, which go to `place`.
+fn write(mut out: &mut [u8], mut place: Place, records: &[Record<'_>], batch: &Batch) {
+    for (batch_place, record) in (0..).zip(records) {
         let (room, rest) = out.split_at_mut(padded(record.frame_len()).min(out.len()));
-        let stamp = batch.stamp(record, place);
-        frame::encode(room, record, stamp, segment.place(offset));
-        offset += room.len();
+        frame::encode(room, record, batch.stamp(record, batch_place), place);
+        place.offset += room.len();
         out = rest;
     }
+}
+
+fn place_of(claim: &Claim<Segment>) -> Place {
+    claim.owner().place(claim.offset())
 }
 
 fn is_sealed() -> Error {

@@ -55,6 +55,7 @@ impl Keeper {
     /// Ends the thread and waits for it.
     pub(super) fn stop(&self) {
         self.shared.signal.stop();
+        self.shared.prefault.stop();
         let thread = self
             .thread
             .lock()

@@ -30,6 +30,7 @@ mod plan;
 mod rewrite;
 mod recovery;
 mod signal;
+mod prefault;
 mod shared;
 mod append;
 pub(crate) mod reader;

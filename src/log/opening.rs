@@ -179,10 +179,13 @@ pub(super) fn note_failed_sync(storage: &dyn Storage) {
 }
 
 /// The tail of a log that goes on in `active`.
-pub(super) fn tail_of(active: Arc<Segment>, last_appended_at: Timestamp) -> Tail {
-    Tail {
+///
+/// # Errors
+/// If the segment has a writer already.
+pub(super) fn tail_of(active: Arc<Segment>, last_appended_at: Timestamp) -> Result<Tail> {
+    Ok(Tail {
         last_seq: active.last_seq(),
-        active,
+        writer: active.writer()?,
         last_appended_at,
         ids: IdSource::above(random(), last_appended_at),
         forerunner: None,
@@ -190,7 +193,9 @@ pub(super) fn tail_of(active: Arc<Segment>, last_appended_at: Timestamp) -> Tail
         is_next_wanted: false,
         marked: Seq::ZERO,
         closed: false,
-    }
+        buffered_len: 0,
+        mapped_upto: 0,
+    })
 }
 
 /// The first Seq that some segment holds, or the one after `last`.
@@ -201,11 +206,9 @@ pub(super) fn first_of(segments: &[Arc<Segment>], last: Seq) -> Seq {
 
 /// Writes a segment's header block.
 pub(super) fn begin_segment(region: &mut Region, header: &SegmentHeader) {
-    if let Some(mut claim) = region.claim(BLOCK_LEN) {
-        claim.bytes_mut().copy_from_slice(&header.encode());
-        // Nobody else has the region yet whose claim it could wait for.
-        let _published = claim.publish();
-    }
+    region.write_with(BLOCK_LEN, |_, bytes| {
+        bytes.copy_from_slice(&header.encode())
+    });
 }
 
 /// The highest Seq that may be handed out before another segment's header is durable: all that this

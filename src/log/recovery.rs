@@ -114,7 +114,7 @@ impl Opening<'_> {
             ..self.blank_header(SegmentId::FIRST)
         };
         let active = Arc::new(self.begin(header)?);
-        let tail = tail_of(active.clone(), Timestamp(i64::MIN));
+        let tail = tail_of(active.clone(), Timestamp(i64::MIN))?;
         let recovery = Recovery {
             clean: true,
             first: Seq::FIRST,
@@ -138,13 +138,13 @@ impl Opening<'_> {
         let mut segments = self.open_sealed(sealed)?;
         let active = Arc::new(self.open_live(last, &examination.end)?);
         segments.push(active.clone());
-        let mut tail = tail_of(active, end.last_appended_at);
+        let mut tail = tail_of(active, end.last_appended_at)?;
         tail.prepared = self.take_prepared(survey, last.header.segment_id.next())?;
         // Until this mark is durable the end would look clean, whatever is appended and lost. (A
         // segment without the room for it is not gone on with.)
         let marked = tail.write_mark(end.last_seq, self.storage.boot_id(), false);
-        marked.map_err(|_| tail.active.already_sealed())?;
-        tail.active.region.sync()?;
+        marked.map_err(|_| tail.active().already_sealed())?;
+        tail.active().region.sync()?;
         let recovery = Recovery {
             clean: true,
             first: first_of(&segments, tail.last_seq),

@@ -72,7 +72,7 @@ pub(super) fn recover(
         last: end.last_seq,
         rewritten: end.last_seq.since(plan.kept_upto),
         torn_bytes: examination.torn.iter().map(|torn| torn.len as u64).sum(),
-        gap: gap_between(end.last_seq, opened.tail.active.base_seq()),
+        gap: gap_between(end.last_seq, opened.tail.active().base_seq()),
     };
     tracing::info!(target: "forelog::log", ?recovery, "recovered");
     Ok(Opened { recovery, ..opened })
@@ -136,14 +136,14 @@ fn seal(
 /// not and that it takes for written: frames that a later sync covered are safe, table and trailer
 /// are not.
 fn seal_anew(opening: &Opening<'_>, open: &Open, walked: &Walked, seal: Seal) -> Result<Segment> {
-    let (header, region) = opening.build(SegmentHeader {
+    let (header, mut region) = opening.build(SegmentHeader {
         generation: open.at.header.generation.saturating_add(1),
         salt: random(),
         ..open.at.header
     })?;
     let mut scanner = Scanner::new(&open.region, open.at.header.salt, walked.point.frames_end);
     while let Found::Frame { frame, bytes, .. } = scanner.next()? {
-        copy_frame(&region, header.salt, bytes, frame.header.content_crc)?;
+        copy_frame(&mut region, header.salt, bytes, frame.header.content_crc)?;
     }
     let name = names::segment(header.segment_id, header.generation);
     let segment = Segment::live(header, name, region);
@@ -160,10 +160,15 @@ fn rewrite(opening: &Opening<'_>, plan: &Plan, examination: &Examination) -> Res
         len = len.saturating_add(header.padded_len() + ENTRY_LEN);
         Ok(())
     })?;
-    let (header, region) = opening.build_with_room(plan.header, len)?;
+    let (header, mut region) = opening.build_with_room(plan.header, len)?;
     let mut offsets = Vec::new();
     examination.visit_after(plan.kept_upto, |frame, bytes| {
-        offsets.push(copy_frame(&region, header.salt, bytes, frame.content_crc)?);
+        offsets.push(copy_frame(
+            &mut region,
+            header.salt,
+            bytes,
+            frame.content_crc,
+        )?);
         Ok(())
     })?;
     let segment = opening.finish(header, region)?;
@@ -172,23 +177,13 @@ fn rewrite(opening: &Opening<'_>, plan: &Plan, examination: &Examination) -> Res
 }
 
 /// Appends a checked frame to a region under its salt; returns its offset there.
-fn copy_frame(region: &Region, salt: u64, bytes: &[u8], content_crc: u32) -> Result<usize> {
-    let room = region.claim(frame::padded(bytes.len()));
-    let mut claim = room.ok_or_else(|| is_full(region))?;
-    let offset = claim.offset();
-    frame::relocate(
-        claim.bytes_mut(),
-        bytes,
-        content_crc,
-        Place { salt, offset },
-    );
-    let published = claim.publish();
-    published.map_err(|_| is_full(region))?;
-    Ok(offset)
-}
-
-fn is_full(region: &Region) -> Error {
-    Error::new(ErrorKind::Io, "the rewritten segment is full").at_path(region.path())
+fn copy_frame(region: &mut Region, salt: u64, bytes: &[u8], content_crc: u32) -> Result<usize> {
+    let copied = region.write_with(frame::padded(bytes.len()), |offset, room| {
+        frame::relocate(room, bytes, content_crc, Place { salt, offset });
+    });
+    copied.ok_or_else(|| {
+        Error::new(ErrorKind::Io, "the rewritten segment is full").at_path(region.path())
+    })
 }
 
 /// Removes what neither stays nor is the new segment: what was replaced now or by earlier openings,
@@ -234,7 +229,7 @@ fn go_on(
         }
     };
     segments.push(active.clone());
-    let tail = tail_of(active.clone(), end.last_appended_at);
+    let tail = tail_of(active.clone(), end.last_appended_at)?;
     let sums = Sums::new(end.chain, times_of(&active)?);
     Ok(Opened {
         log_id: plan.header.log_id,

@@ -9,7 +9,7 @@ use crate::format::frame::{self, Chain, Frame, FrameHeader, Invalid, Kind, Place
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
-use crate::storage::Region;
+use crate::storage::{Region, Writer};
 
 /// One segment, shared by the appender and the readers.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ impl Segment {
             region,
             offsets: Offsets::Sealed(footer),
         }
+    }
+
+    /// The writer of the segment's frames.
+    ///
+    /// # Errors
+    /// If it has one already.
+    pub(super) fn writer(self: &Arc<Self>) -> Result<Writer<Segment>> {
+        let writer = self.region.writer(self.clone());
+        writer.ok_or_else(|| self.already_sealed())
     }
 
     pub(crate) fn id(&self) -> SegmentId {
@@ -228,10 +237,11 @@ impl Segment {
             durable_upto: seal.durable_upto,
         };
         let rest = self.region.len().saturating_sub(frames_end);
-        let claim = self
-            .region
-            .claim(rest)
+        let mut writer = self.region.writer(Arc::new(()));
+        let writer = writer
+            .as_mut()
             .filter(|_| rest >= table.len() + TRAILER_LEN);
+        let claim = writer.and_then(|writer| writer.claim(rest));
         let mut claim = claim.ok_or_else(|| self.already_sealed())?;
         let bytes = claim.bytes_mut();
         bytes[..table.len()].copy_from_slice(&table);

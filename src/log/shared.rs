@@ -6,6 +6,7 @@ use super::LogConfig;
 use super::commit::Commit;
 use super::opening::{Opened, note_failed_sync};
 use super::pins::Pins;
+use super::prefault::Prefault;
 use super::segment::{Seal, Segment};
 use super::segments::Segments;
 use super::signal::Signal;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(super) segments: Segments,
     pub(super) pins: Pins,
     pub(super) signal: Signal,
+    pub(super) prefault: Prefault,
     pub(super) log_id: u128,
     pub(super) boot_id: u128,
     pub(super) clock: Arc<dyn Clock>,
@@ -63,6 +65,7 @@ impl Shared {
             segments: Segments::new(opened.segments),
             pins,
             signal: Signal::default(),
+            prefault: Prefault::default(),
             log_id: opened.log_id,
             clock,
             commit: Commit::default(),
@@ -96,32 +99,32 @@ impl Shared {
         &'a self,
         mut tail: MutexGuard<'a, Tail>,
     ) -> Result<MutexGuard<'a, Tail>> {
-        let full = tail.active.id();
+        let full = tail.active().id();
         while tail.forerunner.is_some() || tail.prepared.is_none() {
             drop(tail);
             self.settle()?;
             self.prepare_next(Prepare::Allocate)?;
             tail = self.tail();
-            if tail.active.id() != full || tail.closed {
+            if tail.active().id() != full || tail.closed {
                 return Ok(tail);
             }
         }
         // The ceiling in the active segment's header covers the Seqs of the next segment as well,
         // so that header must be durable before one of them is handed out.
-        if self.watermark.durable() < tail.active.base_seq() {
-            self.sync_region(&tail.active.region)?;
+        if self.watermark.durable() < tail.active().base_seq() {
+            self.sync_region(&tail.active().region)?;
         }
         let Some(region) = tail.prepared.take() else {
             return Ok(tail);
         };
         // What was reserved in the full segment is part of it before its end is pinned.
-        let published = tail.active.region.await_published();
+        let published = tail.active().region.await_published();
         published.map_err(|_| self.abandoned())?;
         let active = Arc::new(self.begin(&tail, region));
         // The ceiling was reckoned with the segment size of its day; with a larger one now, the new
         // header has to be durable as well.
         let highest = active.base_seq().plus(frames_max(active.region.len()));
-        if highest > tail.active.header.seq_ceiling {
+        if highest > tail.active().header.seq_ceiling {
             self.sync_region(&active.region)?;
         }
         let durable = self.watermark.durable();
@@ -130,10 +133,9 @@ impl Shared {
             times: self.sums.times(),
             durable_upto: durable,
         };
-        let segment = std::mem::replace(&mut tail.active, active.clone());
+        let segment = tail.move_to(active.writer()?);
         tail.forerunner = Some(Unsettled { segment, seal });
         self.sums.forget_times();
-        tail.is_next_wanted = false;
         self.segments.push(active);
         if self.config.background {
             self.signal.wake();
@@ -148,7 +150,7 @@ impl Shared {
 
     /// Writes the header of the segment that follows the active one.
     fn begin(&self, tail: &Tail, mut region: Region) -> Segment {
-        let before = &tail.active;
+        let before = tail.active();
         let base_seq = tail.last_seq.next();
         let header = SegmentHeader {
             log_id: self.log_id,
@@ -191,7 +193,7 @@ impl Shared {
             if tail.prepared.is_some() || tail.closed {
                 return Ok(());
             }
-            tail.active.id().next()
+            tail.active().id().next()
         };
         let region = self.prepare(id, how)?;
         self.tail().prepared = Some(region);
@@ -226,7 +228,7 @@ impl Shared {
         let target = self.watermark.appended();
         let (forerunner, active) = {
             let tail = self.tail();
-            (tail.forerunner.clone(), tail.active.clone())
+            (tail.forerunner.clone(), tail.active().clone())
         };
         if let Some(unsettled) = forerunner {
             self.sync_region(&unsettled.segment.region)?;
@@ -281,7 +283,7 @@ impl Shared {
             tail.marked = durable;
             return Ok(false);
         }
-        let active = tail.active.clone();
+        let active = tail.active().clone();
         drop(tail);
         self.sync_region(&active.region)?;
         Ok(true)
@@ -295,7 +297,7 @@ impl Shared {
             }
             tail.closed = true;
             // Appends that have a place already end in order; none comes after them.
-            let published = tail.active.region.await_published();
+            let published = tail.active().region.await_published();
             let _ended = published.map_err(|_| self.abandoned());
         }
         let closed = self.settle().and_then(|()| self.close_clean());
@@ -312,7 +314,7 @@ impl Shared {
         let mut tail = self.tail();
         let marked = tail.write_mark(last, self.boot_id, true);
         marked.map_err(|_| self.abandoned())?;
-        self.sync_region(&tail.active.region)
+        self.sync_region(&tail.active().region)
     }
 
     pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {

@@ -1,5 +1,6 @@
 //! [`Tail`]: the end of the log that grows, behind one lock.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::segment::{self, Seal, Segment};
@@ -8,12 +9,18 @@ use crate::event::{EventId, IdRange, IdSource};
 use crate::format::frame::{self, FLAG_CLEAN, FLAG_SYNC, Kind, Stamp};
 use crate::format::record::Record;
 use crate::position::Seq;
-use crate::storage::{Abandoned, Claim, Region};
+use crate::storage::{Abandoned, Claim, Region, Writer};
+
+/// After how many bytes of events that nobody waits to be synced pages are mapped ahead of them.
+const PAGES_AFTER: usize = 256 << 10;
+/// How far ahead pages are mapped.
+const PAGES_AHEAD: usize = 4 << 20;
 
 /// What the appender changes with each event.
 #[derive(Debug)]
 pub(super) struct Tail {
-    pub(super) active: Arc<Segment>,
+    /// Of the active segment.
+    pub(super) writer: Writer<Segment>,
     /// The last Seq that was handed out; it may not be published yet.
     pub(super) last_seq: Seq,
     pub(super) last_appended_at: Timestamp,
@@ -27,6 +34,27 @@ pub(super) struct Tail {
     /// The durable Seq that the last mark witnessed.
     pub(super) marked: Seq,
     pub(super) closed: bool,
+    /// How many bytes were appended since an event that was to be synced.
+    pub(super) buffered_len: usize,
+    /// Up to where the active segment's pages were asked to be mapped.
+    pub(super) mapped_upto: usize,
+}
+
+/// What a batch needs of the tail.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reservation {
+    pub(super) len: usize,
+    pub(super) count: u16,
+    pub(super) is_sync: bool,
+}
+
+/// What other threads should do ahead of the tail.
+#[derive(Debug)]
+pub(super) struct Asks {
+    /// Whether the next segment is to be prepared.
+    pub(super) next_segment: bool,
+    /// Pages of the active segment to be mapped.
+    pub(super) pages: Option<(Arc<Region>, Range<usize>)>,
 }
 
 /// A segment that is full but not yet sealed.
@@ -68,17 +96,20 @@ impl Batch {
 }
 
 impl Tail {
-    /// Hands out Seqs to `count` events, which will take the room of `len` bytes in `segment`, the
-    /// active one; `None` if it has not that room.
-    pub(super) fn reserve<'s>(
+    /// Hands out Seqs to the events of a batch, and their room in the active segment; `None` if it has
+    /// not that room.
+    pub(super) fn reserve(
         &mut self,
-        segment: &'s Segment,
-        (len, count): (usize, u16),
+        reservation: Reservation,
         now: Timestamp,
         durable_upto: Seq,
-        is_sync: bool,
-    ) -> Option<(Claim<'s>, Batch)> {
-        let claim = segment.region.claim(len)?;
+    ) -> Option<(Claim<Segment>, Batch)> {
+        let Reservation {
+            len,
+            count,
+            is_sync,
+        } = reservation;
+        let claim = self.writer.claim(len)?;
         self.last_appended_at = self.last_appended_at.max(now);
         let batch = Batch {
             first: self.last_seq.next(),
@@ -92,15 +123,19 @@ impl Tail {
         Some((claim, batch))
     }
 
+    pub(super) fn active(&self) -> &Arc<Segment> {
+        self.writer.owner()
+    }
+
     /// How many events the active segment has, those included that are being written.
     pub(super) fn count(&self) -> u64 {
-        self.last_seq.next().since(self.active.base_seq())
+        self.last_seq.next().since(self.active().base_seq())
     }
 
     /// Whether `count` more frames of `len` bytes in all fit into the active segment, with the offset
     /// table, the trailer and one last mark behind them.
     pub(super) fn fits(&self, len: usize, count: usize) -> bool {
-        let region = &self.active.region;
+        let region = &self.active().region;
         usize::try_from(self.count()).is_ok_and(|held| {
             let events = held.saturating_add(count);
             segment::fits(region.len(), region.reserved(), events, len)
@@ -119,7 +154,7 @@ impl Tail {
         if !self.fits(marks * frame::HEADER_LEN, 0) {
             return Ok(false);
         }
-        let Some(mut claim) = self.active.region.claim(frame::HEADER_LEN) else {
+        let Some(mut claim) = self.writer.claim(frame::HEADER_LEN) else {
             return Ok(false);
         };
         let stamp = Stamp {
@@ -132,19 +167,57 @@ impl Tail {
             batch_place: 0,
             batch_count: 0,
         };
-        let place = self.active.place(claim.offset());
+        let place = self.active().place(claim.offset());
         frame::encode(claim.bytes_mut(), &Record::MARK, stamp, place);
         claim.publish()?;
         self.marked = durable_upto;
         Ok(true)
     }
 
+    /// What is to be done ahead of the tail now; says each thing once.
+    pub(super) fn asks(&mut self, reservation: Reservation) -> Option<Asks> {
+        let asks = Asks {
+            next_segment: self.asks_for_next(),
+            pages: self.asks_for_pages(reservation),
+        };
+        (asks.next_segment || asks.pages.is_some()).then_some(asks)
+    }
+
     /// Whether it is time to have the next segment prepared; says so once for each segment. A log
     /// that stays small never pays for a second file.
-    pub(super) fn asks_for_next(&mut self) -> bool {
-        let region = &self.active.region;
+    fn asks_for_next(&mut self) -> bool {
+        let region = &self.active().region;
         let asks = !self.is_next_wanted && region.reserved() > region.len() / 4;
         self.is_next_wanted |= asks;
         asks
+    }
+
+    /// The pages to be mapped ahead of a stream of buffered events. Each page that is mapped counts
+    /// as dirty, so a log whose events are synced one by one never asks for any.
+    fn asks_for_pages(&mut self, reservation: Reservation) -> Option<(Arc<Region>, Range<usize>)> {
+        if reservation.is_sync {
+            self.buffered_len = 0;
+            return None;
+        }
+        self.buffered_len = self.buffered_len.saturating_add(reservation.len);
+        let region = &self.active().region;
+        let reserved = region.reserved();
+        let wanted = (reserved + PAGES_AHEAD).min(region.len());
+        let is_stream = self.buffered_len >= PAGES_AFTER;
+        if !is_stream || self.mapped_upto >= wanted.saturating_sub(PAGES_AHEAD / 2) {
+            return None;
+        }
+        let from = self.mapped_upto.max(reserved);
+        let region = region.clone();
+        self.mapped_upto = wanted;
+        Some((region, from..wanted))
+    }
+
+    /// Goes on in another segment; returns the one that was active.
+    pub(super) fn move_to(&mut self, writer: Writer<Segment>) -> Arc<Segment> {
+        let before = std::mem::replace(&mut self.writer, writer);
+        self.is_next_wanted = false;
+        self.mapped_upto = 0;
+        before.owner().clone()
     }
 }

@@ -279,6 +279,10 @@ impl Backing for OnDisk {
         self.sys.sync(&self.file, map)
     }
 
+    fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool> {
+        self.sys.write_through(&self.file, offset as u64, bytes)
+    }
+
     fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {
         sys::read_exact_at(&self.file, out, offset as u64)
     }

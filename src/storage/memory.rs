@@ -133,6 +133,10 @@ impl Backing for Anonymous {
         Ok(())
     }
 
+    fn write_through(&self, _: usize, _: &[u8]) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn read_at(&self, _: usize, _: &mut [u8]) -> io::Result<()> {
         Err(io::Error::other("memory has no file to read"))
     }

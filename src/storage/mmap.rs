@@ -5,8 +5,8 @@
 //! ├── readable ────┼── claims ────────┼── free ─────────────┤
 //! ```
 //!
-//! A region owns the reservation and the publication of its bytes. [`Region::claim`] takes the next
-//! free bytes; the [`Claim`] is the only way to write them, and only until it is published. Readers
+//! A region owns the reservation and the publication of its bytes. its one [`Writer`] takes the
+//! next free bytes; the [`Claim`] is the only way to write them, and only until it is published. Readers
 //! are lent what lies below `published`, which no claim reaches. So writers and readers never touch
 //! the same byte at the same time, whatever the log above does.
 //!
@@ -18,7 +18,9 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +40,10 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
     /// Fills `out` or fails.
     fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()>;
 
+    /// Writes bytes at `offset` so that the map shows them and a sync has little to do; `false`, with
+    /// nothing written, where storing them through the map is the way.
+    fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool>;
+
     /// The length of the file now: less than the region's if somebody truncated it.
     fn len(&self) -> io::Result<u64>;
 
@@ -53,6 +59,7 @@ pub(crate) struct Region {
     turn: CachePadded<AtomicUsize>,
     /// Whether a claim was dropped unpublished.
     abandoned: AtomicBool,
+    has_writer: AtomicBool,
     backing: Box<dyn Backing>,
     path: PathBuf,
 }
@@ -78,6 +85,7 @@ impl Region {
             reserved: CachePadded::default(),
             turn: CachePadded::default(),
             abandoned: AtomicBool::new(false),
+            has_writer: AtomicBool::new(false),
             backing,
             path,
         }
@@ -117,6 +125,7 @@ impl Region {
         *self.reserved.get_mut() = end;
         *self.turn.get_mut() = end;
         *self.abandoned.get_mut() = false;
+        *self.has_writer.get_mut() = false;
         Ok(())
     }
 
@@ -187,19 +196,36 @@ impl Region {
         Ok(())
     }
 
-    /// Takes the next `len` free bytes to write; `None` if there are not as many.
-    pub(crate) fn claim(&self, len: usize) -> Option<Claim<'_>> {
-        let fits = |start: usize| start.checked_add(len).filter(|&end| end <= self.len());
-        let start = self
-            .reserved
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
-            .ok()?;
-        Some(Claim {
-            region: self,
-            start,
-            len,
-            is_published: false,
+    /// The writer of this region; `None` while there is one already, and for good once one of its
+    /// claims was abandoned.
+    ///
+    /// `owner` is kept for the claims, who have it at hand at no cost.
+    pub(crate) fn writer<T>(self: &Arc<Self>, owner: Arc<T>) -> Option<Writer<T>> {
+        let is_free = !self.has_writer.swap(true, Ordering::AcqRel);
+        is_free.then(|| Writer {
+            region: self.clone(),
+            owner,
         })
+    }
+
+    /// Writes and publishes the next `len` free bytes of a region that nobody else has yet; returns
+    /// their offset, or `None` if there are not as many.
+    pub(crate) fn write_with(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(usize, &mut [u8]),
+    ) -> Option<usize> {
+        let start = *self.reserved.get_mut();
+        let end = start.checked_add(len).filter(|&end| end <= self.len())?;
+        // SAFETY: `start..end` lies in the map. The region is borrowed exclusively, so there is no
+        // writer, no claim and no reader; and nothing below `start` is touched.
+        let bytes =
+            unsafe { slice::from_raw_parts_mut(self.shared.map.as_mut_ptr().add(start), len) };
+        write(start, bytes);
+        *self.reserved.get_mut() = end;
+        *self.turn.get_mut() = end;
+        self.shared.published.store(end, Ordering::Release);
+        Some(start)
     }
 
     /// Makes all published bytes durable.
@@ -209,6 +235,37 @@ impl Region {
     pub(crate) fn sync(&self) -> Result<()> {
         let synced = self.backing.sync(self.bytes(), &self.shared.map);
         synced.map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    /// Has the pages of a range mapped for writing, where the system can: a later store finds them
+    /// there. Pages that were written since, or whose room was given back, are left alone.
+    pub(crate) fn populate(&self, range: Range<usize>) {
+        let start = range.start.max(self.reserved());
+        let end = range.end.min(self.len());
+        #[cfg(target_os = "linux")]
+        if start < end {
+            let advice = memmap2::Advice::PopulateWrite;
+            if let Err(error) = self.shared.map.advise_range(advice, start, end - start) {
+                tracing::debug!(target: "forelog::storage", %error, "pages are not mapped ahead");
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (start, end);
+    }
+
+    /// Begins to fetch the cache lines of a range that is about to be written.
+    fn prefetch(&self, start: usize, len: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            let end = start.saturating_add(len).min(self.len());
+            let mut at = start & !63;
+            while at < end {
+                // SAFETY: a prefetch of any address is no access; this one lies in the map.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.shared.map.as_ptr().add(at).cast()) };
+                at += 64;
+            }
+        }
     }
 
     /// Reads bytes from the file rather than the map.
@@ -269,21 +326,87 @@ const SPINS: u32 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Abandoned;
 
+const PREFETCH_AHEAD: usize = 2048;
+
+/// Takes the claims of a region: there is one writer at a time.
+///
+/// A claim points to the region and to the owner without counting a reference, for two counted
+/// references would cost an append as much as its checksum. What makes that sound: a claim lives only
+/// until its turn has passed on, and a writer that is dropped before the turn has passed all its
+/// claims (one of them was forgotten or abandoned, or is still under way) leaks both.
+#[derive(Debug)]
+pub(crate) struct Writer<T> {
+    region: Arc<Region>,
+    owner: Arc<T>,
+}
+
+impl<T> Writer<T> {
+    /// What was given for the claims to have at hand.
+    pub(crate) fn owner(&self) -> &Arc<T> {
+        &self.owner
+    }
+
+    /// Takes the next `len` free bytes to write; `None` if there are not as many, or for no bytes.
+    pub(crate) fn claim(&mut self, len: usize) -> Option<Claim<T>> {
+        // Plain loads and stores: nobody else reserves while there is a writer.
+        let start = self.region.reserved.load(Ordering::Relaxed);
+        let end = start.checked_add(len)?;
+        if len == 0 || end > self.region.len() {
+            return None;
+        }
+        self.region.reserved.store(end, Ordering::Relaxed);
+        self.region
+            .prefetch(end + PREFETCH_AHEAD, len.min(PREFETCH_AHEAD));
+        Some(Claim {
+            region: NonNull::from(self.region.as_ref()),
+            owner: NonNull::from(self.owner.as_ref()),
+            start,
+            len,
+            is_published: false,
+        })
+    }
+}
+
+impl<T> Drop for Writer<T> {
+    fn drop(&mut self) {
+        if self.region.turn.load(Ordering::Acquire) == self.region.reserved() {
+            self.region.has_writer.store(false, Ordering::Release);
+        } else {
+            // A claim may still point there.
+            std::mem::forget((self.region.clone(), self.owner.clone()));
+        }
+    }
+}
+
 /// Bytes of a region that only its holder may write, until they are published.
 ///
 /// Dropped unpublished it leaves a hole: nothing behind it is ever published.
 #[derive(Debug)]
-pub(crate) struct Claim<'r> {
-    region: &'r Region,
+pub(crate) struct Claim<T> {
+    region: NonNull<Region>,
+    owner: NonNull<T>,
     start: usize,
     len: usize,
     is_published: bool,
 }
 
-impl<'r> Claim<'r> {
+impl<T> Claim<T> {
     /// The offset of the first byte in the region.
     pub(crate) fn offset(&self) -> usize {
         self.start
+    }
+
+    /// What the writer was given.
+    pub(crate) fn owner(&self) -> &T {
+        // SAFETY: as in `region`.
+        unsafe { self.owner.as_ref() }
+    }
+
+    fn region(&self) -> &Region {
+        // SAFETY: the writer holds a reference while it lives, and as long as this claim exists its
+        // turn has not passed on (`len > 0`, so `turn` is below `reserved`): a writer that is dropped
+        // now leaks the reference. Both are only ever shared, so no exclusive borrow can exist.
+        unsafe { self.region.as_ref() }
     }
 
     /// The bytes, to be written.
@@ -295,18 +418,39 @@ impl<'r> Claim<'r> {
         // from outliving it.
         unsafe {
             slice::from_raw_parts_mut(
-                self.region.shared.map.as_mut_ptr().add(self.start),
+                self.region().shared.map.as_mut_ptr().add(self.start),
                 self.len,
             )
         }
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Writes `bytes` to its start in the way that leaves a sync the least to do.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the claim is then of no use.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let bytes = bytes.get(..self.len).unwrap_or(bytes);
+        let region = self.region();
+        let written = region.backing.write_through(self.start, bytes);
+        let is_written = written
+            .map_err(|e| Error::io("write", &region.path, e).at_offset(self.start as u64))?;
+        if !is_written {
+            self.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+        }
+        Ok(())
     }
 
     /// Waits until all claims before this one are published.
     ///
     /// # Errors
     /// [`Abandoned`] if one of them never will be.
-    pub(crate) fn turn(self) -> Result<Turn<'r>, Abandoned> {
-        self.region.await_turn_at(self.start)?;
+    pub(crate) fn turn(self) -> Result<Turn<T>, Abandoned> {
+        self.region().await_turn_at(self.start)?;
         Ok(Turn(self))
     }
 
@@ -320,13 +464,14 @@ impl<'r> Claim<'r> {
     }
 }
 
-impl Drop for Claim<'_> {
+impl<T> Drop for Claim<T> {
     fn drop(&mut self) {
+        // Behind the store nothing of the region may be touched any more: it may be gone.
+        let region = self.region();
         if self.is_published {
-            let end = self.start + self.len;
-            self.region.turn.store(end, Ordering::Release);
+            region.turn.store(self.start + self.len, Ordering::Release);
         } else {
-            self.region.abandoned.store(true, Ordering::Release);
+            region.abandoned.store(true, Ordering::Release);
         }
     }
 }
@@ -334,14 +479,19 @@ impl Drop for Claim<'_> {
 /// The right to publish, which one claim of a region has at a time, in order. Dropped, it passes on
 /// to the next claim.
 #[derive(Debug)]
-pub(crate) struct Turn<'r>(Claim<'r>);
+pub(crate) struct Turn<T>(Claim<T>);
 
-impl Turn<'_> {
+impl<T> Turn<T> {
     /// Lets readers see the bytes of the claim.
     pub(crate) fn publish(&mut self) {
         let end = self.0.start + self.0.len;
-        let published = &self.0.region.shared.published;
+        let published = &self.0.region().shared.published;
         published.store(end, Ordering::Release);
         self.0.is_published = true;
+    }
+
+    /// What the writer was given.
+    pub(crate) fn owner(&self) -> &T {
+        self.0.owner()
     }
 }

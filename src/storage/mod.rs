@@ -22,7 +22,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use mmap::{Abandoned, Claim, Region};
+pub(crate) use mmap::{Abandoned, Claim, Region, Writer};
 
 use crate::error::Result;
 use crate::format::names;

@@ -73,9 +73,7 @@ impl SimFolder {
 
 /// Lays the first bytes of a new region; all of it is free afterwards.
 fn fill(region: &mut Region, bytes: &[u8]) -> Result<()> {
-    if let Some(mut claim) = region.claim(bytes.len()) {
-        claim.bytes_mut().copy_from_slice(bytes);
-    }
+    region.write_with(bytes.len(), |_, room| room.copy_from_slice(bytes));
     region.adopt(0)
 }
 
@@ -193,6 +191,10 @@ struct SimFile {
 }
 
 impl Backing for SimFile {
+    fn write_through(&self, _: usize, _: &[u8]) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn sync(&self, _: &[u8], _: &MmapRaw) -> io::Result<()> {
         self.disk.world().sync(self.id)
     }

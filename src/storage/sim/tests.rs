@@ -10,20 +10,21 @@ use crate::storage::{Prepare, Region};
 
 const LEN: usize = 8 * SECTOR;
 
-fn publish(region: &Region, bytes: &[u8]) {
-    let mut claim = region.claim(bytes.len()).unwrap();
+fn publish(region: &Arc<Region>, bytes: &[u8]) {
+    let mut writer = region.writer(Arc::new(())).unwrap();
+    let mut claim = writer.claim(bytes.len()).unwrap();
     claim.bytes_mut().copy_from_slice(bytes);
     claim.publish().unwrap();
 }
 
 /// A disk with a file `a` whose zeros and name are durable.
-fn disk_with_a() -> (SimDisk, Region) {
+fn disk_with_a() -> (SimDisk, Arc<Region>) {
     let disk = SimDisk::new();
     let storage = disk.storage();
     let region = storage.create("a", LEN, Prepare::Allocate).unwrap();
     region.sync().unwrap();
     storage.sync_dir().unwrap();
-    (disk, region)
+    (disk, Arc::new(region))
 }
 
 fn system(disk: &SimDisk, choice: Choice) -> SimDisk {
@@ -78,7 +79,8 @@ fn a_sector_may_survive_as_it_was_at_any_operation_since_the_sync() {
 #[test]
 fn bytes_that_are_claimed_and_not_published_are_never_written() {
     let (disk, region) = disk_with_a();
-    let mut claim = region.claim(SECTOR).unwrap();
+    let mut writer = region.writer(Arc::new(())).unwrap();
+    let mut claim = writer.claim(SECTOR).unwrap();
     claim.bytes_mut().fill(7);
     region.sync().unwrap();
     assert_eq!(firsts(&disk)[0], 0);
@@ -115,6 +117,7 @@ fn an_image_can_be_opened_written_and_crashed_again() {
     assert_eq!(again.len(), LEN);
     again.adopt(SECTOR).unwrap();
     assert_eq!(again.bytes(), [1; SECTOR]);
+    let again = Arc::new(again);
     publish(&again, &[2; SECTOR]);
     let mut read = [0; 2 * SECTOR];
     again.read_at(0, &mut read).unwrap();
@@ -133,7 +136,7 @@ fn bytes_written_again_after_a_second_adoption_are_seen() {
     region.adopt(2 * SECTOR).unwrap();
     disk.observe();
     region.adopt(SECTOR).unwrap();
-    publish(&region, &[2; SECTOR]);
+    publish(&Arc::new(region), &[2; SECTOR]);
     assert_eq!(firsts(&disk)[..3], [1, 2, 0]);
 }
 
@@ -238,6 +241,7 @@ fn a_region_works_on_after_its_file_was_renamed_or_removed() {
 fn a_new_file_that_was_never_synced_may_be_empty_or_whole() {
     let disk = SimDisk::new();
     let region = disk.storage().create("a", LEN, Prepare::Write).unwrap();
+    let region = Arc::new(region);
     publish(&region, &[1; SECTOR]);
     let found = |image: SimDisk| {
         let files = image.files();
