@@ -76,10 +76,12 @@ impl Dispatcher {
         pin_known(&control, log.pins());
         let cursors = control.cursors();
         let suspects = cursors.into_iter().filter(|_| !config.clean);
+        let queued = log.clone();
+        let queue = Queue::new(config.max_queue_size, move || queued.watermark().appended());
         Ok(Dispatcher {
             suspects: suspects.map(|(name, _)| name).collect(),
             office: Office {
-                queue: Arc::new(Queue::new(config.max_queue_size, appended)),
+                queue: Arc::new(queue),
                 log,
                 control,
                 clock,

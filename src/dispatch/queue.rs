@@ -7,23 +7,36 @@
 //! the end. A backlog found at open, a name that nobody registers, and a subscription that has
 //! stopped are not; with nobody live there is no bound.
 //!
-//! **Cost.** `admitted` is bumped by one atomic exchange and compared with `floor`, a lower bound of
-//! the slowest live position. Positions only grow, so the floor may be old: it is brought up to date
-//! by the emitter whom it would stop, not by the workers.
+//! **Cost.** With nobody live an emitter loads one word that nobody writes. Else `admitted` is bumped
+//! by one atomic exchange and compared with `limit`, which is `max_queue_size` beyond the slowest live
+//! position. Positions only grow, so the limit may be old: it is brought up to date by the emitter
+//! whom it would stop, not by the workers.
+//!
+//! **Exactness.** Events are counted from the moment when somebody is live. An emit that is under way
+//! at that moment was let in without being counted: its event is taken in when the limit is next
+//! reckoned, since the count is never below what the log holds. It is never above what the log holds
+//! and is admitted to, so that no place is lost.
 //!
 //! **Inside a handler** an emit on a full queue would wait for itself. It passes over the bound
 //! instead, on the thread that runs the handler; the queue shrinks again once the handler returns.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crossbeam::utils::CachePadded;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 
-/// The floor while nobody is live.
-const NOBODY: u64 = u64::MAX;
+/// What stands in place of the count while nobody is live.
+const UNCOUNTED: u64 = u64::MAX;
+/// What stands in place of the count once the queue is closed; beyond every limit.
+const CLOSED: u64 = u64::MAX - 1;
+/// The highest limit.
+const LIMIT_MAX: u64 = u64::MAX - 2;
 /// A full queue wakes the emitters once this part of it is free, since a wake-up costs as much as
 /// many events.
 const WAKE_PART: u64 = 8;
@@ -43,13 +56,14 @@ pub enum WhenFull {
     Timeout(Duration),
 }
 
-/// A subscription's position in memory: the last Seq that it has handled.
+/// A subscription's position in memory: the last Seq that it has handled. Its worker writes it with
+/// each event, on a cache line of its own.
 #[derive(Debug, Default)]
-pub(super) struct Position(AtomicU64);
+pub(super) struct Position(CachePadded<AtomicU64>);
 
 impl Position {
     pub(super) fn new(seq: Seq) -> Self {
-        Position(AtomicU64::new(seq.0))
+        Position(CachePadded::new(AtomicU64::new(seq.0)))
     }
 
     pub(super) fn get(&self) -> Seq {
@@ -61,19 +75,22 @@ impl Position {
     }
 }
 
+/// Tells the last Seq of the log.
+type Appended = dyn Fn() -> Seq + Send + Sync;
+
 /// The bound on the distance between emitters and handlers.
-#[derive(Debug)]
 pub(crate) struct Queue {
-    /// Tells the queues of a process apart; from 1.
-    id: u64,
+    /// The last Seq that is appended or admitted to be; or [`UNCOUNTED`], or [`CLOSED`]. All that
+    /// emitters write.
+    admitted: CachePadded<AtomicU64>,
+    /// How far `admitted` may go: `max` beyond the slowest live position, or what that was before.
+    limit: AtomicU64,
     max: u64,
-    /// The last Seq that is appended or admitted to be.
-    admitted: AtomicU64,
-    /// At most the slowest live position; [`NOBODY`] if none is live.
-    floor: AtomicU64,
-    closed: AtomicBool,
     /// How many threads wait, for a place or for a drain.
     waiting: AtomicUsize,
+    /// Tells the queues of a process apart; from 1.
+    id: u64,
+    appended: Box<Appended>,
     live: Mutex<Live>,
     moved: Condvar,
 }
@@ -85,11 +102,20 @@ struct Live {
     watching: usize,
 }
 
+impl Live {
+    /// The slowest position; `None` if nobody is live.
+    fn slowest(&self) -> Option<u64> {
+        let positions = self.positions.iter();
+        positions.map(|position| position.get().0).min()
+    }
+}
+
 /// Places for events that are about to be appended. Dropped, it gives them back.
 #[derive(Debug)]
 #[must_use = "dropping it gives the places back"]
 pub(crate) struct Reserved<'q> {
     queue: &'q Queue,
+    /// How many are counted: 0 if nobody was live.
     count: u64,
 }
 
@@ -102,8 +128,11 @@ impl Reserved<'_> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.queue.admitted.fetch_sub(self.count, Ordering::Relaxed);
-        self.queue.moved();
+        if self.count > 0 {
+            self.queue
+                .recount(|admitted| admitted.saturating_sub(self.count));
+            self.queue.moved();
+        }
     }
 }
 
@@ -125,16 +154,16 @@ impl Drop for Inside {
 }
 
 impl Queue {
-    /// A queue of at most `max` events behind the log's last Seq.
-    pub(crate) fn new(max: u64, appended: Seq) -> Self {
+    /// A queue of at most `max` events, before a log whose last Seq `appended` tells.
+    pub(crate) fn new(max: u64, appended: impl Fn() -> Seq + Send + Sync + 'static) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Queue {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            admitted: CachePadded::new(AtomicU64::new(UNCOUNTED)),
+            limit: AtomicU64::new(LIMIT_MAX),
             max: max.max(1),
-            admitted: AtomicU64::new(appended.0),
-            floor: AtomicU64::new(NOBODY),
-            closed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            appended: Box::new(appended),
             live: Mutex::new(Live::default()),
             moved: Condvar::new(),
         }
@@ -143,69 +172,91 @@ impl Queue {
     /// Takes places for `count` events, which are then appended, all or none. A batch larger than
     /// the queue is admitted when the queue is empty.
     ///
+    /// `is_over` says that the log takes nothing any more: then there is nothing to wait for, and the
+    /// append will say why.
+    ///
     /// # Errors
     /// [`QueueFull`](ErrorKind::QueueFull) by the policy; [`Closed`](ErrorKind::Closed) once the
     /// queue is closed, also for those who wait.
-    ///
-    /// `is_over` says that the log takes nothing any more: then there is nothing to wait for, and the
-    /// append will say why.
+    #[inline]
     pub(crate) fn reserve(
         &self,
         count: u64,
         when_full: WhenFull,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Reserved<'_>> {
-        let open = !self.closed.load(Ordering::Relaxed);
-        if open && self.try_admit(count) {
-            return Ok(Reserved { queue: self, count });
-        }
-        self.reserve_slowly(count, when_full, is_over)
+        let counted = match self.try_admit(count) {
+            Some(counted) => counted,
+            None => self.admit_slowly(count, when_full, is_over)?,
+        };
+        Ok(Reserved {
+            queue: self,
+            count: counted,
+        })
     }
 
     /// How many events are beyond the slowest live position; 0 if nobody is live.
     pub(crate) fn depth(&self) -> u64 {
-        self.refresh(&self.live());
-        let floor = self.floor.load(Ordering::Acquire);
-        self.admitted.load(Ordering::Relaxed).saturating_sub(floor)
+        let live = self.live();
+        self.refresh(&live);
+        self.depth_of(&live)
     }
 
     /// Admits nothing more, but for handlers that are running, and wakes all who wait.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        drop(self.live());
+        let live = self.live();
+        self.admitted.store(CLOSED, Ordering::Release);
+        drop(live);
         self.moved.notify_all();
     }
 
-    fn try_admit(&self, count: u64) -> bool {
-        let floor = self.floor.load(Ordering::Acquire);
-        let mut admitted = self.admitted.load(Ordering::Relaxed);
-        loop {
-            let depth = admitted.saturating_sub(floor);
-            if depth > 0 && count > self.max.saturating_sub(depth) {
-                return false;
+    /// Takes places that are surely free; returns how many of them are counted.
+    #[inline]
+    fn try_admit(&self, count: u64) -> Option<u64> {
+        // Acquire: whoever sees that events are counted sees the limit that was set before.
+        let mut admitted = self.admitted.load(Ordering::Acquire);
+        while admitted != UNCOUNTED {
+            let after = admitted.saturating_add(count);
+            if after > self.limit.load(Ordering::Relaxed) {
+                return None;
             }
-            match self.admitted.compare_exchange_weak(
-                admitted,
-                admitted.saturating_add(count),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
+            match self.exchange(admitted, after) {
+                Ok(_) => return Some(count),
                 Err(now) => admitted = now,
             }
         }
+        Some(0)
+    }
+
+    #[inline]
+    fn exchange(&self, before: u64, after: u64) -> Result<u64, u64> {
+        let (success, failure) = (Ordering::Relaxed, Ordering::Acquire);
+        let word = &self.admitted;
+        word.compare_exchange(before, after, success, failure)
+    }
+
+    /// Changes the count, if there is one; says whether there is.
+    fn recount(&self, change: impl Fn(u64) -> u64) -> bool {
+        let counted = |word: u64| (word <= LIMIT_MAX).then(|| change(word));
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.admitted.fetch_update(set, fetch, counted).is_ok()
+    }
+
+    /// Takes places whatever the bound says.
+    fn admit_anyway(&self, count: u64) -> u64 {
+        let is_counted = self.recount(|admitted| admitted.saturating_add(count));
+        if is_counted { count } else { 0 }
     }
 
     #[cold]
-    fn reserve_slowly(
+    fn admit_slowly(
         &self,
         count: u64,
         when_full: WhenFull,
         is_over: &dyn Fn() -> bool,
-    ) -> Result<Reserved<'_>> {
+    ) -> Result<u64> {
         if self.is_inside() {
-            self.admitted.fetch_add(count, Ordering::Relaxed);
-            return Ok(Reserved { queue: self, count });
+            return Ok(self.admit_anyway(count));
         }
         let deadline = match when_full {
             WhenFull::Block => None,
@@ -213,30 +264,38 @@ impl Queue {
             WhenFull::Timeout(within) => Instant::now().checked_add(within),
         };
         let admitted = self.wait(deadline, |live| {
-            if self.closed.load(Ordering::Acquire) {
+            if self.admitted.load(Ordering::Acquire) == CLOSED {
                 let message = "the system is closing; the event is not in the log";
                 return Some(Err(Error::new(ErrorKind::Closed, message)));
             }
             if is_over() {
-                self.admitted.fetch_add(count, Ordering::Relaxed);
-                return Some(Ok(()));
+                return Some(Ok(self.admit_anyway(count)));
             }
-            self.refresh(live);
-            self.try_admit(count).then_some(Ok(()))
+            self.admit_at(live, count).map(Ok)
         });
-        match admitted {
-            Some(Ok(())) => Ok(Reserved { queue: self, count }),
-            Some(Err(error)) => Err(error),
-            None => {
-                let message = format!(
-                    "the queue is full: the slowest handler is {} events behind, and max_queue_size \
-                     is {}; wait, or make the handler faster. The event is not in the log",
-                    self.depth(),
-                    self.max
-                );
-                Err(Error::new(ErrorKind::QueueFull, message))
-            }
+        admitted.unwrap_or_else(|| {
+            let message = format!(
+                "the queue is full: the slowest handler is {} events behind, and max_queue_size \
+                 is {}; wait, or make the handler faster. The event is not in the log",
+                self.depth(),
+                self.max
+            );
+            Err(Error::new(ErrorKind::QueueFull, message))
+        })
+    }
+
+    /// Takes places by the positions as they are now.
+    fn admit_at(&self, live: &Live, count: u64) -> Option<u64> {
+        self.refresh(live);
+        if let Some(counted) = self.try_admit(count) {
+            return Some(counted);
         }
+        // A batch that is larger than the queue.
+        let slowest = live.slowest()?;
+        let admitted = self.admitted.load(Ordering::Relaxed);
+        let is_empty = admitted <= slowest;
+        let after = admitted.saturating_add(count);
+        (is_empty && self.exchange(admitted, after).is_ok()).then_some(count)
     }
 
     /// Waits until `look` finds something, or the deadline has passed.
@@ -284,9 +343,7 @@ impl Queue {
     fn wake(&self) {
         let live = self.live();
         self.refresh(&live);
-        let floor = self.floor.load(Ordering::Relaxed);
-        let depth = self.admitted.load(Ordering::Relaxed).saturating_sub(floor);
-        let free = self.max.saturating_sub(depth);
+        let free = self.max.saturating_sub(self.depth_of(&live));
         if live.watching > 0 || free >= (self.max / WAKE_PART).max(1) {
             drop(live);
             self.moved.notify_all();
@@ -295,10 +352,7 @@ impl Queue {
 
     /// Whether a subscription at this position is near enough to the end to be counted.
     pub(super) fn is_near(&self, position: Seq) -> bool {
-        self.admitted
-            .load(Ordering::Relaxed)
-            .saturating_sub(position.0)
-            <= self.max
+        self.last().saturating_sub(position.0) <= self.max
     }
 
     /// Counts a subscription from now on.
@@ -306,6 +360,12 @@ impl Queue {
         let mut live = self.live();
         live.positions.push(position);
         self.refresh(&live);
+        let begins_at = (self.appended)().0.min(LIMIT_MAX);
+        let (set, failure) = (Ordering::Release, Ordering::Relaxed);
+        // A queue that counts already, or is closed, stays as it is.
+        let _ = self
+            .admitted
+            .compare_exchange(UNCOUNTED, begins_at, set, failure);
     }
 
     /// Counts a subscription no more, and wakes those who waited for it.
@@ -313,15 +373,32 @@ impl Queue {
         let mut live = self.live();
         live.positions.retain(|one| !Arc::ptr_eq(one, position));
         self.refresh(&live);
+        if live.positions.is_empty() {
+            self.recount(|_| UNCOUNTED);
+        }
         drop(live);
         self.moved.notify_all();
     }
 
-    /// Brings the floor up to date; under the lock, so that nobody joins meanwhile.
+    /// Brings limit and count up to date; under the lock, so that nobody joins meanwhile.
     fn refresh(&self, live: &Live) {
-        let slowest = live.positions.iter().map(|position| position.get().0).min();
-        self.floor
-            .store(slowest.unwrap_or(NOBODY), Ordering::Release);
+        let appended = (self.appended)().0;
+        // Nothing changes where nothing is counted: both words are above every Seq.
+        self.admitted.fetch_max(appended, Ordering::Relaxed);
+        let slowest = live.slowest();
+        let limit = slowest.map_or(LIMIT_MAX, |slowest| slowest.saturating_add(self.max));
+        self.limit.store(limit.min(LIMIT_MAX), Ordering::Relaxed);
+    }
+
+    /// The last Seq that is appended or, as far as that is counted, admitted.
+    fn last(&self) -> u64 {
+        let counted = Some(self.admitted.load(Ordering::Relaxed)).filter(|&seq| seq <= LIMIT_MAX);
+        counted.unwrap_or(0).max((self.appended)().0)
+    }
+
+    fn depth_of(&self, live: &Live) -> u64 {
+        let depth = |slowest| self.last().saturating_sub(slowest);
+        live.slowest().map_or(0, depth)
     }
 
     /// Notes that this thread runs a handler of this queue's system.
@@ -338,5 +415,16 @@ impl Queue {
 
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("id", &self.id)
+            .field("max", &self.max)
+            .field("admitted", &self.admitted)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }

@@ -3,9 +3,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::dispatch::queue::{Position, Queue};
 
-/// A queue of `max` with one live position at 0.
+/// A queue of `max` with one live position at 0, before a log that seems to hold nothing.
 fn queue_of(max: u64) -> (Queue, Arc<Position>) {
-    let queue = Queue::new(max, Seq::ZERO);
+    let queue = Queue::new(max, || Seq::ZERO);
     let position = Arc::new(Position::new(Seq::ZERO));
     queue.join(position.clone());
     (queue, position)
@@ -75,15 +75,134 @@ fn a_batch_larger_than_the_queue_waits_until_it_is_empty() {
 
 #[test]
 fn without_a_live_subscription_there_is_no_bound() {
-    let queue = Queue::new(1, Seq(7));
+    let (queue, log) = queue_before_a_log(1, 7);
     for _ in 0..100 {
         queue
             .reserve(3, WhenFull::Reject, &|| false)
             .unwrap()
             .appended();
+        log.fetch_add(3, Ordering::SeqCst);
     }
     assert_eq!(queue.depth(), 0);
     assert!(!queue.is_near(Seq(305)) && queue.is_near(Seq(306)));
+}
+
+/// A queue of `max` without live positions, and the last Seq of its log.
+fn queue_before_a_log(max: u64, last: u64) -> (Queue, Arc<AtomicU64>) {
+    let log = Arc::new(AtomicU64::new(last));
+    let appended = log.clone();
+    let queue = Queue::new(max, move || Seq(appended.load(Ordering::SeqCst)));
+    (queue, log)
+}
+
+#[test]
+fn what_was_let_in_uncounted_is_counted_once_somebody_is_live() {
+    let (queue, log) = queue_before_a_log(3, 7);
+    let under_way = queue.reserve(1, WhenFull::Reject, &|| false).unwrap();
+    let given_up = queue.reserve(1, WhenFull::Reject, &|| false).unwrap();
+    let position = Arc::new(Position::new(Seq(6)));
+    queue.join(position.clone());
+    assert_eq!(queue.depth(), 1);
+    // It was never counted, and gives nothing back.
+    drop(given_up);
+    assert_eq!(queue.depth(), 1);
+    under_way.appended();
+    log.store(8, Ordering::SeqCst);
+    assert_eq!(queue.depth(), 2);
+    queue
+        .reserve(1, WhenFull::Reject, &|| false)
+        .unwrap()
+        .appended();
+    assert!(queue.reserve(1, WhenFull::Reject, &|| false).is_err());
+    log.store(9, Ordering::SeqCst);
+    // With nobody live again, places of before are not given back to whoever comes next.
+    position.set(Seq(7));
+    let before = queue.reserve(1, WhenFull::Reject, &|| false).unwrap();
+    queue.leave(&position);
+    assert_eq!(queue.depth(), 0);
+    drop(before);
+    let position = Arc::new(Position::new(Seq(9)));
+    queue.join(position);
+    assert_eq!(queue.depth(), 0);
+    for _ in 0..3 {
+        queue
+            .reserve(1, WhenFull::Reject, &|| false)
+            .unwrap()
+            .appended();
+    }
+    assert!(queue.reserve(1, WhenFull::Reject, &|| false).is_err());
+}
+
+#[test]
+fn emitters_that_run_while_handlers_come_and_go_lose_no_place() {
+    const THREADS: u64 = 3;
+    const EACH: u64 = 20_000;
+    let (queue, log) = queue_before_a_log(64, 0);
+    let done = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (queue, log, done) = (&queue, &log, &done);
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let places = queue.reserve(1, WhenFull::Block, &|| false).unwrap();
+                    if (number + thread) % 5 > 0 {
+                        log.fetch_add(1, Ordering::SeqCst);
+                        places.appended();
+                    }
+                }
+                done.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        let mut round = 0;
+        while done.load(Ordering::SeqCst) < THREADS {
+            let position = Arc::new(Position::new(Seq(log.load(Ordering::SeqCst))));
+            queue.join(position.clone());
+            for _ in 0..round % 50 {
+                position.set(Seq(log.load(Ordering::SeqCst)));
+                queue.moved();
+            }
+            queue.leave(&position);
+            round += 1;
+        }
+    });
+    // Nothing is under way, and all of the bound is there.
+    let position = Arc::new(Position::new(Seq(log.load(Ordering::SeqCst))));
+    queue.join(position);
+    assert_eq!(queue.depth(), 0);
+    for _ in 0..64 {
+        queue
+            .reserve(1, WhenFull::Reject, &|| false)
+            .unwrap()
+            .appended();
+    }
+    assert!(queue.reserve(1, WhenFull::Reject, &|| false).is_err());
+}
+
+/// What an emitter pays; run it alone, optimised, with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn measure_reserving() {
+    const COUNT: u64 = 20_000_000;
+    let far = queue_of(u64::MAX / 2).0;
+    for (what, queue) in [("nobody", Queue::new(1, || Seq::ZERO)), ("one", far)] {
+        for threads in [1, 2] {
+            let start = Instant::now();
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        for _ in 0..COUNT {
+                            let reserved = queue.reserve(1, WhenFull::Block, &|| false);
+                            std::hint::black_box(reserved).unwrap().appended();
+                        }
+                    });
+                }
+            });
+            let nanos = start.elapsed().as_secs_f64() * 1e9;
+            #[expect(clippy::cast_precision_loss, reason = "a figure to read")]
+            let each = nanos / COUNT as f64;
+            println!("{what} live, {threads} threads: {each:.1} ns");
+        }
+    }
 }
 
 #[test]
