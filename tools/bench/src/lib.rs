@@ -1,0 +1,89 @@
+//! `forelog-bench`: measures Forelog beside the raw floor of the same work.
+//!
+//! The command is [`run`]; `main` only hands it the arguments.
+
+mod args;
+mod bench;
+mod floor;
+mod latency;
+mod machine;
+mod num;
+mod progress;
+mod quiet;
+mod row;
+mod table;
+mod target;
+mod work;
+
+use std::io::Write;
+
+pub use args::{AppendArgs, Args, ChildArgs, Command, FullArgs, LatencyArgs, Options};
+pub use latency::Latency;
+pub use machine::Machine;
+pub use row::Row;
+use serde::Serialize;
+pub use target::{Bound, Check};
+
+use bench::Bench;
+use forelog_dump::{Exit, Fault, Told};
+
+/// The version of the JSON object.
+const VERSION: u32 = 1;
+
+/// What a command measured, and where.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// The version of this object's shape.
+    pub v: u32,
+    /// Where and when it was measured.
+    pub machine: Machine,
+    /// Whether it was a short run, whose figures say nothing.
+    pub short: bool,
+    /// The figures.
+    pub rows: Vec<Row>,
+}
+
+/// Carries out the command: figures go to `out`, everything else to `err`.
+pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let mut told = Told::new(args.json, err);
+    let done = measure(args, out);
+    told.conclude(done)
+}
+
+fn measure(args: &Args, out: &mut dyn Write) -> Result<Exit, Fault> {
+    let machine = Machine::this();
+    let bench = Bench::new(args.options.clone())?;
+    let mut rows = rows(&bench, &args.command)?;
+    drop(bench);
+    for row in &mut rows {
+        target::judge(row, !args.options.short);
+    }
+    let outcome = Outcome {
+        v: VERSION,
+        machine,
+        short: args.options.short,
+        rows,
+    };
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &outcome)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "# {}", outcome.machine.line())?;
+        write!(out, "{}", table::table(&outcome.rows))?;
+    }
+    out.flush()?;
+    Ok(Exit::Good)
+}
+
+fn rows(bench: &Bench, command: &Command) -> forelog::Result<Vec<Row>> {
+    use work::{append, durable, read};
+    let threads = bench.options.threads;
+    Ok(match command {
+        Command::Append(_) => vec![append::burst(bench, threads.unwrap_or(1))?],
+        Command::Durable => vec![durable::single(bench, threads.unwrap_or(1))?],
+        Command::Batch => vec![durable::batches(bench, bench.options.batch.unwrap_or(100))?],
+        Command::Replay => vec![read::replay(bench, "replay")?],
+        Command::Get => vec![read::get(bench)?],
+        _ => Vec::new(),
+    })
+}

@@ -1,0 +1,5 @@
+//! The workloads, each with its floor.
+
+pub(crate) mod append;
+pub(crate) mod durable;
+pub(crate) mod read;
