@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Barrier;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use forelog::{Builder, Data, Durability, Error, ErrorKind, Event, EventSystem, Result};
@@ -98,19 +99,9 @@ impl Bench {
         event_of(index(self.options.size), EVENT_TYPE)
     }
 
-    /// What an event takes on the disk, everything included, by what a system says of itself.
+    /// What an event of this bench takes on the disk.
     pub(crate) fn frame_len(&self) -> Result<u64> {
-        const EVENTS: u64 = 4096;
-        let system = EventSystem::builder().open()?;
-        let event = self.event()?;
-        system.emit(&event)?;
-        let before = system.stats().bytes;
-        for _ in 0..EVENTS {
-            system.emit(&event)?;
-        }
-        let after = system.stats().bytes;
-        system.close()?;
-        Ok((after - before).div_ceil(EVENTS))
+        frame_len_of(&self.event()?)
     }
 
     /// Runs the engine and its floor in turn; who goes first changes from run to run.
@@ -135,10 +126,38 @@ impl Bench {
         Ok(pair)
     }
 
+    /// Runs the engine alone, where there is no floor.
+    pub(crate) fn alone(
+        &self,
+        what: &str,
+        mut engine: impl FnMut() -> Result<f64>,
+    ) -> Result<Vec<f64>> {
+        let runs = self.options.runs();
+        let run = |run| {
+            self.progress.show(what, run, runs);
+            engine()
+        };
+        (0..runs).map(run).collect()
+    }
+
     /// Says what is being done now.
     pub(crate) fn step(&self, what: &str) {
         self.progress.show(what, 0, 1);
     }
+}
+
+/// What an event takes on the disk, everything included, by what a system says of itself.
+pub(crate) fn frame_len_of(event: &Event) -> Result<u64> {
+    const EVENTS: u64 = 4096;
+    let system = EventSystem::builder().open()?;
+    system.emit(event)?;
+    let before = system.stats().bytes;
+    for _ in 0..EVENTS {
+        system.emit(event)?;
+    }
+    let after = system.stats().bytes;
+    system.close()?;
+    Ok((after - before).div_ceil(EVENTS))
 }
 
 /// An event whose type, source and data take `size` bytes together.
@@ -200,7 +219,7 @@ pub(crate) fn in_threads<R: Send>(
         let handles: Vec<_> = (0..threads)
             .map(|place| scope.spawn(move || timed(place)))
             .collect();
-        handles.into_iter().map(|handle| handle.join()).collect()
+        handles.into_iter().map(ScopedJoinHandle::join).collect()
     });
     let mut results = Vec::with_capacity(ended.len());
     let mut span: Option<(Instant, Instant)> = None;

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use forelog::{Error, Result};
 use memmap2::{MmapMut, MmapOptions};
@@ -21,6 +21,7 @@ const PIECE: u64 = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Room {
     map: MmapMut,
+    frame: Vec<u8>,
     frame_len: usize,
 }
 
@@ -34,12 +35,16 @@ impl Room {
             .map_anon()
             .map_err(|source| Error::io("map memory", "(no file)", source))?;
         map.fill(3);
-        Ok(Room { map, frame_len })
+        Ok(Room {
+            map,
+            frame: vec![5; frame_len],
+            frame_len,
+        })
     }
 
     /// Copies a frame to each place and takes its CRC, in so many threads; frames a second.
     pub(crate) fn copy_and_crc(&mut self, threads: u64) -> Result<f64> {
-        let source = vec![5_u8; self.frame_len];
+        let source = &self.frame;
         let frames = self.map.len() / self.frame_len;
         let each = frames.div_ceil(index(threads)).max(1);
         let parts: Vec<_> = self
@@ -58,12 +63,53 @@ impl Room {
                 .into_iter()
                 .flat_map(|part| part.chunks_exact_mut(source.len()))
             {
-                place.copy_from_slice(black_box(&source));
+                place.copy_from_slice(black_box(source));
                 black_box(crc32fast::hash(place));
             }
             Ok(())
         })?;
         Ok(rate(crate::num::count(frames), time))
+    }
+
+    /// Copies one frame to the place of this number, and takes its CRC.
+    pub(crate) fn copy_one(&mut self, number: usize) {
+        let frames = (self.map.len() / self.frame_len).max(1);
+        let at = number % frames * self.frame_len;
+        if let Some(place) = self.map.get_mut(at..at + self.frame_len) {
+            place.copy_from_slice(black_box(&self.frame));
+            black_box(crc32fast::hash(place));
+        }
+    }
+
+    /// Encodes a value for each place, copies it there and takes the CRC of the whole frame; frames
+    /// a second.
+    pub(crate) fn encode_and_crc(&mut self, encode: impl Fn(u64) -> Option<Vec<u8>>) -> f64 {
+        let started = Instant::now();
+        let mut frames = 0;
+        for place in self.map.chunks_exact_mut(self.frame_len) {
+            let bytes = encode(black_box(frames)).unwrap_or_default();
+            let len = bytes.len().min(place.len());
+            if let (Some(to), Some(from)) = (place.get_mut(..len), bytes.get(..len)) {
+                to.copy_from_slice(from);
+            }
+            black_box(crc32fast::hash(place));
+            frames += 1;
+        }
+        rate(frames, started.elapsed())
+    }
+
+    /// Takes the CRC of each frame, every `stride`th first, then those after them; frames a second.
+    pub(crate) fn crc_strided(&self, stride: u64) -> f64 {
+        let started = Instant::now();
+        let mut frames = 0;
+        for first in 0..index(stride) {
+            let frame = self.map.chunks_exact(self.frame_len).skip(first);
+            for frame in frame.step_by(index(stride)) {
+                black_box(crc32fast::hash(black_box(frame)));
+                frames += 1;
+            }
+        }
+        rate(frames, started.elapsed())
     }
 
     /// Takes the CRC of each frame in turn; frames a second.
@@ -146,6 +192,26 @@ impl WrittenFile {
         })?;
         let writes = each * threads;
         Ok((rate(writes, time), merged(&recorders).micros()))
+    }
+
+    /// Writes and syncs `len` bytes so many times with a pause before each; the time of each.
+    pub(crate) fn paced(&self, writes: u64, len: u64, pause: Duration) -> Result<Latency> {
+        let bytes = vec![7_u8; index(len)];
+        let mut recorder = Recorder::new();
+        for number in 0..writes {
+            std::thread::sleep(pause);
+            let started = Instant::now();
+            self.write(&bytes, number * len % self.len / PAGE * PAGE)?;
+            self.sync()?;
+            recorder.record(started.elapsed());
+        }
+        Ok(recorder.micros())
+    }
+
+    /// Writes and syncs the page of this number.
+    pub(crate) fn synced_write_number(&self, number: u64) -> Result<()> {
+        self.write(&[7_u8; 1 << 12], number * PAGE % self.len)?;
+        self.sync()
     }
 
     /// Writes the whole file in large pieces, each synced; bytes a second.

@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod child;
 mod floor;
 mod latency;
 mod machine;
@@ -11,6 +12,7 @@ mod num;
 mod progress;
 mod quiet;
 mod row;
+mod suite;
 mod table;
 mod target;
 mod work;
@@ -24,7 +26,6 @@ pub use row::Row;
 use serde::Serialize;
 pub use target::{Bound, Check};
 
-use bench::Bench;
 use forelog_dump::{Exit, Fault, Told};
 
 /// The version of the JSON object.
@@ -52,9 +53,12 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
 
 fn measure(args: &Args, out: &mut dyn Write) -> Result<Exit, Fault> {
     let machine = Machine::this();
-    let bench = Bench::new(args.options.clone())?;
-    let mut rows = rows(&bench, &args.command)?;
-    drop(bench);
+    if let Command::Child(child) = &args.command {
+        let events = args.options.events_or(1);
+        child::live(&child.path, events, args.options.size, out)?;
+        return Ok(Exit::Good);
+    }
+    let mut rows = suite::rows(&args.options, &args.command)?;
     for row in &mut rows {
         target::judge(row, !args.options.short);
     }
@@ -73,17 +77,4 @@ fn measure(args: &Args, out: &mut dyn Write) -> Result<Exit, Fault> {
     }
     out.flush()?;
     Ok(Exit::Good)
-}
-
-fn rows(bench: &Bench, command: &Command) -> forelog::Result<Vec<Row>> {
-    use work::{append, durable, read};
-    let threads = bench.options.threads;
-    Ok(match command {
-        Command::Append(_) => vec![append::burst(bench, threads.unwrap_or(1))?],
-        Command::Durable => vec![durable::single(bench, threads.unwrap_or(1))?],
-        Command::Batch => vec![durable::batches(bench, bench.options.batch.unwrap_or(100))?],
-        Command::Replay => vec![read::replay(bench, "replay")?],
-        Command::Get => vec![read::get(bench)?],
-        _ => Vec::new(),
-    })
 }

@@ -17,6 +17,10 @@ pub struct Row {
     pub what: String,
     /// The unit of `value` and `floor`.
     pub unit: &'static str,
+    /// Events in each run, or in the log.
+    pub events: Option<u64>,
+    /// Threads that emitted.
+    pub threads: Option<u64>,
     /// The median of the runs.
     pub value: Option<f64>,
     /// The median of the floor's runs.
@@ -52,6 +56,8 @@ impl Row {
             id: id.into(),
             what: what.into(),
             unit,
+            events: None,
+            threads: None,
             value: None,
             floor: None,
             floor_what: None,
@@ -110,6 +116,24 @@ impl Row {
         let p50 = |latency: Option<Latency>| latency.map(|latency| latency.p50);
         row.latency_ratio = quotient(p50(row.latency), p50(row.floor_latency));
         row
+    }
+
+    /// The latencies of the runs, and of a part of the floor: the proportion of the two is not that
+    /// of the row.
+    pub(crate) fn with_latencies(self, runs: &[Latency], floor: &[Latency]) -> Row {
+        let mut row = self.latencies(runs);
+        row.floor_latency = Latency::of_runs(floor);
+        row
+    }
+
+    pub(crate) fn events(mut self, events: u64) -> Row {
+        self.events = Some(events);
+        self
+    }
+
+    pub(crate) fn threads(mut self, threads: u64) -> Row {
+        self.threads = Some(threads);
+        self
     }
 
     /// One more figure, by name.

@@ -39,6 +39,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
 fn plain(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(head);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table
 }
 
@@ -116,7 +119,7 @@ fn notes(rows: &[Row]) -> String {
             extra.map(|(name, figure)| format!("{}: {}", name.replace('_', " "), shown(*figure)));
         let said: Vec<String> = floor.chain(extra).chain(row.note.clone()).collect();
         if !said.is_empty() {
-            text.push_str(&format!("\n{}\n  {}\n", row.what, said.join("\n  ")));
+            text.extend(["\n", &row.what, "\n  ", &said.join("\n  "), "\n"]);
         }
     }
     text

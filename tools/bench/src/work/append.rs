@@ -32,6 +32,8 @@ pub(crate) fn burst(bench: &Bench, threads: u64) -> Result<Row> {
     )?;
     Ok(Row::new(format!("append_{threads}"), what, "events/s")
         .rates(pair, FLOOR)
+        .events(events)
+        .threads(threads)
         .note(
             "a burst: the segment holds the whole run, and the system's threads had come to rest \
              before it began",

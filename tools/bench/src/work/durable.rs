@@ -50,6 +50,8 @@ pub(crate) fn single(bench: &Bench, threads: u64) -> Result<Row> {
             "pwrite of 4 KiB and fdatasync on blocks that were written before, as many threads",
         )
         .latencies_beside(&latencies, &raw)
+        .events(events)
+        .threads(threads)
         .extra("raw_sync_us", raw_sync)
         .extra("p99_to_raw_sync", quotient(p99, raw_sync)))
 }
@@ -106,7 +108,9 @@ pub(crate) fn batches(bench: &Bench, batch: u64) -> Result<Row> {
             pair,
             "one pwrite of as many bytes and fdatasync, on blocks that were written before",
         )
-        .latencies_beside(&latencies, &raw))
+        .latencies_beside(&latencies, &raw)
+        .events(events)
+        .threads(1))
 }
 
 fn emit_batches(system: &EventSystem, batch: &[Event], batches: u64) -> Result<(f64, Latency)> {

@@ -19,7 +19,9 @@ pub(crate) fn replay(bench: &Bench, id: &str) -> Result<Row> {
     let pair = bench.pairs(&what, || replay_all(&system), || Ok(room.crc_all()))?;
     system.close()?;
     bench.clear("replay")?;
-    Ok(Row::new(id, what, "events/s").rates(pair, "CRC of the same frames in memory, in order"))
+    Ok(Row::new(id, what, "events/s")
+        .rates(pair, "CRC of the same frames in memory, in order")
+        .events(events))
 }
 
 fn replay_all(system: &EventSystem) -> Result<f64> {
@@ -43,10 +45,12 @@ pub(crate) fn get(bench: &Bench) -> Result<Row> {
     )?;
     system.close()?;
     bench.clear("get")?;
-    Ok(Row::new("get", "get by Seq, random, warm", "ns").times(
-        pair,
-        "CRC of frames at random places in memory, as many bytes in all",
-    ))
+    Ok(Row::new("get", "get by Seq, random, warm", "ns")
+        .times(
+            pair,
+            "CRC of frames at random places in memory, as many bytes in all",
+        )
+        .events(events))
 }
 
 /// Nanoseconds of each of so many gets.
