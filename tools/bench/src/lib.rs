@@ -11,6 +11,7 @@ mod machine;
 mod num;
 mod progress;
 mod quiet;
+mod report;
 mod row;
 mod suite;
 mod table;
@@ -68,6 +69,9 @@ fn measure(args: &Args, out: &mut dyn Write) -> Result<Exit, Fault> {
         short: args.options.short,
         rows,
     };
+    if let Some(path) = &args.report {
+        report::write(path, &outcome)?;
+    }
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &outcome)?;
         writeln!(out)?;

@@ -58,7 +58,7 @@ fn dashed(figure: Option<f64>) -> String {
 }
 
 /// Rates by their floor; of latencies how many times the floor's.
-fn ratio(row: &Row) -> String {
+pub(crate) fn ratio(row: &Row) -> String {
     match (row.ratio_to_floor, row.latency_ratio) {
         (Some(rate), Some(latency)) => format!("{}; p50 ×{}", shown(rate), shown(latency)),
         (Some(rate), None) => shown(rate),

@@ -12,7 +12,10 @@ use crate::row::Row;
 use crate::work::append::{name_of, threads_of};
 
 const RATE_OS: u64 = 200_000;
-const RATE_SYNC: u64 = 2000;
+/// Raw syncs that show what the disk takes.
+const RAW_SYNCS: u64 = 200;
+/// A loop that cannot keep its pace ends after so many times its time.
+const OVERRUN_MAX: u32 = 3;
 const PAGE: u64 = 4096;
 /// A pause shorter than this is spun away: a sleep overshoots it.
 const SLEEP_MIN: Duration = Duration::from_micros(200);
@@ -29,13 +32,7 @@ impl Pace {
     /// How many come due in each thread.
     fn each(self) -> u64 {
         let due = float(self.rate) * self.time.as_secs_f64() / float(self.threads);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "both factors are positive and the product is a count"
-        )]
-        let due = due as u64;
-        due.max(1)
+        whole(due.floor()).max(1)
     }
 }
 
@@ -53,7 +50,11 @@ pub(crate) fn run(bench: &Bench, rate: Option<u64>, seconds: Option<u64>) -> Res
     let durability = bench.options.durability.unwrap_or(Durability::Sync);
     let is_synced = durability == Durability::Sync;
     let pace = Pace {
-        rate: rate.unwrap_or(if is_synced { RATE_SYNC } else { RATE_OS }),
+        rate: match rate {
+            Some(rate) => rate,
+            None if is_synced => half_of_the_disk(bench)?,
+            None => RATE_OS,
+        },
         threads: bench.options.threads.unwrap_or(1),
         time: match seconds {
             Some(seconds) => Duration::from_secs(seconds),
@@ -102,8 +103,27 @@ pub(crate) fn run(bench: &Bench, rate: Option<u64>, seconds: Option<u64>) -> Res
     .extra("p99_from_begin_us", closed.map(|latency| latency.p99))
     .note(
         "each latency counts from the moment when the emit was due, so that one that is late \
-             because of an earlier one shows its wait (no coordinated omission)",
+             because of an earlier one shows its wait (no coordinated omission); a pace that cannot \
+             be kept is given up after three times its time",
     ))
+}
+
+/// A pace that a disk can keep: half of the raw syncs a second.
+fn half_of_the_disk(bench: &Bench) -> Result<u64> {
+    let file = WrittenFile::new(&bench.path("raw"), RAW_SYNCS * PAGE)?;
+    let (_, latency) = file.synced_writes(RAW_SYNCS, PAGE, 1)?;
+    let pace =
+        Duration::from_secs(1).as_micros() / u128::from(whole(latency.avg.ceil()) * 2).max(1);
+    Ok(u64::try_from(pace).unwrap_or(1).max(1))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and microseconds are positive, and far below the end of the range"
+)]
+fn whole(figure: f64) -> u64 {
+    figure as u64
 }
 
 /// The raw work at the same pace.
@@ -152,6 +172,9 @@ fn open_loop(pace: Pace, work: impl Fn(u64) -> Result<()> + Sync) -> Result<Pace
         for number in 0..each {
             let due = start + step.mul_f64(float(number));
             let begun = wait_for(due);
+            if begun.saturating_duration_since(start) > pace.time * OVERRUN_MAX {
+                break;
+            }
             work(thread * each + number)?;
             let end = Instant::now();
             from_due.record(end.saturating_duration_since(due));
@@ -160,10 +183,11 @@ fn open_loop(pace: Pace, work: impl Fn(u64) -> Result<()> + Sync) -> Result<Pace
         Ok((from_due, from_begin))
     })?;
     let (due, begun): (Vec<_>, Vec<_>) = recorders.into_iter().unzip();
+    let due = merged(&due).micros();
     Ok(Paced {
-        due: merged(&due).micros(),
+        due,
         begun: merged(&begun).micros(),
-        rate: rate(each * pace.threads, time),
+        rate: rate(due.count, time),
     })
 }
 

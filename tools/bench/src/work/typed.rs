@@ -40,7 +40,7 @@ impl Order {
             currency: "EUR",
             venue: "XAMS",
             placed_at_ns: 1_700_000_000_000_000_000 + number,
-            note: "good for the day, no partial fill",
+            note: "good for the day, no partial fill, quote 11 of the desk's list",
         }
     }
 }
