@@ -1,6 +1,7 @@
 //! `forelog-bench`: measures Forelog beside the raw floor of the same work.
 //!
-//! The command is [`run`]; `main` only hands it the arguments.
+//! The command is [`run`]; `main` only hands it the arguments. [`EventSystemPerformanceTest`] measures
+//! a system of your own from your own code.
 
 mod args;
 mod bench;
@@ -9,6 +10,7 @@ mod floor;
 mod latency;
 mod machine;
 mod num;
+mod performance;
 mod progress;
 mod quiet;
 mod report;
@@ -23,6 +25,9 @@ use std::io::Write;
 pub use args::{AppendArgs, Args, ChildArgs, Command, FullArgs, LatencyArgs, Options};
 pub use latency::Latency;
 pub use machine::Machine;
+pub use performance::{
+    Builder, EventSystemPerformanceTest, Figures, PerformanceResults, Throughput,
+};
 pub use row::Row;
 use serde::Serialize;
 pub use target::{Bound, Check};
