@@ -1,0 +1,99 @@
+//! What each command measures; `all` measures everything, in the order of the targets.
+
+use std::time::Duration;
+
+use forelog::Result;
+
+use crate::args::{AppendArgs, Command, FullArgs, Options};
+use crate::bench::Bench;
+use crate::row::Row;
+use crate::work::{
+    append, dispatch, durable, idle, open, pace, query, read, space, sustained, typed,
+};
+
+const SUSTAINED: Duration = Duration::from_secs(10);
+const SUSTAINED_FULL: Duration = Duration::from_secs(60);
+const SUSTAINED_SHORT: Duration = Duration::from_millis(100);
+
+/// The rows of a command.
+pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
+    let bench = Bench::new(options.clone())?;
+    let threads = options.threads;
+    Ok(match command {
+        Command::Append(args) => vec![appended(&bench, args)?],
+        Command::Durable => vec![durable::single(&bench, threads.unwrap_or(1))?],
+        Command::Batch => vec![durable::batches(&bench, options.batch.unwrap_or(100))?],
+        Command::Replay => vec![read::replay(&bench, "replay")?],
+        Command::Get => vec![read::get(&bench)?],
+        Command::Query => query::run(&bench)?,
+        Command::Open(args) => open::run(&bench, args.full)?,
+        Command::Dispatch => dispatched(&bench)?,
+        Command::Latency(args) => vec![pace::run(&bench, args.rate, args.seconds)?],
+        Command::Space(args) => vec![space::disk(&bench)?, space::memory(&bench, args.full)?],
+        Command::All(args) => all(&bench, args)?,
+        Command::Child(_) => Vec::new(),
+    })
+}
+
+fn appended(bench: &Bench, args: &AppendArgs) -> Result<Row> {
+    match args.seconds {
+        Some(seconds) => sustained::run(bench, Duration::from_secs(seconds)),
+        None if args.typed => typed::run(bench),
+        None => append::burst(bench, bench.options.threads.unwrap_or(1)),
+    }
+}
+
+fn dispatched(bench: &Bench) -> Result<Vec<Row>> {
+    let mut rows = idle::run(bench)?;
+    rows.push(dispatch::busy(bench)?);
+    Ok(rows)
+}
+
+fn all(bench: &Bench, args: &FullArgs) -> Result<Vec<Row>> {
+    let mut rows = written(bench, args)?;
+    rows.push(read::replay(bench, "replay")?);
+    let small = Bench::new(Options {
+        size: 64,
+        ..bench.options.clone()
+    })?;
+    rows.push(read::replay(&small, "replay_64")?);
+    rows.extend(open::run(bench, args.full)?);
+    rows.push(read::get(bench)?);
+    rows.extend(query::run(bench)?);
+    rows.push(space::disk(bench)?);
+    rows.push(space::memory(bench, args.full)?);
+    rows.extend(dispatched(bench)?);
+    rows.push(pace::run(bench, None, None)?);
+    rows.push(elsewhere());
+    Ok(rows)
+}
+
+/// The rows of the write path.
+fn written(bench: &Bench, args: &FullArgs) -> Result<Vec<Row>> {
+    let time = match (bench.options.short, args.full) {
+        (true, _) => SUSTAINED_SHORT,
+        (false, true) => SUSTAINED_FULL,
+        (false, false) => SUSTAINED,
+    };
+    let mut rows = vec![
+        append::burst(bench, 1)?,
+        sustained::run(bench, time)?,
+        append::two_threads(bench)?,
+        append::burst(bench, 4)?,
+        append::burst(bench, 8)?,
+        typed::run(bench)?,
+    ];
+    for threads in [1, 8, 64] {
+        rows.push(durable::single(bench, threads)?);
+    }
+    for batch in [100, 1000] {
+        rows.push(durable::batches(bench, batch)?);
+    }
+    Ok(rows)
+}
+
+/// What another program measures, so that no line of the targets is left out.
+fn elsewhere() -> Row {
+    Row::new("compare", "every workload beside other engines", "ratio")
+        .note("measured by benches/compare, which writes its own table")
+}

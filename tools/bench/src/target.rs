@@ -1,0 +1,171 @@
+//! What the engine must reach on the class of machine that it was built for, as bounds on rows.
+
+use serde::Serialize;
+
+use crate::row::Row;
+
+/// One bound on one figure of a row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Check {
+    /// The figure: `value`, `ratio_to_floor`, `latency_ratio`, or one of the row's extras.
+    pub of: &'static str,
+    /// On which side of the bound it must lie.
+    #[serde(flatten)]
+    pub bound: Bound,
+    /// What was measured; `null` if this run does not measure it.
+    pub measured: Option<f64>,
+    /// Whether the bound is kept; `null` if that cannot be told.
+    pub met: Option<bool>,
+}
+
+/// The side and the place of a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Not less than this.
+    AtLeast(f64),
+    /// Not more than this.
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+
+impl Bound {
+    fn holds(self, figure: f64) -> bool {
+        match self {
+            AtLeast(bound) => figure >= bound,
+            AtMost(bound) => figure <= bound,
+        }
+    }
+}
+
+type Bounds = &'static [(&'static str, Bound)];
+
+/// Measured by the comparison with other engines, not here: such a bound is listed and left open.
+const RIVAL: &str = "ratio_to_best_rival";
+
+/// The rows that `all` must show, in order, with their bounds.
+pub(crate) const TARGETS: &[(&str, Bounds)] = &[
+    (
+        "append_1",
+        &[
+            ("value", AtLeast(12e6)),
+            ("ratio_to_floor", AtLeast(0.5)),
+            (RIVAL, AtLeast(5.0)),
+        ],
+    ),
+    ("append_sustained", &[]),
+    (
+        "append_2",
+        &[("ratio_to_one_thread", AtLeast(1.0)), (RIVAL, AtLeast(4.0))],
+    ),
+    ("append_typed", &[("value", AtLeast(5e6))]),
+    (
+        "durable_1",
+        &[("latency_ratio", AtMost(1.1)), (RIVAL, AtLeast(1.0))],
+    ),
+    ("durable_8", &[(RIVAL, AtLeast(1.1))]),
+    (
+        "durable_64",
+        &[("p99_to_raw_sync", AtMost(8.0)), (RIVAL, AtLeast(1.2))],
+    ),
+    ("batch_100", &[(RIVAL, AtLeast(1.2))]),
+    ("batch_1000", &[(RIVAL, AtLeast(1.7))]),
+    ("replay", &[("ratio_to_floor", AtLeast(0.7))]),
+    ("replay_64", &[("value", AtLeast(25e6))]),
+    (
+        "open",
+        &[
+            ("value", AtMost(50.0)),
+            ("largest_to_smallest", AtMost(2.0)),
+        ],
+    ),
+    ("get", &[("value", AtMost(300.0))]),
+    ("disk", &[("value", AtMost(72.0))]),
+    ("memory", &[("mib_at_50_m", AtMost(64.0))]),
+    ("dispatch_idle", &[("latency_p50", AtMost(30.0))]),
+    ("dispatch_busy", &[("value", AtLeast(4e6))]),
+    ("dispatch_idle_sync", &[("syncs_added", AtMost(1.1))]),
+    ("compare", &[(RIVAL, AtLeast(1.0))]),
+];
+
+/// Sets the checks of a row that is a target. A short run measures nothing worth judging, so there
+/// every answer stays open.
+pub(crate) fn judge(row: &mut Row, judged: bool) {
+    let Some((_, bounds)) = TARGETS.iter().find(|(id, _)| *id == row.id) else {
+        return;
+    };
+    row.checks = bounds
+        .iter()
+        .map(|&(of, bound)| {
+            let measured = row.figure(of);
+            let met = measured
+                .filter(|_| judged)
+                .map(|figure| bound.holds(figure));
+            Check {
+                of,
+                bound,
+                measured,
+                met,
+            }
+        })
+        .collect();
+    row.met = all_met(&row.checks);
+}
+
+/// One that failed decides; else one that is open leaves it open.
+fn all_met(checks: &[Check]) -> Option<bool> {
+    if checks.iter().any(|check| check.met == Some(false)) {
+        return Some(false);
+    }
+    let is_known = !checks.is_empty() && checks.iter().all(|check| check.met.is_some());
+    is_known.then_some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Pair;
+
+    fn get_row(nanos: f64) -> Row {
+        Row::new("get", "get", "ns").values(vec![nanos])
+    }
+
+    #[test]
+    fn a_bound_is_kept_or_not() {
+        for (nanos, met) in [(299.0, true), (300.0, true), (301.0, false)] {
+            let mut row = get_row(nanos);
+            judge(&mut row, true);
+            assert_eq!(row.met, Some(met), "{nanos}");
+        }
+    }
+
+    #[test]
+    fn a_short_run_is_not_judged_but_lists_its_bounds() {
+        let mut row = get_row(1e9);
+        judge(&mut row, false);
+        assert_eq!((row.met, row.checks.len()), (None, 1));
+    }
+
+    #[test]
+    fn one_that_failed_decides_and_one_that_is_open_leaves_it_open() {
+        let append = |rate: f64| {
+            let pair = Pair {
+                engine: vec![rate],
+                floor: vec![20e6],
+            };
+            let mut row = Row::new("append_1", "append", "events/s").rates(pair, "raw");
+            judge(&mut row, true);
+            row
+        };
+        assert_eq!(append(13e6).met, None, "the rivals are not measured here");
+        assert_eq!(append(9e6).met, Some(false));
+    }
+
+    #[test]
+    fn other_rows_have_no_bounds() {
+        let mut row = Row::new("query_by_id", "query", "ns").values(vec![1.0]);
+        judge(&mut row, true);
+        assert!(row.checks.is_empty() && row.met.is_none());
+    }
+}

@@ -1,0 +1,13 @@
+//! The workloads, each with its floor.
+
+pub(crate) mod append;
+pub(crate) mod dispatch;
+pub(crate) mod durable;
+pub(crate) mod idle;
+pub(crate) mod open;
+pub(crate) mod pace;
+pub(crate) mod query;
+pub(crate) mod read;
+pub(crate) mod space;
+pub(crate) mod sustained;
+pub(crate) mod typed;

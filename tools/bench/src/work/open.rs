@@ -1,0 +1,81 @@
+//! Opening a log whose writer was killed, at several sizes.
+
+use std::time::Instant;
+
+use forelog::{Durability, EventSystem, Result};
+
+use crate::bench::Bench;
+use crate::child::Child;
+use crate::num::{float, median};
+use crate::row::{Row, quotient};
+use crate::work::read::get_random;
+
+/// What each further run appends before it is killed: most of a segment.
+const EVENTS_MORE: u64 = 150_000;
+/// Gets that show what a read costs in a log of this size.
+const GETS: u64 = 50_000;
+
+/// A row for each size, and one for all of them: the largest, and how flat the times are.
+pub(crate) fn run(bench: &Bench, full: bool) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for events in sizes(bench, full) {
+        rows.push(at_size(bench, events)?);
+    }
+    let first = rows.first().and_then(|row| row.value);
+    let last = rows.last().cloned();
+    if let Some(last) = last {
+        let mut row = Row::new("open", last.what.clone(), "ms")
+            .values(last.runs.clone())
+            .extra("largest_to_smallest", quotient(last.value, first))
+            .note(
+                "the writer is killed with SIGKILL as soon as it has emitted; each further run \
+                 appends most of a segment and is killed again",
+            );
+        row.events = last.events;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn sizes(bench: &Bench, full: bool) -> Vec<u64> {
+    match bench.options.events {
+        Some(events) => vec![events],
+        None if bench.options.short => vec![10_000, 20_000],
+        None if full => vec![1_000_000, 5_000_000, 50_000_000],
+        None => vec![1_000_000, 5_000_000],
+    }
+}
+
+fn at_size(bench: &Bench, events: u64) -> Result<Row> {
+    let path = bench.path("open");
+    let size = bench.options.size;
+    let (mut gets, mut rewritten) = (Vec::new(), Vec::new());
+    let mut more = events;
+    let what = format!(
+        "open after kill -9, {} events",
+        crate::num::shown(float(events))
+    );
+    let times = bench.alone(&what, || {
+        let mut child = Child::start(&path, more, size)?;
+        child.written()?;
+        drop(child);
+        more = EVENTS_MORE.min(events);
+        let started = Instant::now();
+        let system = EventSystem::builder()
+            .persistence_path(&path)
+            .durability(Durability::Os)
+            .open()?;
+        let millis = started.elapsed().as_secs_f64() * 1e3;
+        rewritten.push(float(system.recovery().rewritten));
+        gets.push(get_random(&system, GETS.min(events))?);
+        system.close()?;
+        Ok(millis)
+    })?;
+    bench.clear("open")?;
+    Ok(Row::new(format!("open_at_{events}"), what, "ms")
+        .extra("first_run_ms", times.first().copied())
+        .values(times)
+        .events(events)
+        .extra("get_ns", median(&gets))
+        .extra("rewritten_events", median(&rewritten)))
+}
