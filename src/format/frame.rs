@@ -214,10 +214,34 @@ fn header_bytes(record: &Record<'_>, stamp: Stamp, len: usize) -> [u8; HEADER_LE
     header
 }
 
-/// The length of a frame that was just encoded for this place, and the checksum of its content.
-pub(crate) fn content_of(bytes: &[u8], place: Place) -> (u32, u32) {
-    let field = |at| u32_at(bytes, at).unwrap_or_default();
-    (field(LEN), field(CHECKSUM) ^ place.mask())
+/// What is to be kept of a frame that was just encoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gist {
+    pub(crate) seq: Seq,
+    pub(crate) len: u32,
+    pub(crate) content_crc: u32,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) appended_at: Timestamp,
+}
+
+impl Gist {
+    /// The room that the frame takes, padding included.
+    pub(crate) fn padded_len(self) -> usize {
+        padded(usize::try_from(self.len).unwrap_or(usize::MAX))
+    }
+}
+
+/// The gist of the frame at the start of `bytes`, which was encoded for this place by this process
+/// and is not checked; `None` at the end of the bytes.
+#[inline]
+pub(crate) fn gist(bytes: &[u8], place: Place) -> Option<Gist> {
+    Some(Gist {
+        seq: Seq(u64_at(bytes, SEQ)?),
+        len: u32_at(bytes, LEN)?,
+        content_crc: u32_at(bytes, CHECKSUM)? ^ place.mask(),
+        timestamp: Timestamp(i64_at(bytes, TIMESTAMP)?),
+        appended_at: Timestamp(i64_at(bytes, APPENDED_AT)?),
+    })
 }
 
 /// Copies a checked frame to another place: the same content under another salt and offset.

@@ -7,20 +7,19 @@
 //! process that is killed could leave a hole before an event that was acknowledged.
 //!
 //! **Two ways to write.** Events that nobody waits to be synced are stored through the map, at no
-//! system call. Those to be synced are laid out in private memory and written with `pwrite`, which
-//! dirties only the blocks that it touches: a store through the map dirties a whole folio of the page
-//! cache, which the sync would write back. Each claim is written in one way only, so no byte ever has
-//! two writers.
+//! system call. Those to be synced are staged in private memory, and the leader of the next sync
+//! writes them all at once. A claim is written in one way only, so no byte ever has two writers; an
+//! event that comes behind staged ones joins them, and has them written, so order is never in doubt.
 //!
 //! **A thread that dies** between the two leaves a hole. Nothing behind it is published or
 //! acknowledged, the log takes nothing more and says so, and readers and the close go on. Nothing
 //! that runs in between is known to panic: no user code does.
 
-use std::cell::RefCell;
 use std::sync::MutexGuard;
 
 use super::segment::Segment;
 use super::shared::Shared;
+use super::stage::STAGE_MAX;
 use super::tail::{Asks, Batch, Reservation, Tail};
 use crate::clock::Timestamp;
 use crate::durability::Durability;
@@ -67,21 +66,13 @@ impl Shared {
             count: u16::try_from(records.len()).unwrap_or(u16::MAX),
             is_sync: durability == Durability::Sync,
         };
-        let (mut claim, batch, asks) = {
-            let mut tail = self.tail_with_room(len, records.len())?;
-            let durable_upto = self.watermark.durable();
-            let reserved = tail.reserve(reservation, now, durable_upto);
-            let (claim, batch) = reserved.ok_or_else(is_sealed)?;
-            (claim, batch, tail.asks(reservation))
-        };
-        if reservation.is_sync {
-            write_staged(&mut claim, records, &batch).map_err(|cause| self.end(cause))?;
+        let tail = self.tail_with_room(len, records.len())?;
+        let (batch, asks) = if reservation.is_sync {
+            self.append_staged(tail, reservation, now, records)?
         } else {
-            let place = place_of(&claim);
-            write(claim.bytes_mut(), place, records, &batch);
-        }
-        let last = self.publish(claim, records, &batch)?;
-        self.watermark.wake_followers(last);
+            self.append_mapped(tail, reservation, now, records)?
+        };
+        let last = batch.first.plus(u64::from(reservation.count)).prev();
         if let Some(asks) = asks {
             self.pass_on(&asks);
         }
@@ -90,6 +81,64 @@ impl Shared {
             last,
             ids: batch.ids,
         })
+    }
+
+    /// Stores frames through the map, and publishes them.
+    fn append_mapped(
+        &self,
+        mut tail: MutexGuard<'_, Tail>,
+        reservation: Reservation,
+        now: Timestamp,
+        records: &[Record<'_>],
+    ) -> Result<(Batch, Option<Asks>)> {
+        let Some(mut claim) = tail.claim(reservation.len) else {
+            // Frames before these are staged: they go the same way, at once.
+            let staged = self.append_staged(tail, reservation, now, records)?;
+            self.write_staged(self.tail())?;
+            return Ok(staged);
+        };
+        let batch = tail.hand_out(reservation, now, self.watermark.durable());
+        let asks = tail.asks(reservation);
+        drop(tail);
+        let place = place_of(&claim);
+        write(claim.bytes_mut(), place, records, &batch);
+        self.publish(claim, None)?;
+        Ok((batch, asks))
+    }
+
+    /// Stages frames: the next sync writes them, or whoever wants to see them published before.
+    fn append_staged(
+        &self,
+        mut tail: MutexGuard<'_, Tail>,
+        reservation: Reservation,
+        now: Timestamp,
+        records: &[Record<'_>],
+    ) -> Result<(Batch, Option<Asks>)> {
+        let batch = tail.hand_out(reservation, now, self.watermark.durable());
+        let (room, place) = tail.stage(reservation.len);
+        write(room, place, records, &batch);
+        let asks = tail.asks(reservation);
+        if tail.stage.len() > STAGE_MAX {
+            self.write_staged(tail)?;
+        }
+        Ok((batch, asks))
+    }
+
+    /// Writes and publishes what is staged.
+    pub(super) fn write_staged(&self, mut tail: MutexGuard<'_, Tail>) -> Result<()> {
+        let Some((claim, bytes)) = tail.take_staged() else {
+            return Ok(());
+        };
+        drop(tail);
+        self.write_out(claim, &bytes)?;
+        self.tail().stage.give_back(bytes);
+        Ok(())
+    }
+
+    /// Writes frames that were staged into their claim, and publishes them; returns the last Seq.
+    pub(super) fn write_out(&self, mut claim: Claim<Segment>, bytes: &[u8]) -> Result<Seq> {
+        claim.write(bytes).map_err(|cause| self.fail(cause))?;
+        self.publish(claim, Some(bytes))
     }
 
     /// Has the other threads do what the tail asks for.
@@ -134,23 +183,29 @@ impl Shared {
         by_count && tail.fits(len, count)
     }
 
-    /// Lets readers see the frames, once all before them are seen; returns the last Seq.
-    fn publish(&self, claim: Claim<Segment>, records: &[Record<'_>], batch: &Batch) -> Result<Seq> {
+    /// Lets readers see the frames of a claim, once all before them are seen; returns the last Seq.
+    /// `bytes` are those of the claim, where they are at hand elsewhere than in the map.
+    fn publish(&self, claim: Claim<Segment>, bytes: Option<&[u8]>) -> Result<Seq> {
         let mut place = place_of(&claim);
+        let range = place.offset..place.offset.saturating_add(claim.len());
         let mut turn = claim.turn().map_err(|_| self.abandoned())?;
         turn.publish();
         let segment = turn.owner();
-        let bytes = segment.region.bytes();
-        let mut last = batch.first.prev();
-        for record in records {
-            last = last.next();
-            let frame_bytes = bytes.get(place.offset..).unwrap_or_default();
-            self.sums.extend(frame::content_of(frame_bytes, place));
-            self.sums.include(record.timestamp, batch.appended_at);
-            segment.note(last, place.offset);
-            place.offset += padded(record.frame_len());
+        let mapped = || segment.region.bytes().get(range).unwrap_or_default();
+        let mut rest = bytes.unwrap_or_else(mapped);
+        let mut last = self.watermark.appended();
+        while let Some(gist) = frame::gist(rest, place) {
+            self.sums.extend(gist.len, gist.content_crc);
+            self.sums.include(gist.timestamp, gist.appended_at);
+            segment.note(gist.seq, place.offset);
+            last = gist.seq;
+            let padded = gist.padded_len();
+            place.offset += padded;
+            rest = rest.get(padded..).unwrap_or_default();
         }
         self.watermark.set_appended(last);
+        drop(turn);
+        self.watermark.wake_followers(last);
         Ok(last)
     }
 
@@ -160,27 +215,6 @@ impl Shared {
                        be in the log; reopen the system and emit again with the same event id";
         self.end(Error::new(ErrorKind::SyncFailed, message))
     }
-}
-
-/// The longest private memory that a thread keeps for what it writes next.
-const STAGE_MAX: usize = 1 << 20;
-
-thread_local! {
-    /// Where frames are laid out before they are written to the file.
-    static STAGE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes the frames of a batch into its claim, so that few blocks have to be synced.
-fn write_staged(claim: &mut Claim<Segment>, records: &[Record<'_>], batch: &Batch) -> Result<()> {
-    STAGE.with_borrow_mut(|stage| {
-        stage.resize(claim.len(), 0);
-        write(stage, place_of(claim), records, batch);
-        let written = claim.write(stage);
-        if stage.len() > STAGE_MAX {
-            *stage = Vec::new();
-        }
-        written
-    })
 }
 
 /// Lays out the frames of a batch, which go to `place`.
@@ -195,8 +229,4 @@ fn write(mut out: &mut [u8], mut place: Place, records: &[Record<'_>], batch: &B
 
 fn place_of(claim: &Claim<Segment>) -> Place {
     claim.owner().place(claim.offset())
-}
-
-fn is_sealed() -> Error {
-    Error::new(ErrorKind::Closed, "the active segment is sealed")
 }

@@ -1,12 +1,18 @@
 //! [`Commit`]: group commit. One thread syncs for all who wait.
 //!
 //! Whoever needs a Seq to be durable and finds no sync under way becomes the leader and syncs all
-//! that is appended by then; who comes meanwhile parks, each on its own, and is woken when a sync
-//! covers it, or to lead the next one. A thread alone never changes context: it syncs by itself.
+//! that is appended by then; who comes meanwhile parks, each on its own. At the end of a sync the lead
+//! is handed to one of those who came too late for it, before the others are woken: so the next sync
+//! begins at once, and a hundred wake-ups run beside it. A thread alone never changes context: it
+//! syncs by itself.
+//!
+//! **Gathering.** Threads that were woken by one sync come back together. A leader that began as soon
+//! as the first of them was there would sync for it alone, and make all others wait twice; so after a
+//! sync that others had waited for it lets them run first, as long as more of them come.
 //!
 //! A sync that fails is final: the error goes to everybody who waits, and to all who come later.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 
@@ -22,21 +28,38 @@ pub(super) struct Commit {
 
 #[derive(Debug, Default)]
 struct State {
-    leading: bool,
+    is_led: bool,
     waiters: Vec<Arc<Waiter>>,
+    /// How many the last sync woke, so how many may be about to come back.
+    woken: usize,
 }
 
 #[derive(Debug)]
 struct Waiter {
     seq: Seq,
     thread: Thread,
-    woken: AtomicBool,
+    word: AtomicU8,
 }
 
+/// What a parked waiter is told: nothing yet; to look whether it is durable; to lead.
+const WAIT: u8 = 0;
+const LOOK: u8 = 1;
+const LEAD: u8 = 2;
+
 impl Waiter {
-    fn wake(&self) {
-        self.woken.store(true, Ordering::Release);
+    fn tell(&self, word: u8) {
+        self.word.store(word, Ordering::Release);
         self.thread.unpark();
+    }
+
+    /// Parks until it is told something.
+    fn wait(&self) -> u8 {
+        loop {
+            match self.word.load(Ordering::Acquire) {
+                WAIT => thread::park(),
+                word => return word,
+            }
+        }
     }
 }
 
@@ -45,81 +68,81 @@ impl Commit {
     /// the last Seq that it covers.
     ///
     /// # Errors
-    /// [`SyncFailed`](ErrorKind::SyncFailed) if a sync failed, now or earlier.
+    /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if a sync failed, now or earlier.
     pub(super) fn wait(
         &self,
         watermark: &Watermark,
         seq: Seq,
         sync: &dyn Fn() -> Result<Seq>,
     ) -> Result<()> {
-        let mut was_woken = false;
-        let waited = loop {
+        loop {
             if watermark.durable() >= seq {
-                break Ok(());
+                return Ok(());
             }
             if let Some(failure) = self.failure.get() {
-                break Err(failure.duplicate());
+                return Err(failure.duplicate());
             }
             let mut state = self.state();
             if watermark.durable() >= seq || self.failure.get().is_some() {
                 continue;
             }
-            if state.leading {
+            if state.is_led {
                 let waiter = Arc::new(Waiter {
                     seq,
                     thread: thread::current(),
-                    woken: AtomicBool::new(false),
+                    word: AtomicU8::new(WAIT),
                 });
                 state.waiters.push(waiter.clone());
                 drop(state);
-                while !waiter.woken.load(Ordering::Acquire) {
-                    thread::park();
+                if waiter.wait() == LEAD {
+                    self.lead(watermark, sync);
                 }
-                was_woken = true;
             } else {
-                was_woken = false;
-                state.leading = true;
+                state.is_led = true;
                 drop(state);
                 self.lead(watermark, sync);
             }
-        };
-        if was_woken {
-            // It may have been woken to lead, and found that it need not: then another has to.
-            self.wake(watermark, &mut self.state());
         }
-        waited
     }
 
-    /// Runs one sync and wakes those whom it covers, and one of the others to lead the next.
+    /// Runs one sync, hands the lead on, and wakes those whom the sync covers.
     fn lead(&self, watermark: &Watermark, sync: &dyn Fn() -> Result<Seq>) {
+        self.gather();
         match sync() {
             Ok(covered) => watermark.set_durable(covered),
             // The sync has noted its own failure; an error before it came to that is one as well.
             Err(error) => self.end(error),
         }
+        let (durable, failed) = (watermark.durable(), self.failure.get().is_some());
         let mut state = self.state();
-        state.leading = false;
-        self.wake(watermark, &mut state);
+        let waiters = std::mem::take(&mut state.waiters);
+        let is_covered = |waiter: &Arc<Waiter>| failed || waiter.seq <= durable;
+        let (covered, mut others): (Vec<_>, Vec<_>) = waiters.into_iter().partition(is_covered);
+        let next = others.pop();
+        state.waiters = others;
+        state.is_led = next.is_some();
+        state.woken = covered.len();
+        drop(state);
+        if let Some(next) = next {
+            next.tell(LEAD);
+        }
+        covered.iter().for_each(|waiter| waiter.tell(LOOK));
     }
 
-    /// Wakes those who wait for nothing any more, and one of the others to lead; with a leader at
-    /// work, nobody: it does so at its end.
-    fn wake(&self, watermark: &Watermark, state: &mut State) {
-        if state.leading {
-            return;
-        }
-        let durable = watermark.durable();
-        let failed = self.failure.get().is_some();
-        let mut next_leader_found = false;
-        state.waiters.retain(|waiter| {
-            let covered = failed || waiter.seq <= durable;
-            let wake = covered || !next_leader_found;
-            next_leader_found |= wake && !covered;
-            if wake {
-                waiter.wake();
+    /// Lets those come who were woken by the last sync.
+    fn gather(&self) {
+        let mut seen = 0;
+        loop {
+            let (waiting, woken) = {
+                let state = self.state();
+                (state.waiters.len(), state.woken)
+            };
+            if waiting >= woken || waiting < seen {
+                return;
             }
-            !wake
-        });
+            seen = waiting + 1;
+            thread::yield_now();
+        }
     }
 
     /// Notes why nothing is durable from now on, and tells all who wait.
@@ -130,8 +153,8 @@ impl Commit {
         }
         // A leader at work wakes all at its end; where there is none they have nobody else.
         let mut state = self.state();
-        if !state.leading {
-            state.waiters.drain(..).for_each(|waiter| waiter.wake());
+        if !state.is_led {
+            state.waiters.drain(..).for_each(|waiter| waiter.tell(LOOK));
         }
     }
 

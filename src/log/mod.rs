@@ -24,6 +24,7 @@ mod live_table;
 pub(crate) mod segment;
 pub(crate) mod segments;
 mod sums;
+mod stage;
 mod tail;
 mod opening;
 mod plan;
@@ -252,7 +253,7 @@ impl Log {
 
     /// Makes everything that is appended durable.
     pub(crate) fn flush(&self) -> Result<()> {
-        self.wait_durable(self.watermark().appended())
+        self.wait_durable(self.shared.last_seq())
     }
 
     /// How far the log is.

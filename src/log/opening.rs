@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::point::Walked;
 use super::segment::{Seal, Segment};
+use super::stage::Stage;
 use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
 use super::tail::Tail;
@@ -193,6 +194,7 @@ pub(super) fn tail_of(active: Arc<Segment>, last_appended_at: Timestamp) -> Resu
         is_next_wanted: false,
         marked: Seq::ZERO,
         closed: false,
+        stage: Stage::default(),
         buffered_len: 0,
         mapped_upto: 0,
     })

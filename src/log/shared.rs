@@ -118,6 +118,9 @@ impl Shared {
             return Ok(tail);
         };
         // What was reserved in the full segment is part of it before its end is pinned.
+        if let Some((claim, bytes)) = tail.take_staged() {
+            self.write_out(claim, &bytes)?;
+        }
         let published = tail.active().region.await_published();
         published.map_err(|_| self.abandoned())?;
         let active = Arc::new(self.begin(&tail, region));
@@ -221,14 +224,28 @@ impl Shared {
         self.commit.wait(&self.watermark, seq, &|| self.sync())
     }
 
-    /// Syncs all that is appended; returns the last Seq that this covers.
+    /// The last Seq that was handed out.
+    pub(super) fn last_seq(&self) -> Seq {
+        self.tail().last_seq
+    }
+
+    /// Writes what is staged and syncs all that is appended; returns the last Seq that this covers.
     fn sync(&self) -> Result<Seq> {
-        // The target is read first: what is appended up to it lies in a settled segment, in the
-        // forerunner or in the active segment as they are afterwards.
-        let target = self.watermark.appended();
-        let (forerunner, active) = {
-            let tail = self.tail();
-            (tail.forerunner.clone(), tail.active().clone())
+        // What is appended by now lies in a settled segment, in the forerunner or in the active
+        // segment as they are now. What is staged is published behind all that was reserved before.
+        let (appended, staged, forerunner, active) = {
+            let mut tail = self.tail();
+            let (appended, staged) = (self.watermark.appended(), tail.take_staged());
+            let forerunner = tail.forerunner.clone();
+            (appended, staged, forerunner, tail.active().clone())
+        };
+        let target = match staged {
+            None => appended,
+            Some((claim, bytes)) => {
+                let last = self.write_out(claim, &bytes)?;
+                self.tail().stage.give_back(bytes);
+                last
+            }
         };
         if let Some(unsettled) = forerunner {
             self.sync_region(&unsettled.segment.region)?;
@@ -296,7 +313,11 @@ impl Shared {
                 return Ok(());
             }
             tail.closed = true;
-            // Appends that have a place already end in order; none comes after them.
+            // Appends that have a place already end in order; none comes after them. What fails
+            // here has ended the log's life, which the wait below reports.
+            if let Some((claim, bytes)) = tail.take_staged() {
+                let _reported = self.write_out(claim, &bytes);
+            }
             let published = tail.active().region.await_published();
             let _ended = published.map_err(|_| self.abandoned());
         }
@@ -306,7 +327,7 @@ impl Shared {
     }
 
     fn close_clean(&self) -> Result<()> {
-        let last = self.watermark.appended();
+        let last = self.last_seq();
         self.wait_durable(last)?;
         if let Some(failure) = self.commit.failure() {
             return Err(failure.duplicate());

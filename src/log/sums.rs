@@ -38,9 +38,9 @@ impl Sums {
         Chain(self.chain.load(Ordering::Relaxed))
     }
 
-    /// Takes in the content of one more event: its frame's length and checksum.
-    pub(super) fn extend(&self, (len, crc): (u32, u32)) {
-        let chain = self.chain().extend(len, crc);
+    /// Takes in the content of one more event.
+    pub(super) fn extend(&self, frame_len: u32, content_crc: u32) {
+        let chain = self.chain().extend(frame_len, content_crc);
         self.chain.store(chain.0, Ordering::Relaxed);
     }
 

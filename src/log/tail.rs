@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::segment::{self, Seal, Segment};
+use super::stage::Stage;
 use crate::clock::Timestamp;
 use crate::event::{EventId, IdRange, IdSource};
-use crate::format::frame::{self, FLAG_CLEAN, FLAG_SYNC, Kind, Stamp};
+use crate::format::frame::{self, FLAG_CLEAN, FLAG_SYNC, Kind, Place, Stamp};
 use crate::format::record::Record;
 use crate::position::Seq;
 use crate::storage::{Abandoned, Claim, Region, Writer};
@@ -34,6 +35,8 @@ pub(super) struct Tail {
     /// The durable Seq that the last mark witnessed.
     pub(super) marked: Seq,
     pub(super) closed: bool,
+    /// Frames behind all that is claimed.
+    pub(super) stage: Stage,
     /// How many bytes were appended since an event that was to be synced.
     pub(super) buffered_len: usize,
     /// Up to where the active segment's pages were asked to be mapped.
@@ -96,20 +99,14 @@ impl Batch {
 }
 
 impl Tail {
-    /// Hands out Seqs to the events of a batch, and their room in the active segment; `None` if it has
-    /// not that room.
-    pub(super) fn reserve(
+    /// Hands out Seqs to the events of a batch.
+    pub(super) fn hand_out(
         &mut self,
         reservation: Reservation,
         now: Timestamp,
         durable_upto: Seq,
-    ) -> Option<(Claim<Segment>, Batch)> {
-        let Reservation {
-            len,
-            count,
-            is_sync,
-        } = reservation;
-        let claim = self.writer.claim(len)?;
+    ) -> Batch {
+        let Reservation { count, is_sync, .. } = reservation;
         self.last_appended_at = self.last_appended_at.max(now);
         let batch = Batch {
             first: self.last_seq.next(),
@@ -120,7 +117,33 @@ impl Tail {
             count,
         };
         self.last_seq = self.last_seq.plus(u64::from(count));
-        Some((claim, batch))
+        batch
+    }
+
+    /// Takes the room of a batch that goes into the map at once; `None` if there is none, or frames
+    /// before it are staged.
+    pub(super) fn claim(&mut self, len: usize) -> Option<Claim<Segment>> {
+        if self.stage.len() > 0 {
+            return None;
+        }
+        self.writer.claim(len)
+    }
+
+    /// Room behind the staged frames, and where it is going to be.
+    pub(super) fn stage(&mut self, len: usize) -> (&mut [u8], Place) {
+        let place = self.active().place(self.reserved());
+        (self.stage.extend(len), place)
+    }
+
+    /// The staged frames, to be written into this claim; `None` if there are none.
+    pub(super) fn take_staged(&mut self) -> Option<(Claim<Segment>, Vec<u8>)> {
+        let claim = self.writer.claim(self.stage.len())?;
+        Some((claim, self.stage.take()))
+    }
+
+    /// Where the frames of the active segment end, the staged ones included.
+    pub(super) fn reserved(&self) -> usize {
+        self.active().region.reserved() + self.stage.len()
     }
 
     pub(super) fn active(&self) -> &Arc<Segment> {
@@ -138,7 +161,7 @@ impl Tail {
         let region = &self.active().region;
         usize::try_from(self.count()).is_ok_and(|held| {
             let events = held.saturating_add(count);
-            segment::fits(region.len(), region.reserved(), events, len)
+            segment::fits(region.len(), self.reserved(), events, len)
         })
     }
 
@@ -154,7 +177,7 @@ impl Tail {
         if !self.fits(marks * frame::HEADER_LEN, 0) {
             return Ok(false);
         }
-        let Some(mut claim) = self.writer.claim(frame::HEADER_LEN) else {
+        let Some(mut claim) = self.claim(frame::HEADER_LEN) else {
             return Ok(false);
         };
         let stamp = Stamp {
@@ -187,7 +210,7 @@ impl Tail {
     /// that stays small never pays for a second file.
     fn asks_for_next(&mut self) -> bool {
         let region = &self.active().region;
-        let asks = !self.is_next_wanted && region.reserved() > region.len() / 4;
+        let asks = !self.is_next_wanted && self.reserved() > region.len() / 4;
         self.is_next_wanted |= asks;
         asks
     }

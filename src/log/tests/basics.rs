@@ -90,16 +90,12 @@ fn a_log_that_was_not_closed_is_recovered_whole_in_the_same_boot() {
         assert_eq!(log.recovery().gap, None);
         assert_eq!(numbers(&log), (0..round * 700).collect::<Vec<_>>());
         for number in round * 700..(round + 1) * 700 {
-            emit(
-                &log,
-                number,
-                if number % 3 == 0 {
-                    Durability::Sync
-                } else {
-                    Durability::Os
-                },
-            )
-            .unwrap();
+            if number % 3 == 0 {
+                let seq = emit(&log, number, Durability::Sync).unwrap();
+                log.wait_durable(seq).unwrap();
+            } else {
+                emit(&log, number, Durability::Os).unwrap();
+            }
         }
     }
 }
