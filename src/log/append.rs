@@ -81,7 +81,7 @@ impl Shared {
             write(claim.bytes_mut(), place, records, &batch);
         }
         let last = self.publish(claim, records, &batch)?;
-        self.watermark.wake_followers(last);
+        self.watermark.wake_followers(last, reservation.is_sync);
         if let Some(asks) = asks {
             self.pass_on(&asks);
         }
