@@ -98,3 +98,67 @@ impl Waiting {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn wanted(waiting: &Waiting) -> u64 {
+        waiting.wanted.load(Ordering::SeqCst)
+    }
+
+    /// Whether this thread was unparked since the last time.
+    fn was_woken() -> bool {
+        let began = Instant::now();
+        thread::park_timeout(Duration::from_secs(30));
+        began.elapsed() < Duration::from_secs(30)
+    }
+
+    #[test]
+    fn a_waiter_is_woken_once_what_it_wants_is_reached_and_not_before() {
+        let waiting = Waiting::default();
+        waiting.reached(Seq(7));
+        waiting.enlist(Seq(5));
+        waiting.reached(Seq(4));
+        assert_eq!(wanted(&waiting), 5);
+        waiting.reached(Seq(6));
+        assert_eq!(wanted(&waiting), NOBODY);
+        assert!(was_woken());
+    }
+
+    #[test]
+    fn a_thread_stands_on_the_list_once_and_can_leave_it() {
+        let waiting = Waiting::default();
+        waiting.enlist(Seq(5));
+        waiting.enlist(Seq(9));
+        assert_eq!(wanted(&waiting), 9);
+        waiting.delist();
+        assert_eq!(wanted(&waiting), NOBODY);
+        waiting.delist();
+        waiting.enlist(Seq(9));
+        waiting.wake_all();
+        assert_eq!(wanted(&waiting), NOBODY);
+        assert!(was_woken());
+    }
+
+    #[test]
+    fn others_wait_on() {
+        let waiting = Waiting::default();
+        thread::scope(|scope| {
+            let early = scope.spawn(|| {
+                waiting.enlist(Seq(3));
+                was_woken()
+            });
+            waiting.enlist(Seq(8));
+            while wanted(&waiting) != 3 {
+                thread::yield_now();
+            }
+            waiting.reached(Seq(3));
+            assert!(early.join().unwrap());
+            assert_eq!(wanted(&waiting), 8);
+        });
+        waiting.delist();
+    }
+}
