@@ -272,8 +272,8 @@ impl Queue {
                 continue;
             }
             let nap = left.map_or(LOOK_AFTER, |left| left.min(LOOK_AFTER));
-            let waited = self.moved.wait_timeout(live, nap);
-            live = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let napped = self.moved.wait_timeout(live, nap);
+            live = napped.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

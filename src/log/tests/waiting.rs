@@ -28,21 +28,21 @@ fn append(watermark: &Watermark, seq: u64, awaits_sync: bool) {
 #[test]
 fn no_wake_up_is_lost_between_threads_that_wait_for_each_other() {
     const ROUNDS: u64 = 20_000;
-    let (ping, pong) = (Watermark::default(), Watermark::default());
+    let (there, back) = (Watermark::default(), Watermark::default());
     thread::scope(|scope| {
         scope.spawn(|| {
             for round in 1..=ROUNDS {
                 let seq = Seq(round);
-                await_it(&ping, Wanted::Deliverable(seq), |mark| {
+                await_it(&there, Wanted::Deliverable(seq), |mark| {
                     mark.appended() >= seq
                 });
-                pong.set_durable(seq);
+                back.set_durable(seq);
             }
         });
         for round in 1..=ROUNDS {
             let seq = Seq(round);
-            append(&ping, round, false);
-            await_it(&pong, Wanted::Deliverable(seq), |mark| {
+            append(&there, round, false);
+            await_it(&back, Wanted::Deliverable(seq), |mark| {
                 mark.durable() >= seq
             });
         }
