@@ -261,7 +261,7 @@ impl Desk {
             self.seat.notes().attempts = 0;
         }
         self.seat.position.set(seq);
-        self.office.queue.moved();
+        self.office.queue.moved(&self.seat.position);
         self.unflushed = self.unflushed.saturating_add(weight);
         if self.unflushed >= ACKS_PER_CURSOR * PASSES_PER_ACK || self.is_careful(seq) {
             self.flush()?;
@@ -310,6 +310,11 @@ impl Desk {
             self.is_live = true;
             self.office.queue.join(self.seat.position.clone());
         }
+    }
+
+    /// Tells whoever waits for this subscription how far it is, before a pause.
+    pub(super) fn rest_queue(&self) {
+        self.office.queue.paused(&self.seat.position);
     }
 
     /// Holds nobody up any more.

@@ -250,7 +250,7 @@ impl Dispatcher {
         let seats = self.registry().running();
         let is_behind = |seat: &Seat| seat.position.get() < target && !seat.has_ended();
         let done = || !seats.iter().any(|seat| is_behind(seat));
-        self.office.queue.watch(deadline, done);
+        self.office.queue.watch(target, deadline, done);
         let behind = seats.iter().filter(|seat| seat.position.get() < target);
         Ok(behind.map(|seat| seat.label()).collect())
     }

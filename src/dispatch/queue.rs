@@ -20,14 +20,15 @@
 //! **Inside a handler** an emit on a full queue would wait for itself. It passes over the bound
 //! instead, on the thread that runs the handler; the queue shrinks again once the handler returns.
 
-use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 
+use super::inside::Inside;
+use super::live::{Live, NOBODY, Position};
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 
@@ -56,25 +57,6 @@ pub enum WhenFull {
     Timeout(Duration),
 }
 
-/// A subscription's position in memory: the last Seq that it has handled. Its worker writes it with
-/// each event, on a cache line of its own.
-#[derive(Debug, Default)]
-pub(super) struct Position(CachePadded<AtomicU64>);
-
-impl Position {
-    pub(super) fn new(seq: Seq) -> Self {
-        Position(CachePadded::new(AtomicU64::new(seq.0)))
-    }
-
-    pub(super) fn get(&self) -> Seq {
-        Seq(self.0.load(Ordering::Acquire))
-    }
-
-    pub(super) fn set(&self, seq: Seq) {
-        self.0.store(seq.0, Ordering::Release);
-    }
-}
-
 /// Tells the last Seq of the log.
 type Appended = dyn Fn() -> Seq + Send + Sync;
 
@@ -86,28 +68,13 @@ pub(crate) struct Queue {
     /// How far `admitted` may go: `max` beyond the slowest live position, or what that was before.
     limit: AtomicU64,
     max: u64,
-    /// How many threads wait, for a place or for a drain.
-    waiting: AtomicUsize,
+    /// The lowest position that somebody waits for, who wants a place or a drain.
+    wanted: AtomicU64,
     /// Tells the queues of a process apart; from 1.
     id: u64,
     appended: Box<Appended>,
     live: Mutex<Live>,
     moved: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Live {
-    positions: Vec<Arc<Position>>,
-    /// How many threads want to hear of every move.
-    watching: usize,
-}
-
-impl Live {
-    /// The slowest position; `None` if nobody is live.
-    fn slowest(&self) -> Option<u64> {
-        let positions = self.positions.iter();
-        positions.map(|position| position.get().0).min()
-    }
 }
 
 /// Places for events that are about to be appended. Dropped, it gives them back.
@@ -131,25 +98,8 @@ impl Drop for Reserved<'_> {
         if self.count > 0 {
             self.queue
                 .recount(|admitted| admitted.saturating_sub(self.count));
-            self.queue.moved();
+            self.queue.wake_all(self.queue.live());
         }
-    }
-}
-
-thread_local! {
-    /// The queue of the system whose handler this thread is running; 0: none.
-    static INSIDE: Cell<u64> = const { Cell::new(0) };
-}
-
-/// While it lives, this thread runs a handler.
-#[derive(Debug)]
-pub(super) struct Inside {
-    before: u64,
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        INSIDE.set(self.before);
     }
 }
 
@@ -161,7 +111,7 @@ impl Queue {
             admitted: CachePadded::new(AtomicU64::new(UNCOUNTED)),
             limit: AtomicU64::new(LIMIT_MAX),
             max: max.max(1),
-            waiting: AtomicUsize::new(0),
+            wanted: AtomicU64::new(NOBODY),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             appended: Box::new(appended),
             live: Mutex::new(Live::default()),
@@ -206,8 +156,7 @@ impl Queue {
     pub(crate) fn close(&self) {
         let live = self.live();
         self.admitted.store(CLOSED, Ordering::Release);
-        drop(live);
-        self.moved.notify_all();
+        self.wake_all(live);
     }
 
     /// Takes places that are surely free; returns how many of them are counted.
@@ -263,7 +212,8 @@ impl Queue {
             WhenFull::Reject => Some(Instant::now()),
             WhenFull::Timeout(within) => Instant::now().checked_add(within),
         };
-        let admitted = self.wait(deadline, |live| {
+        let wanted = || self.worth_waking(count);
+        let admitted = self.wait(deadline, wanted, |live| {
             if self.admitted.load(Ordering::Acquire) == CLOSED {
                 let message = "the system is closing; the event is not in the log";
                 return Some(Err(Error::new(ErrorKind::Closed, message)));
@@ -298,56 +248,89 @@ impl Queue {
         (is_empty && self.exchange(admitted, after).is_ok()).then_some(count)
     }
 
-    /// Waits until `look` finds something, or the deadline has passed.
+    /// Waits until `look` finds something, or the deadline has passed. `wanted` says which position
+    /// should wake us.
     fn wait<T>(
         &self,
         deadline: Option<Instant>,
+        wanted: impl Fn() -> u64,
         mut look: impl FnMut(&Live) -> Option<T>,
     ) -> Option<T> {
         let mut live = self.live();
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence in `moved`: a position that `look` does not see yet will wake us.
-        fence(Ordering::SeqCst);
-        let found = loop {
+        loop {
+            let at = wanted();
+            self.wanted.fetch_min(at, Ordering::Relaxed);
+            // Pairs with the fence in `paused`: a position that `look` does not see yet will wake us.
+            fence(Ordering::SeqCst);
             let found = look(&live);
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if found.is_some() || left.is_some_and(|left| left.is_zero()) {
-                break found;
+                return found;
+            }
+            if wanted() != at {
+                // Others were admitted meanwhile, so that this position would not help us.
+                continue;
             }
             let nap = left.map_or(LOOK_AFTER, |left| left.min(LOOK_AFTER));
-            let waited = self.moved.wait_timeout(live, nap);
-            live = waited.unwrap_or_else(PoisonError::into_inner).0;
-        };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        found
+            let napped = self.moved.wait_timeout(live, nap);
+            live = napped.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
-    /// Waits until `done` holds, which is asked after every move; says whether it held by the
-    /// deadline.
-    pub(super) fn watch(&self, deadline: Option<Instant>, mut done: impl FnMut() -> bool) -> bool {
+    /// The position of the slowest at which it pays to wake an emitter of `count` events.
+    fn worth_waking(&self, count: u64) -> u64 {
+        let part = (self.max / WAKE_PART).max(1);
+        let free = part.max(count).min(self.max);
+        let after = self.last().saturating_add(free);
+        after.saturating_sub(self.max)
+    }
+
+    /// Waits until `done` holds, which becomes true when a worker has handled `target`; says whether
+    /// it held by the deadline.
+    pub(super) fn watch(
+        &self,
+        target: Seq,
+        deadline: Option<Instant>,
+        mut done: impl FnMut() -> bool,
+    ) -> bool {
         self.live().watching += 1;
-        let held = self.wait(deadline, |_| done().then_some(()));
+        let held = self.wait(deadline, || target.0, |_| done().then_some(()));
         self.live().watching -= 1;
         held.is_some()
     }
 
-    /// To be called after a position has moved.
-    pub(super) fn moved(&self) {
-        fence(Ordering::SeqCst);
-        if self.waiting.load(Ordering::Relaxed) > 0 {
+    /// To be called after a position has moved: a load of a word that is seldom written. Who begins to
+    /// wait at this very moment may be missed, until the next move, [`Queue::paused`], or its own look.
+    #[inline]
+    pub(super) fn moved(&self, position: &Position) {
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        if position.has_reached(wanted) {
             self.wake();
         }
     }
 
+    /// To be called before a pause, after all moves: misses nobody.
+    pub(super) fn paused(&self, position: &Position) {
+        fence(Ordering::SeqCst);
+        self.moved(position);
+    }
+
+    /// Wakes those who wait, if it helps them.
     #[cold]
     fn wake(&self) {
         let live = self.live();
-        self.refresh(&live);
-        let free = self.max.saturating_sub(self.depth_of(&live));
-        if live.watching > 0 || free >= (self.max / WAKE_PART).max(1) {
-            drop(live);
-            self.moved.notify_all();
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        let helps = live.slowest().is_none_or(|slowest| slowest >= wanted);
+        if helps || live.watching > 0 {
+            self.wake_all(live);
         }
+    }
+
+    /// Wakes all who wait; those who wait on say again what for.
+    fn wake_all(&self, live: MutexGuard<'_, Live>) {
+        self.wanted.store(NOBODY, Ordering::Relaxed);
+        drop(live);
+        self.moved.notify_all();
     }
 
     /// Whether a subscription at this position is near enough to the end to be counted.
@@ -376,8 +359,7 @@ impl Queue {
         if live.positions.is_empty() {
             self.recount(|_| UNCOUNTED);
         }
-        drop(live);
-        self.moved.notify_all();
+        self.wake_all(live);
     }
 
     /// Brings limit and count up to date; under the lock, so that nobody joins meanwhile.
@@ -403,14 +385,12 @@ impl Queue {
 
     /// Notes that this thread runs a handler of this queue's system.
     pub(super) fn enter(&self) -> Inside {
-        Inside {
-            before: INSIDE.replace(self.id),
-        }
+        Inside::of(self.id)
     }
 
     /// Whether this thread runs a handler of this queue's system.
     pub(crate) fn is_inside(&self) -> bool {
-        INSIDE.get() == self.id
+        Inside::is_of(self.id)
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::delivery::Phase;
-use super::queue::Position;
+use super::live::Position;
 use super::signal::Signal;
 use crate::position::Seq;
 

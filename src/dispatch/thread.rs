@@ -4,15 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam::utils::Backoff;
-
+use super::patience::Patience;
 use super::seat::Status;
 use super::worker::{Progress, Worker};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long a worker with nothing to do waits before it writes its cursor: at a steady trickle of
 /// How often a worker of a closed log looks whether something became durable after all.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
+/// How long a worker with nothing to do waits before it writes its cursor: at a steady trickle of
 /// events it is then written every few events, not with each.
 const LINGER: Duration = Duration::from_millis(5);
 
@@ -44,6 +43,7 @@ fn run(mut worker: Worker) {
 }
 
 fn run_steps(worker: &mut Worker) {
+    let mut patience = Patience::default();
     loop {
         match worker.step() {
             Progress::Moved => {}
@@ -52,14 +52,18 @@ fn run_steps(worker: &mut Worker) {
                 let seat = worker.desk.seat.clone();
                 seat.signal.wait_until(Some(until), || seat.has_news());
             }
-            Progress::Idle { held } => wait_for_more(worker, held),
+            Progress::Idle { held } => {
+                let began = Instant::now();
+                wait_for_more(worker, held, &patience);
+                patience.learn(began.elapsed());
+            }
             Progress::Stopped => return,
         }
     }
 }
 
 /// Waits until there may be something to deliver, first without giving up the processor.
-fn wait_for_more(worker: &mut Worker, held: bool) {
+fn wait_for_more(worker: &mut Worker, held: bool, patience: &Patience) {
     let (seat, log) = (worker.desk.seat.clone(), worker.desk.office.log.clone());
     let next = worker.next_seq();
     let watermark = log.watermark();
@@ -71,20 +75,17 @@ fn wait_for_more(worker: &mut Worker, held: bool) {
         };
         reached >= next || seat.has_news()
     };
-    let backoff = Backoff::new();
-    while !backoff.is_completed() {
-        if ready() {
-            return;
-        }
-        backoff.snooze();
+    if patience.look_for(&ready) {
+        return;
     }
+    let wanted = worker.wanted(held);
     if worker.desk.is_unflushed() {
-        if watermark.wait_until(Some(Instant::now() + LINGER), |_| ready()) {
+        if watermark.wait(wanted, Some(Instant::now() + LINGER), |_| ready()) {
             return;
         }
         worker.rest();
     }
-    if !watermark.wait_until(None, |_| ready()) {
+    if !watermark.wait(wanted, None, |_| ready()) {
         // The log is closed: nothing more is appended, but a sync that was under way may still make
         // something durable, and somebody may ask for something.
         while !ready() {

@@ -11,6 +11,7 @@ use super::subscription::Subscription;
 use crate::error::{Error, Result};
 use crate::event::Filter;
 use crate::log::reader::{Reader, Step};
+use crate::log::watermark::Wanted;
 use crate::position::Seq;
 
 /// What one step has come to.
@@ -35,6 +36,8 @@ pub(crate) struct Worker {
     pub(super) handler: Box<dyn Handler>,
     reader: Reader,
     filter: Filter,
+    /// Whether events are delivered before they are synced.
+    on_publish: bool,
     retry_at: Option<Instant>,
 }
 
@@ -57,6 +60,7 @@ impl Worker {
             handler,
             reader,
             filter: subscription.filter,
+            on_publish: subscription.on_publish,
             retry_at: None,
         }
     }
@@ -86,13 +90,9 @@ impl Worker {
             self.retry_at = None;
         }
         self.desk.join_queue();
-        let appended = self.desk.office.log.watermark().appended();
         let next = self.reader.position();
         let verdict = match self.reader.step()? {
-            None => {
-                let held = appended >= next;
-                return Ok(Progress::Idle { held });
-            }
+            None => return self.look_closely(next),
             Some(Step::Gap(gap)) => self.desk.pass_gap(gap)?,
             Some(Step::Event(event)) => {
                 let seq = event.seq();
@@ -112,6 +112,28 @@ impl Worker {
                 Progress::Waiting(at)
             }
         })
+    }
+
+    /// Finds out why there is nothing to deliver: whether there is an event that has yet to become
+    /// durable can only be said if it was there before the reader looked.
+    fn look_closely(&mut self, next: Seq) -> Result<Progress> {
+        self.desk.rest_queue();
+        let held = self.desk.office.log.watermark().appended() >= next;
+        if held && self.reader.step()?.is_some() {
+            self.reader.seek(next);
+            return Ok(Progress::Moved);
+        }
+        Ok(Progress::Idle { held })
+    }
+
+    /// What must come about before there is something to deliver; `held`: the next event is there.
+    pub(super) fn wanted(&self, held: bool) -> Wanted {
+        let next = self.reader.position();
+        match (held, self.on_publish) {
+            (true, _) => Wanted::Durable(next),
+            (false, true) => Wanted::Published(next),
+            (false, false) => Wanted::Deliverable(next),
+        }
     }
 
     /// The Seq that comes next.

@@ -218,6 +218,7 @@ fn header_bytes(record: &Record<'_>, stamp: Stamp, len: usize) -> [u8; HEADER_LE
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gist {
     pub(crate) seq: Seq,
+    pub(crate) flags: u16,
     pub(crate) len: u32,
     pub(crate) content_crc: u32,
     pub(crate) timestamp: Timestamp,
@@ -237,6 +238,7 @@ impl Gist {
 pub(crate) fn gist(bytes: &[u8], place: Place) -> Option<Gist> {
     Some(Gist {
         seq: Seq(u64_at(bytes, SEQ)?),
+        flags: u16_at(bytes, FLAGS)?,
         len: u32_at(bytes, LEN)?,
         content_crc: u32_at(bytes, CHECKSUM)? ^ place.mask(),
         timestamp: Timestamp(i64_at(bytes, TIMESTAMP)?),

@@ -16,6 +16,7 @@ use super::values::Position;
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::log::reader::Reader;
+use crate::log::watermark::Wanted;
 use crate::position::Seq;
 
 /// How many events are read while lookups wait.
@@ -282,8 +283,11 @@ impl<'a> Follower<'a> {
         // A window at a time: until there is one, lookups read the few newest events themselves.
         let whole = next.plus(keys::WINDOW_LEN - 1);
         let soon = Some(Instant::now() + LINGER);
-        watermark.wait_appended(whole, soon, |mark| mark.appended() >= whole || is_needed())
-            || watermark.wait_until(None, |mark| mark.appended() >= next || is_needed())
+        watermark.wait(Wanted::Published(whole), soon, |mark| {
+            mark.appended() >= whole || is_needed()
+        }) || watermark.wait(Wanted::Published(next), None, |mark| {
+            mark.appended() >= next || is_needed()
+        })
     }
 
     /// Leaves a folder that can be opened again: flushed, or out of the way.

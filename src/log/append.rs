@@ -25,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventId, IdRange};
-use crate::format::frame::{self, Place, padded};
+use crate::format::frame::{self, FLAG_SYNC, Place, padded};
 use crate::format::record::Record;
 use crate::position::Seq;
 use crate::storage::Claim;
@@ -193,19 +193,20 @@ impl Shared {
         let segment = turn.owner();
         let mapped = || segment.region.bytes().get(range).unwrap_or_default();
         let mut rest = bytes.unwrap_or_else(mapped);
-        let mut last = self.watermark.appended();
+        let (mut last, mut awaits_sync) = (self.watermark.appended(), true);
         while let Some(gist) = frame::gist(rest, place) {
             self.sums.extend(gist.len, gist.content_crc);
             self.sums.include(gist.timestamp, gist.appended_at);
             segment.note(gist.seq, place.offset);
             last = gist.seq;
+            awaits_sync &= gist.flags & FLAG_SYNC != 0;
             let padded = gist.padded_len();
             place.offset += padded;
             rest = rest.get(padded..).unwrap_or_default();
         }
         self.watermark.set_appended(last);
         drop(turn);
-        self.watermark.wake_followers(last);
+        self.watermark.wake_followers(last, awaits_sync);
         Ok(last)
     }
 

@@ -14,6 +14,7 @@
 //! thread, or, for tests that need each storage operation in order, by the caller of `append`.
 
 pub(crate) mod pins;
+mod waiting;
 pub(crate) mod watermark;
 mod commit;
 pub(crate) mod scan;

@@ -10,6 +10,7 @@ mod promise;
 mod recovery;
 mod run;
 mod survive;
+mod waiting;
 
 /// `base` rounds, times what `FORELOG_TEST_SCALE` asks for.
 fn rounds(base: u64) -> u64 {

@@ -1,34 +1,46 @@
 //! [`Watermark`]: how far the log is appended and durable. The only signal that goes upward.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::thread;
 use std::time::Instant;
 
-use crate::position::Seq;
+use crossbeam::utils::CachePadded;
 
-/// No Seq is as high.
-const NOBODY: u64 = u64::MAX;
+use super::waiting::Waiting;
+use crate::position::Seq;
 
 /// Two numbers that only grow, and that followers wait on.
 #[derive(Debug, Default)]
 pub(crate) struct Watermark {
-    appended: AtomicU64,
+    /// Stored with each append, and read by followers: on a line of its own.
+    appended: CachePadded<AtomicU64>,
     durable: AtomicU64,
     closed: AtomicBool,
-    waiters: AtomicUsize,
-    /// The lowest appended Seq that a waiter wants to hear of; a wake-up costs as much as hundreds of
-    /// appends, so that a follower who works in batches must not be woken for each event.
-    wanted: AtomicU64,
-    lock: Mutex<()>,
-    moved: Condvar,
+    /// Who waits for an event to be published, whatever its durability.
+    published: Waiting,
+    /// Who waits for an event to be published that need not be synced first.
+    buffered: Waiting,
+    synced: Waiting,
+}
+
+/// What a follower wants to be woken for. A wake-up costs as much as hundreds of appends, so a
+/// follower who works in batches, or who must wait for a sync anyway, is not woken before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// That readers may see the event of this Seq.
+    Published(Seq),
+    /// That the event of this Seq may be delivered: it is published and need not be synced first,
+    /// or it is durable.
+    Deliverable(Seq),
+    /// That all up to this Seq is durable.
+    Durable(Seq),
 }
 
 impl Watermark {
     pub(crate) fn new(appended: Seq, durable: Seq) -> Self {
         Watermark {
-            appended: AtomicU64::new(appended.0),
+            appended: CachePadded::new(AtomicU64::new(appended.0)),
             durable: AtomicU64::new(durable.0),
-            wanted: AtomicU64::new(NOBODY),
             ..Watermark::default()
         }
     }
@@ -54,17 +66,20 @@ impl Watermark {
     }
 
     /// Wakes those who wait for an appended Seq that has been reached, `seq` being one that was.
-    pub(super) fn wake_followers(&self, seq: Seq) {
-        // As in `notify`, for those who wait for this number.
+    /// Whoever delivers events is not woken for one that has yet to be synced: the sync will do it.
+    pub(super) fn wake_followers(&self, seq: Seq, awaits_sync: bool) {
+        // As `Waiting` asks for; the same holds for the two below.
         fence(Ordering::SeqCst);
-        if seq.0 >= self.wanted.load(Ordering::Relaxed) {
-            self.wake_all();
+        if !awaits_sync {
+            self.buffered.reached(seq);
         }
+        self.published.reached(seq);
     }
 
     pub(super) fn set_durable(&self, seq: Seq) {
         self.durable.fetch_max(seq.0, Ordering::AcqRel);
-        self.notify();
+        fence(Ordering::SeqCst);
+        self.synced.reached(seq);
     }
 
     pub(super) fn close(&self) {
@@ -75,47 +90,26 @@ impl Watermark {
     /// Wakes all waiters, also when no number has moved: a follower whose own conditions (pause,
     /// stop) have changed calls this.
     pub(crate) fn notify(&self) {
-        // Pairs with the fence in `wait_until`: either this sees the waiter, or the waiter sees the
-        // number that was stored before.
         fence(Ordering::SeqCst);
-        if self.waiters.load(Ordering::Relaxed) > 0 {
-            self.wake_all();
+        for waiting in self.lists() {
+            waiting.wake_all();
         }
     }
 
-    /// Wakes all; those who wait on say again what they want to hear of.
-    fn wake_all(&self) {
-        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wanted.store(NOBODY, Ordering::Relaxed);
-        drop(guard);
-        self.moved.notify_all();
-    }
-
     /// Waits until `ready` holds, the log is closed, or the deadline has passed; says whether
-    /// `ready` held.
-    pub(crate) fn wait_until(
+    /// `ready` held. It is asked when what is `wanted` has come about, and after a
+    /// [`Watermark::notify`].
+    pub(crate) fn wait(
         &self,
-        deadline: Option<Instant>,
-        ready: impl FnMut(&Self) -> bool,
-    ) -> bool {
-        self.wait_appended(Seq::ZERO, deadline, ready)
-    }
-
-    /// As [`Watermark::wait_until`], but appends wake the waiter only from `seq` on: `ready` must not
-    /// depend on an earlier one.
-    pub(crate) fn wait_appended(
-        &self,
-        seq: Seq,
+        wanted: Wanted,
         deadline: Option<Instant>,
         mut ready: impl FnMut(&Self) -> bool,
     ) -> bool {
         if ready(self) {
             return true;
         }
-        self.waiters.fetch_add(1, Ordering::Relaxed);
-        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let held = loop {
-            self.wanted.fetch_min(seq.0, Ordering::Relaxed);
+            self.enlist(wanted);
             fence(Ordering::SeqCst);
             if ready(self) {
                 break true;
@@ -124,21 +118,29 @@ impl Watermark {
             if self.is_closed() || left.is_some_and(|left| left.is_zero()) {
                 break false;
             }
-            guard = match left {
-                None => self
-                    .moved
-                    .wait(guard)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    self.moved
-                        .wait_timeout(guard, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
+            match left {
+                None => thread::park(),
+                Some(left) => thread::park_timeout(left),
+            }
         };
-        drop(guard);
-        self.waiters.fetch_sub(1, Ordering::Relaxed);
+        for waiting in self.lists() {
+            waiting.delist();
+        }
         held
+    }
+
+    fn enlist(&self, wanted: Wanted) {
+        match wanted {
+            Wanted::Published(seq) => self.published.enlist(seq),
+            Wanted::Durable(seq) => self.synced.enlist(seq),
+            Wanted::Deliverable(seq) => {
+                self.buffered.enlist(seq);
+                self.synced.enlist(seq);
+            }
+        }
+    }
+
+    fn lists(&self) -> [&Waiting; 3] {
+        [&self.published, &self.buffered, &self.synced]
     }
 }

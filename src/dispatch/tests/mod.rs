@@ -4,6 +4,7 @@ mod crashes;
 mod order;
 mod queue;
 mod retries;
+mod waits;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::dispatch::queue::{Position, Queue};
+use crate::dispatch::live::Position;
+use crate::dispatch::queue::Queue;
 
 /// A queue of `max` with one live position at 0, before a log that seems to hold nothing.
 fn queue_of(max: u64) -> (Queue, Arc<Position>) {
@@ -38,7 +39,7 @@ fn a_full_queue_rejects_times_out_or_makes_wait() {
                 .appended();
         });
         position.set(Seq(1));
-        queue.moved();
+        queue.paused(&position);
         waiting.join().unwrap();
     });
     assert_eq!(queue.depth(), 2);
@@ -159,7 +160,7 @@ fn emitters_that_run_while_handlers_come_and_go_lose_no_place() {
             queue.join(position.clone());
             for _ in 0..round % 50 {
                 position.set(Seq(log.load(Ordering::SeqCst)));
-                queue.moved();
+                queue.paused(&position);
             }
             queue.leave(&position);
             round += 1;
@@ -267,7 +268,7 @@ fn the_bound_is_exact_with_many_threads() {
             if now > handled {
                 handled += 1;
                 position.set(Seq(handled));
-                queue.moved();
+                queue.paused(&position);
             } else {
                 std::thread::yield_now();
             }

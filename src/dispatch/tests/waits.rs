@@ -1,0 +1,105 @@
+//! Workers that look for events, park, and are woken: nothing is left behind, and a stop is heard.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::dispatch::patience::Patience;
+
+/// A small generator, so that a failure can be had again from its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+fn pause(micros: u64) {
+    let until = Instant::now() + Duration::from_micros(micros);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn a_worker_looks_for_a_while_only_after_a_short_wait() {
+    let looks = AtomicU64::new(0);
+    let look = || {
+        looks.fetch_add(1, Ordering::SeqCst);
+        false
+    };
+    let mut patience = Patience::default();
+    assert!(!patience.look_for(look));
+    assert_eq!(looks.swap(0, Ordering::SeqCst), 1);
+    patience.learn(Duration::from_micros(5));
+    assert!(!patience.look_for(look));
+    assert!(looks.swap(0, Ordering::SeqCst) > 1);
+    assert!(patience.look_for(|| looks.fetch_add(1, Ordering::SeqCst) == 3));
+    assert_eq!(looks.swap(0, Ordering::SeqCst), 4);
+    patience.learn(Duration::from_millis(1));
+    assert!(!patience.look_for(look));
+    assert_eq!(looks.swap(0, Ordering::SeqCst), 1);
+}
+
+#[test]
+fn every_event_is_delivered_whatever_the_gaps_between_them() {
+    for seed in 1..=6 {
+        let mut random = Random(seed);
+        let rig = Rig::in_memory(1 + random.below(64));
+        let (seen, handler) = recorder();
+        let name = Subscription::named("one");
+        rig.dispatcher.subscribe(name, handler).unwrap();
+        let (hurried, handler) = recorder();
+        let on_publish = Subscription::unnamed().deliver_on_publish();
+        rig.dispatcher.subscribe(on_publish, handler).unwrap();
+        rig.dispatcher.start().unwrap();
+        for number in 0..600 {
+            // Shorter and longer than a worker looks for more, and now and then none.
+            if random.below(3) > 0 {
+                pause(random.below(90));
+            }
+            let is_sync = random.below(40) == 0;
+            let durability = [Durability::Os, Durability::Sync][usize::from(is_sync)];
+            let seq = rig.emit_type("test.number", number, durability);
+            if is_sync {
+                rig.log.wait_durable(seq).unwrap();
+            }
+            if random.below(100) == 0 {
+                // Without a sync or an event to follow, it must come all the same.
+                let one = || numbers(&seen).len() as u64 == number + 1;
+                await_that(&format!("event {number} with seed {seed}"), one);
+            }
+        }
+        rig.drain();
+        assert_eq!(numbers(&seen), (0..600).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(numbers(&hurried), numbers(&seen), "seed {seed}");
+        rig.close();
+    }
+}
+
+#[test]
+fn a_stop_is_heard_while_a_worker_looks_for_events_or_parks() {
+    for seed in 1..=40 {
+        let mut random = Random(seed);
+        let rig = Rig::in_memory(1000);
+        let (seen, handler) = recorder();
+        let name = Subscription::named("one");
+        rig.dispatcher.subscribe(name, handler).unwrap();
+        rig.dispatcher.start().unwrap();
+        let count = random.below(60);
+        for number in 0..count {
+            rig.emit(number..number + 1);
+            pause(random.below(20));
+        }
+        rig.drain();
+        // Just after an event it still looks; a little later it has parked.
+        pause(random.below(120));
+        let began = Instant::now();
+        rig.close();
+        assert!(began.elapsed() < PATIENCE, "seed {seed}");
+        assert_eq!(numbers(&seen).len() as u64, count, "seed {seed}");
+    }
+}
