@@ -18,6 +18,11 @@ const RAW_SYNCS: u64 = 1000;
 /// `emit` in so many threads, each waiting for its own.
 pub(crate) fn single(bench: &Bench, threads: u64) -> Result<Row> {
     let events = bench.options.events_or(2000 * threads.min(32));
+    let events = if bench.options.short {
+        events.min(20.max(2 * threads))
+    } else {
+        events
+    };
     let event = bench.event()?;
     let what = format!("emit, sync, {}", threads_of(threads));
     let system = bench.ready_system("durable", events, Durability::Sync)?;
