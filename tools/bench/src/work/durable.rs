@@ -19,7 +19,7 @@ const BATCHES: u64 = 500;
 
 /// `emit` in so many threads, each waiting for its own.
 pub(crate) fn single(bench: &Bench, threads: u64) -> Result<Row> {
-    let events = bench.options.events_or(2000 * threads.min(32));
+    let events = bench.options.events_or(2000 * threads.min(10));
     let events = if bench.options.short {
         events.min(20.max(2 * threads))
     } else {
