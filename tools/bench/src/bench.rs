@@ -44,6 +44,14 @@ impl Bench {
         })
     }
 
+    /// A bench beside this one, with events of another size.
+    pub(crate) fn resized(&self, size: u64) -> Result<Bench> {
+        Bench::new(Options {
+            size,
+            ..self.options.clone()
+        })
+    }
+
     /// A path in the folder of this bench; nothing is there yet.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)

@@ -3,10 +3,9 @@
 //! It says `written` when all events are emitted, and `settled BYTES` with its own memory when its
 //! threads have come to rest and the index has caught up.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use forelog::{Durability, Error, ErrorKind, EventSystem, Result};
 
@@ -18,8 +17,6 @@ use crate::work::query::wait_indexed;
 
 const WRITTEN: &str = "written";
 const SETTLED: &str = "settled";
-/// A child that nobody kills ends by itself.
-const LIFETIME: Duration = Duration::from_secs(600);
 
 /// What the child does.
 pub(crate) fn live(path: &Path, events: u64, size: u64, out: &mut dyn Write) -> Result<()> {
@@ -36,7 +33,10 @@ pub(crate) fn live(path: &Path, events: u64, size: u64, out: &mut dyn Write) -> 
     quiet::wait();
     let memory = own_memory().map_or_else(|| "?".to_owned(), |bytes| bytes.to_string());
     say(out, &format!("{SETTLED} {memory}"))?;
-    std::thread::sleep(LIFETIME);
+    // The pipe ends with the parent: a child that nobody kills does not outlive it.
+    std::io::stdin()
+        .read_to_end(&mut Vec::new())
+        .map_err(|source| Error::io("wait for the parent", "stdin", source))?;
     system.close()
 }
 
@@ -62,7 +62,7 @@ impl Child {
             .arg("child")
             .arg(path)
             .args(["--events", &events.to_string(), "--size", &size.to_string()])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|source| Error::io("start", &this, source))?;

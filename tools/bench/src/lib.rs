@@ -64,6 +64,9 @@ fn measure(args: &Args, out: &mut dyn Write) -> Result<Exit, Fault> {
         child::live(&child.path, events, args.options.size, out)?;
         return Ok(Exit::Good);
     }
+    if let Some(path) = &args.report {
+        report::check(path)?;
+    }
     let mut rows = suite::rows(&args.options, &args.command)?;
     for row in &mut rows {
         target::judge(row, !args.options.short);

@@ -52,11 +52,7 @@ fn dispatched(bench: &Bench) -> Result<Vec<Row>> {
 fn all(bench: &Bench, args: &FullArgs) -> Result<Vec<Row>> {
     let mut rows = written(bench, args)?;
     rows.push(read::replay(bench, "replay")?);
-    let small = Bench::new(Options {
-        size: 64,
-        ..bench.options.clone()
-    })?;
-    rows.push(read::replay(&small, "replay_64")?);
+    rows.push(read::replay(&bench.resized(64)?, "replay_64")?);
     rows.extend(open::run(bench, args.full)?);
     rows.push(read::get(bench)?);
     rows.extend(query::run(bench)?);

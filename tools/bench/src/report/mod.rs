@@ -12,7 +12,7 @@ mod plot;
 use std::io::Write;
 use std::path::Path;
 
-use forelog::{Error, Result};
+use forelog::{Error, ErrorKind, Result};
 
 use crate::Outcome;
 use crate::latency::Latency;
@@ -40,10 +40,7 @@ pub(crate) fn write(path: &Path, outcome: &Outcome) -> Result<()> {
 /// Writes a file so that a reader sees the old one or the whole new one, also after a power cut.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let told = |source| Error::io("write", path, source);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(told)?;
     file.write_all(bytes).map_err(told)?;
     file.as_file().sync_all().map_err(told)?;
@@ -51,6 +48,25 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(told)
+}
+
+/// Tells before anything is measured that a file could not be written afterwards.
+///
+/// # Errors
+/// [`NotFound`](ErrorKind::NotFound) if its folder is missing.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    if folder_of(path).is_dir() && !path.is_dir() {
+        return Ok(());
+    }
+    let message = "the report cannot be written here: name a file in a folder that is there";
+    Err(Error::new(ErrorKind::NotFound, message).at_path(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// The page.

@@ -14,13 +14,20 @@ use crate::work::append::threads_of;
 const PAGE: u64 = 4096;
 /// Synced writes that show what the disk takes for one.
 const RAW_SYNCS: u64 = 1000;
+/// Batches in a run.
+const BATCHES: u64 = 500;
 
 /// `emit` in so many threads, each waiting for its own.
 pub(crate) fn single(bench: &Bench, threads: u64) -> Result<Row> {
-    let events = bench.options.events_or(2000 * threads.min(32));
+    let events = bench.options.events_or(2000 * threads.min(10));
+    let events = if bench.options.short {
+        events.min(20.max(2 * threads))
+    } else {
+        events
+    };
     let event = bench.event()?;
     let what = format!("emit, sync, {}", threads_of(threads));
-    let system = bench.ready_system("durable", events, Durability::Sync)?;
+    let system = bench.ready_system("durable", events * bench.options.runs(), Durability::Sync)?;
     let file = WrittenFile::new(&bench.path("floor"), events * PAGE)?;
     let (mut latencies, mut raw, mut one_raw) = (Vec::new(), Vec::new(), Vec::new());
     let pair = bench.pairs(
@@ -76,23 +83,24 @@ fn emit_all(
 
 /// `emit_batch` in one thread, each batch waiting for its own sync.
 pub(crate) fn batches(bench: &Bench, batch: u64) -> Result<Row> {
-    let batches = bench.options.events_or(1_000_000).div_ceil(batch);
     let batches = match bench.options.events {
-        Some(_) => batches,
-        None => batches.min(2000),
+        Some(events) => events.div_ceil(batch),
+        None => bench.options.events_or(BATCHES),
     };
     let events = batches * batch;
     let ready = vec![bench.event()?; index(batch)];
     let len = bench.frame_len()? * batch;
-    let system = bench.ready_system("batch", events, Durability::Sync)?;
     let file = WrittenFile::new(&bench.path("floor"), len.next_multiple_of(PAGE) * batches)?;
     let what = format!("emit_batch of {batch}, sync, 1 thread");
     let (mut latencies, mut raw) = (Vec::new(), Vec::new());
     let pair = bench.pairs(
         &what,
         || {
+            let system = bench.ready_system("batch", events, Durability::Sync)?;
             let (rate, latency) = emit_batches(&system, &ready, batches)?;
             latencies.push(latency);
+            system.close()?;
+            bench.clear("batch")?;
             Ok(rate)
         },
         || {
@@ -101,8 +109,6 @@ pub(crate) fn batches(bench: &Bench, batch: u64) -> Result<Row> {
             Ok(writes * crate::num::float(batch))
         },
     )?;
-    system.close()?;
-    bench.clear("batch")?;
     Ok(Row::new(format!("batch_{batch}"), what, "events/s")
         .rates(
             pair,

@@ -111,7 +111,12 @@ pub(crate) fn run(bench: &Bench, rate: Option<u64>, seconds: Option<u64>) -> Res
 /// A pace that a disk can keep: half of the raw syncs a second.
 fn half_of_the_disk(bench: &Bench) -> Result<u64> {
     let file = WrittenFile::new(&bench.path("raw"), RAW_SYNCS * PAGE)?;
-    let (_, latency) = file.synced_writes(RAW_SYNCS, PAGE, 1)?;
+    let syncs = if bench.options.short {
+        RAW_SYNCS / 10
+    } else {
+        RAW_SYNCS
+    };
+    let (_, latency) = file.synced_writes(syncs, PAGE, 1)?;
     let pace =
         Duration::from_secs(1).as_micros() / u128::from(whole(latency.avg.ceil()) * 2).max(1);
     Ok(u64::try_from(pace).unwrap_or(1).max(1))
