@@ -80,15 +80,26 @@ pub enum Group {
     Disk,
 }
 
+/// What an engine comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin {
+    /// A package of this name in the lock file.
+    Package(&'static str),
+    /// A program that this machine may have.
+    Program(&'static str),
+}
+
 /// What is known of an engine before it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
     /// Its name in the tables and on the command line.
     pub name: &'static str,
-    /// The package whose version the lock file has; `None` for a program.
-    pub package: Option<&'static str>,
+    /// Where its version is found.
+    pub origin: Origin,
     /// Where it promises less than asked, and what: such a figure stands in a row of its own.
     pub weaker: &'static [(Group, &'static str)],
+    /// What a reader of its figures should know besides.
+    pub remarks: &'static [(Group, &'static str)],
     /// Opens or makes a log in a directory that exists; `None` if this machine lacks the engine.
     pub open: fn(&Path, Mode) -> Offer<Box<dyn Engine>>,
 }
@@ -96,7 +107,16 @@ pub struct Facts {
 impl Facts {
     /// Why a figure of this group cannot be compared with the others, if so.
     pub fn weaker_in(&self, group: Group) -> Option<&'static str> {
-        let found = self.weaker.iter().find(|(weaker, _)| *weaker == group);
-        found.map(|(_, why)| *why)
+        find(self.weaker, group)
     }
+
+    /// What to know of its figures in this group.
+    pub fn remark_in(&self, group: Group) -> Option<&'static str> {
+        find(self.remarks, group)
+    }
+}
+
+fn find(notes: &[(Group, &'static str)], group: Group) -> Option<&'static str> {
+    let found = notes.iter().find(|(of, _)| *of == group);
+    found.map(|(_, note)| *note)
 }

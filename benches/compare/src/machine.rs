@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use crate::engine::Facts;
+use crate::engine::{Facts, Origin};
 use crate::engines::OWN;
 
 /// The versions that this program was built with.
@@ -68,9 +68,9 @@ fn file_system(dir: &Path) -> Option<String> {
 
 /// The version in the lock file, or what a program says of itself; empty if it is not there.
 fn version(facts: &Facts) -> String {
-    match facts.package {
-        Some(package) => locked(package).unwrap_or_else(|| UNKNOWN.to_owned()),
-        None => output(crate::engines::REDIS_SERVER, "--version")
+    match facts.origin {
+        Origin::Package(package) => locked(package).unwrap_or_else(|| UNKNOWN.to_owned()),
+        Origin::Program(program) => output(program, "--version")
             .and_then(|line| {
                 let version = line.split(' ').find_map(|word| word.strip_prefix("v="));
                 version.map(str::to_owned)
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn every_package_is_in_the_lock_file() {
         for facts in crate::engines::ALL {
-            let Some(package) = facts.package else {
+            let Origin::Package(package) = facts.origin else {
                 continue;
             };
             let version = locked(package).expect(package);

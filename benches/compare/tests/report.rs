@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::Path;
 
-use forelog_compare::engine::Facts;
+use forelog_compare::engine::{Facts, Origin};
 use forelog_compare::engines;
 use forelog_compare::machine::Machine;
 use forelog_compare::measure::{Sample, Settings};
@@ -69,9 +69,9 @@ fn compare(name: &str, text: &str) {
 /// Figures of a machine that never was: an engine behind, one ahead, one weaker, one that fails, one
 /// that is not there.
 fn results() -> Results {
-    let version = |facts: &Facts| match facts.package {
-        Some(_) => "1.2.3".to_owned(),
-        None => String::new(),
+    let version = |facts: &Facts| match facts.origin {
+        Origin::Package(_) => "1.2.3".to_owned(),
+        Origin::Program(_) => String::new(),
     };
     Results {
         machine: Machine {

@@ -9,13 +9,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ::commitlog::message::{MessageBuf, MessageSet};
 use ::commitlog::{CommitLog, LogOptions, ReadLimit};
 
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: "commitlog",
-    package: Some("commitlog"),
+    origin: Origin::Package("commitlog"),
     weaker: &[(Group::Reopen, UNCHECKED)],
+    remarks: &[],
     open,
 };
 

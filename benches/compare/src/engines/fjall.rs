@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 const CACHED: &str = "values in its memtable and cache are not checked";
 
 pub(super) const FACTS: Facts = Facts {
     name: "fjall",
-    package: Some("fjall"),
+    origin: Origin::Package("fjall"),
     weaker: &[(Group::Read, CACHED)],
+    remarks: &[],
     open,
 };
 

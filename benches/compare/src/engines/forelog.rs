@@ -6,13 +6,14 @@ use std::path::Path;
 
 use ::forelog::{Durability, EventSystem, Seq};
 
-use crate::engine::{Engine, Facts, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: super::OWN,
-    package: Some("forelog"),
+    origin: Origin::Package("forelog"),
     weaker: &[],
+    remarks: &[],
     open,
 };
 

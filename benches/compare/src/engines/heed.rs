@@ -9,7 +9,7 @@ use ::heed::byteorder::BigEndian;
 use ::heed::types::{Bytes, U64};
 use ::heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RwTxn};
 
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 const NO_CHECKSUM: &str = "no checksums";
@@ -17,8 +17,9 @@ const UNCHECKED: &str = "nothing is checked";
 
 pub(super) const FACTS: Facts = Facts {
     name: "lmdb",
-    package: Some("heed"),
+    origin: Origin::Package("heed"),
     weaker: &[(Group::Read, NO_CHECKSUM), (Group::Reopen, UNCHECKED)],
+    remarks: &[],
     open,
 };
 

@@ -10,7 +10,6 @@ mod open_wal;
 mod raft_engine;
 mod redb;
 mod redis;
-mod resp;
 mod rewal;
 mod rusqlite;
 mod sled;
@@ -20,7 +19,6 @@ mod writeahead;
 
 use crate::engine::Facts;
 
-pub use redis::SERVER as REDIS_SERVER;
 pub use walrus::prepare_process;
 
 /// The name of our own engine, which every table sets beside the best of the others.

@@ -17,16 +17,18 @@ use ::okaywal::{
 };
 use anyhow::ensure;
 
-use crate::engine::{Engine, Facts, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: "okaywal",
-    package: Some("okaywal"),
+    origin: Origin::Package("okaywal"),
     weaker: &[],
+    remarks: &[(Group::Durable, RECYCLES)],
     open,
 };
 
+const RECYCLES: &str = "at its defaults it recycles files of 1 MiB and keeps no history";
 const CHECKPOINT_NEVER: u64 = 1 << 40;
 
 struct Okaywal {

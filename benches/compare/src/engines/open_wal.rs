@@ -9,15 +9,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::open_wal::{Lsn, Wal, WalConfig};
 
-use crate::engine::{Engine, Facts, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: "open-wal",
-    package: Some("open-wal"),
+    origin: Origin::Package("open-wal"),
     weaker: &[],
+    remarks: &[(Group::Durable, ONE_WRITER)],
     open,
 };
+
+const ONE_WRITER: &str = "it is for one writer, threads take turns behind a lock";
 
 struct OpenWal(Mutex<Wal>);
 

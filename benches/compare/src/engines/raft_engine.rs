@@ -12,20 +12,21 @@ use ::raft_engine::{Config, Engine as Raft, LogBatch, MessageExt};
 use anyhow::Context;
 use protobuf::descriptor::UninterpretedOption;
 
-use crate::engine::{Engine, Facts, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: "raft-engine",
-    package: Some("raft-engine"),
+    origin: Origin::Package("raft-engine"),
     weaker: &[],
+    remarks: &[(Group::Durable, PER_GROUP), (Group::Buffered, PER_GROUP)],
     open,
 };
 
+const PER_GROUP: &str = "each thread writes to a Raft group of its own, there is no order across";
 const REPLAY_STEP: u64 = 1024;
 
-/// Its entries are protobuf messages with an index. This one comes with the protobuf package and has a
-/// number and bytes, so that nothing has to be generated.
+/// Entries are protobuf messages: one that comes with protobuf and has a number and bytes.
 struct Numbered;
 
 impl MessageExt for Numbered {
@@ -44,21 +45,18 @@ struct RaftEngine {
     next_group: AtomicU64,
 }
 
-/// Where a thread writes: to which opening, which group, and the next index there.
-type Lane = (u64, u64, u64);
-
 thread_local! {
-    static LANE: Cell<Lane> = const { Cell::new((0, 0, 0)) };
+    /// Where a thread writes: to which opening, which group, and the next index there.
+    static LANE: Cell<(u64, u64, u64)> = const { Cell::new((0, 0, 0)) };
 }
 
 fn open(dir: &Path, mode: Mode) -> Offer<Box<dyn Engine>> {
     static OPENINGS: AtomicU64 = AtomicU64::new(1);
     let dir = dir.to_str().context("a path that is not UTF-8")?;
-    let config = Config {
+    let raft = Raft::open(Config {
         dir: dir.to_owned(),
         ..Config::default()
-    };
-    let raft = Raft::open(config)?;
+    })?;
     let groups = raft.raft_groups().into_iter().max().unwrap_or(0);
     Ok(Some(Box::new(RaftEngine {
         raft,

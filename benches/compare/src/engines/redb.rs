@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
@@ -17,8 +17,9 @@ const NOT_CHECKED: &str = "checksums are checked at a repair, not at a read";
 
 pub(super) const FACTS: Facts = Facts {
     name: "redb",
-    package: Some("redb"),
+    origin: Origin::Package("redb"),
     weaker: &[(Group::Buffered, IN_PROCESS), (Group::Read, NOT_CHECKED)],
+    remarks: &[],
     open,
 };
 

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use ::rewal::{Batch as RewalBatch, SyncMode, Wal};
 
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 const IN_PROCESS: &str = "only queued in the process: a kill loses it";
 
 pub(super) const FACTS: Facts = Facts {
     name: "rewal",
-    package: Some("rewal"),
+    origin: Origin::Package("rewal"),
     weaker: &[(Group::Buffered, IN_PROCESS)],
+    remarks: &[],
     open,
 };
 

@@ -9,15 +9,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::rusqlite::{Connection, Rows};
 
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 const NO_CHECKSUM: &str = "no checksum over stored pages";
 
 pub(super) const FACTS: Facts = Facts {
     name: "sqlite",
-    package: Some("rusqlite"),
+    origin: Origin::Package("rusqlite"),
     weaker: &[(Group::Read, NO_CHECKSUM)],
+    remarks: &[],
     open,
 };
 

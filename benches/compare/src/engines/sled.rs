@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::sled::{Batch as SledBatch, Db};
 
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 const NO_SYNC: &str = "its flush is sync_file_range: a power cut loses it";
@@ -18,12 +18,13 @@ const CACHED: &str = "values in its cache are not checked";
 
 pub(super) const FACTS: Facts = Facts {
     name: "sled",
-    package: Some("sled"),
+    origin: Origin::Package("sled"),
     weaker: &[
         (Group::Durable, NO_SYNC),
         (Group::Buffered, IN_PROCESS),
         (Group::Read, CACHED),
     ],
+    remarks: &[],
     open,
 };
 

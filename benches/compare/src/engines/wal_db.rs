@@ -7,15 +7,18 @@ use std::path::Path;
 
 use ::wal_db::{Lsn, Wal};
 
-use crate::engine::{Engine, Facts, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: "wal-db",
-    package: Some("wal-db"),
+    origin: Origin::Package("wal-db"),
     weaker: &[],
+    remarks: &[(Group::Durable, NOT_ATOMIC)],
     open,
 };
+
+const NOT_ATOMIC: &str = "a batch is appends and one sync, not atomic";
 
 struct WalDb {
     wal: Wal,

@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use walrus_rust::{FsyncSchedule, ReadConsistency, Walrus};
 
-use crate::engine::{Engine, Facts, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: "walrus-rust",
-    package: Some("walrus-rust"),
+    origin: Origin::Package("walrus-rust"),
     weaker: &[],
+    remarks: &[],
     open,
 };
 

@@ -9,13 +9,14 @@ use ::writeahead::{RecordID, SimpleFile, WriteAhead, WriteAheadOptions, WriteHan
 use futures::StreamExt;
 use futures::executor::block_on;
 
-use crate::engine::{Engine, Facts, Mode, Offer, Place, Visit};
+use crate::engine::{Engine, Facts, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
 pub(super) const FACTS: Facts = Facts {
     name: "writeahead",
-    package: Some("writeahead"),
+    origin: Origin::Package("writeahead"),
     weaker: &[],
+    remarks: &[],
     open,
 };
 

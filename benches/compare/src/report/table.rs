@@ -42,7 +42,7 @@ fn table(results: &Results, group: Group) -> Option<String> {
     for row in &rows {
         row.write(&mut text, &columns);
     }
-    notes(&mut text, &rows);
+    notes(&mut text, &rows, group);
     Some(text)
 }
 
@@ -129,13 +129,21 @@ fn entry(workload: Workload, cell: Option<&Cell>) -> String {
     }
 }
 
-/// Why rows stand apart.
-fn notes(text: &mut String, rows: &[Row<'_>]) {
+/// Why rows stand apart, and what else to know of them.
+fn notes(text: &mut String, rows: &[Row<'_>], group: Group) {
     let apart = rows
         .iter()
         .filter_map(|row| Some((row.facts.name, row.weaker?)));
     let apart: Vec<String> = apart.map(|(name, why)| format!("{name}: {why}")).collect();
     if !apart.is_empty() {
         let _ = writeln!(text, "\n† Weaker than asked. {}.", apart.join("; "));
+    }
+    let remarks = rows.iter().filter_map(|row| {
+        let remark = row.facts.remark_in(group)?;
+        Some(format!("{}: {remark}", row.facts.name))
+    });
+    let remarks: Vec<String> = remarks.collect();
+    if !remarks.is_empty() {
+        let _ = writeln!(text, "\nTo be known. {}.", remarks.join("; "));
     }
 }

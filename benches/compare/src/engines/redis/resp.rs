@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail, ensure};
 
@@ -35,6 +36,36 @@ impl Value {
     }
 }
 
+/// Connections to one server, as many as threads use at once.
+#[derive(Debug)]
+pub(super) struct Pool {
+    port: u16,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Pool {
+    pub(super) fn new(port: u16) -> Self {
+        let idle = Mutex::default();
+        Pool { port, idle }
+    }
+
+    /// Runs `work` on a connection of the caller's own.
+    pub(super) fn call<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle().pop();
+        let mut connection = match found {
+            Some(connection) => connection,
+            None => Connection::open(self.port)?,
+        };
+        let done = work(&mut connection)?;
+        idle().push(connection);
+        Ok(done)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
     reader: BufReader<TcpStream>,
@@ -42,7 +73,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn open(port: u16) -> anyhow::Result<Self> {
+    fn open(port: u16) -> anyhow::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         Ok(Connection {

@@ -3,105 +3,81 @@
 //! its default, after the AOF's write(2). The AOF has no checksum, and reads come from memory. Every
 //! call is a round trip over TCP.
 
-use std::net::{Ipv4Addr, TcpListener};
+mod resp;
+mod server;
+
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::resp::{Connection, Value};
-use crate::engine::{Engine, Facts, Group, Mode, Offer, Place, Visit};
+use self::resp::{Pool, Value};
+use self::server::Server;
+use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
+const SERVER: &str = "a server: each call is a round trip over TCP";
 const NO_CHECKSUM: &str = "reads come from the server's memory, unchecked";
 const UNCHECKED: &str = "the AOF has no checksum";
 
 pub(super) const FACTS: Facts = Facts {
     name: "redis",
-    package: None,
+    origin: Origin::Program(server::PROGRAM),
     weaker: &[(Group::Read, NO_CHECKSUM), (Group::Reopen, UNCHECKED)],
+    remarks: &[(Group::Durable, SERVER), (Group::Buffered, SERVER)],
     open,
 };
 
-pub const SERVER: &str = "redis-server";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STREAM: &[u8] = b"log";
 const REPLAY_STEP: &[u8] = b"1000";
 
 struct Redis {
-    server: Mutex<Child>,
-    port: u16,
-    /// Connections that no thread uses just now.
-    idle: Mutex<Vec<Connection>>,
+    server: Mutex<Server>,
+    pool: Pool,
 }
 
 fn open(dir: &Path, mode: Mode) -> Offer<Box<dyn Engine>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = listener.local_addr()?.port();
-    drop(listener);
-    let sync = match mode {
-        Mode::Buffered => "everysec",
-        Mode::Durable => "always",
+    let Some(server) = Server::start(dir, mode)? else {
+        return Ok(None);
     };
-    let spawned = Command::new(SERVER)
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--appendonly", "yes", "--appendfsync", sync, "--save", ""])
-        .arg("--dir")
-        .arg(dir)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let server = match spawned {
-        Ok(child) => Mutex::new(child),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context("cannot start redis-server"),
+    let redis = Redis {
+        pool: Pool::new(server.port),
+        server: Mutex::new(server),
     };
-    let idle = Mutex::new(Vec::new());
-    let redis = Redis { server, port, idle };
     redis.wait_until_loaded()?;
     Ok(Some(Box::new(redis)))
 }
 
 impl Redis {
+    fn lock(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wait_until_loaded(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            let ping = self.call(|connection| connection.call(&[b"PING"]));
+            let ping = self.pool.call(|connection| connection.call(&[b"PING"]));
             if ping.is_ok() {
                 return Ok(());
             }
-            let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-            if Instant::now() > deadline || server.try_wait()?.is_some() {
+            let mut server = self.lock();
+            if Instant::now() > deadline || server.process.try_wait()?.is_some() {
                 return ping.map(drop).context("redis-server did not start");
             }
             drop(server);
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-
-    /// Runs `work` on a connection of the caller's own.
-    fn call<T>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = idle().pop();
-        let mut connection = match found {
-            Some(connection) => connection,
-            None => Connection::open(self.port)?,
-        };
-        let done = work(&mut connection)?;
-        idle().push(connection);
-        Ok(done)
-    }
 }
 
 impl Engine for Redis {
     fn append(&self, record: Record<'_>) -> Offer<Place> {
-        let id = self.call(|connection| connection.call(&add(record.bytes)))?;
+        let id = self
+            .pool
+            .call(|connection| connection.call(&add(record.bytes)))?;
         place(&id).map(Some)
     }
 
@@ -110,7 +86,7 @@ impl Engine for Redis {
     }
 
     fn append_batch(&self, batch: Batch<'_>, places: &mut Vec<Place>) -> Offer<()> {
-        self.call(|connection| {
+        self.pool.call(|connection| {
             for record in batch.bytes {
                 connection.send(&add(record))?;
             }
@@ -126,7 +102,10 @@ impl Engine for Redis {
         let mut from = b"-".to_vec();
         loop {
             let range: [&[u8]; 6] = [b"XRANGE", STREAM, &from, b"+", b"COUNT", REPLAY_STEP];
-            let entries = self.call(|connection| connection.call(&range))?.list()?;
+            let entries = self
+                .pool
+                .call(|connection| connection.call(&range))?
+                .list()?;
             let Some(last) = entries.last() else {
                 return Ok(Some(()));
             };
@@ -142,32 +121,24 @@ impl Engine for Redis {
     fn read(&self, place: Place, visit: &mut dyn FnMut(&[u8])) -> Offer<()> {
         let id = format!("{}-{}", place.0, place.1);
         let range: [&[u8]; 4] = [b"XRANGE", STREAM, id.as_bytes(), id.as_bytes()];
-        let entries = self.call(|connection| connection.call(&range))?;
+        let entries = self.pool.call(|connection| connection.call(&range))?;
         visit(data(entries.at(0)?)?);
         Ok(Some(()))
     }
 
     fn server(&self) -> Option<u32> {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(server.id())
+        let server = self.lock();
+        Some(server.process.id())
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
         // The server answers by going away.
-        let _ = self.call(|connection| connection.call(&[b"SHUTDOWN", b"NOSAVE"]));
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        server.wait()?;
+        let _ = self
+            .pool
+            .call(|connection| connection.call(&[b"SHUTDOWN", b"NOSAVE"]));
+        let mut server = self.lock();
+        server.process.wait()?;
         Ok(())
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let server = self.server.get_mut();
-        let server = server.unwrap_or_else(PoisonError::into_inner);
-        // Both fail only where the server is gone already.
-        let _ = server.kill();
-        let _ = server.wait();
     }
 }
 
