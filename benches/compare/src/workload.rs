@@ -58,11 +58,16 @@ impl Unit {
         }
     }
 
+    pub fn less_is_better(self) -> bool {
+        self != Unit::EventsPerSecond
+    }
+
     /// How many times better `own` is than `other`: above 1 is ahead, whatever the unit.
     pub fn advantage(self, own: f64, other: f64) -> f64 {
-        match self {
-            Unit::EventsPerSecond => own / other,
-            Unit::Milliseconds | Unit::BytesPerEvent => other / own,
+        if self.less_is_better() {
+            other / own
+        } else {
+            own / other
         }
     }
 }

@@ -49,7 +49,7 @@ pub fn prepare_process() -> Namespaces {
     if std::env::var_os(DATA_DIR).is_some() {
         return Namespaces(None);
     }
-    let root = std::env::temp_dir().join(format!("forelog-compare-{}", std::process::id()));
+    let root = std::env::temp_dir().join(format!("forelog-compare-links-{}", std::process::id()));
     // SAFETY: called before any other thread runs, so nobody reads the environment meanwhile.
     unsafe {
         std::env::set_var(DATA_DIR, &root);

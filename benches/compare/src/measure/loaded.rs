@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
-use super::{Bench, Sample, rate};
+use super::{Bench, Sample, folder, rate};
 use crate::engine::{Engine, Facts, Mode, Offer, Place};
 use crate::record::{Random, Records};
 
@@ -34,7 +34,7 @@ pub struct Loaded {
 impl Loaded {
     /// Fills a log with the bench's number of records.
     pub fn new(facts: &'static Facts, bench: Bench<'_>) -> Offer<Self> {
-        let dir = tempfile::tempdir_in(bench.dir)?;
+        let dir = folder(bench.dir)?;
         let Some(engine) = (facts.open)(dir.path(), Mode::Buffered)? else {
             return Ok(None);
         };

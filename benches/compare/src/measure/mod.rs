@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Serialize;
+use tempfile::TempDir;
 
 pub use append::buffered;
 pub use durable::{Pairs, batches, durable};
@@ -68,7 +69,7 @@ fn with_engine<T>(
     mode: Mode,
     work: impl FnOnce(&dyn Engine) -> Offer<T>,
 ) -> Offer<T> {
-    let dir = tempfile::tempdir_in(base).context("cannot make a folder")?;
+    let dir = folder(base)?;
     let Some(engine) = (facts.open)(dir.path(), mode)? else {
         return Ok(None);
     };
@@ -76,6 +77,14 @@ fn with_engine<T>(
     engine.close().context("cannot close")?;
     dir.close().context("cannot remove its folder")?;
     Ok(done)
+}
+
+/// A folder for one log, removed with the value. Its name says whose it is, should a run be killed.
+fn folder(base: &Path) -> anyhow::Result<TempDir> {
+    let made = tempfile::Builder::new()
+        .prefix("forelog-compare-")
+        .tempdir_in(base);
+    made.with_context(|| format!("cannot make a folder in {}", base.display()))
 }
 
 /// Runs `work` on so many threads at once, which start together; what each returned, and from when.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use super::{Bench, Sample, load};
+use super::{Bench, Sample, folder, load};
 use crate::engine::{Engine, Facts, Mode, Offer, Place};
 use crate::record::Records;
 
@@ -20,7 +20,7 @@ const NOT_OFFERED: &str = "not offered";
 /// Milliseconds from the call that opens a killed log to its first record. `count` also checks,
 /// outside the clock, that every record came back.
 pub fn reopened(facts: &Facts, bench: Bench<'_>, count: bool) -> Offer<Sample> {
-    let dir = tempfile::tempdir_in(bench.dir)?;
+    let dir = folder(bench.dir)?;
     let events = bench.settings.events;
     let Some(first) = fill_and_kill(facts, dir.path(), events)? else {
         return Ok(None);

@@ -19,13 +19,14 @@ const GAP: usize = 22;
 
 const STYLE: &str = "\
 <style>
+.paper { fill: #ffffff }
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600 }
-.value, .weak { fill: #57606a }
+.value { fill: #57606a }
 .bar { fill: #8c959f } .own { fill: #0969da }
 .apart { fill: none; stroke: #8c959f; stroke-dasharray: 3 2 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 } .value, .weak { fill: #9198a1 }
+  .paper { fill: #0d1117 } text { fill: #e6edf3 } .value { fill: #9198a1 }
   .bar { fill: #6e7681 } .own { fill: #4493f8 } .apart { stroke: #9198a1 }
 }
 </style>
@@ -57,7 +58,8 @@ pub fn svg(results: &Results) -> String {
     let width = COLUMNS * PANEL_WIDTH;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" width=\"{width}\" \
-         height=\"{top}\" role=\"img\" aria-label=\"Figures by engine\">\n{STYLE}{body}</svg>\n"
+         height=\"{top}\" role=\"img\" aria-label=\"Figures by engine\">\n{STYLE}<rect class=\"paper\" \
+         width=\"{width}\" height=\"{top}\" rx=\"6\"/>\n{body}</svg>\n"
     )
 }
 
@@ -84,9 +86,14 @@ fn panel(text: &mut String, left: usize, top: usize, workload: Workload, bars: &
     let _ = writeln!(
         text,
         "<g transform=\"translate({left} {top})\"><text class=\"title\" x=\"8\" y=\"26\">{}, \
-         {}</text>",
+         {}{}</text>",
         workload.title(),
-        workload.unit().label()
+        workload.unit().label(),
+        if workload.unit().less_is_better() {
+            " (less is better)"
+        } else {
+            ""
+        }
     );
     for (row, bar) in bars.iter().enumerate() {
         let y = HEAD_HEIGHT + row * ROW_HEIGHT;
