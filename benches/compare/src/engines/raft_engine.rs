@@ -1,7 +1,6 @@
-//! raft-engine. Durable: `write` with sync, which answers after the fdatasync of the group that it was
-//! written in. Buffered: the same without sync, a write(2) a group. The checksum (CRC-32) covers the
-//! entries of each log batch; a read checks it. Its order is per Raft group, and a group has one
-//! writer: each thread writes to a group of its own.
+//! raft-engine. Durable: `write` with sync, answered after the fdatasync of the group it was written in.
+//! Buffered: the same without sync, a write(2) a group. The checksum (CRC-32) covers the entries of each
+//! log batch; a read checks it. Its order is per Raft group, and each thread writes to one of its own.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -31,7 +30,6 @@ struct Numbered;
 
 impl MessageExt for Numbered {
     type Entry = UninterpretedOption;
-
     fn index(entry: &Self::Entry) -> u64 {
         entry.get_positive_int_value()
     }
@@ -118,14 +116,14 @@ impl Engine for RaftEngine {
 
     fn replay(&self, visit: Visit<'_>) -> Offer<()> {
         let mut entries = Vec::new();
-        let mut groups = self.raft.raft_groups();
+        let raft = &self.raft;
+        let mut groups = raft.raft_groups();
         groups.sort_unstable();
         for group in groups {
-            let end = self.raft.last_index(group).map_or(0, |last| last + 1);
-            let mut from = self.raft.first_index(group).unwrap_or(end);
+            let end = raft.last_index(group).map_or(0, |last| last + 1);
+            let mut from = raft.first_index(group).unwrap_or(end);
             while from < end {
                 let to = end.min(from + REPLAY_STEP);
-                let raft = &self.raft;
                 raft.fetch_entries_to::<Numbered>(group, from, to, None, &mut entries)?;
                 for entry in entries.drain(..) {
                     if visit(entry.get_string_value()) == ControlFlow::Break(()) {

@@ -5,16 +5,18 @@
 
 mod resp;
 mod server;
+mod stream;
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use self::resp::{Pool, Value};
+use self::resp::Pool;
 use self::server::Server;
+use self::stream::{NAME, add, data, place};
 use crate::engine::{Engine, Facts, Group, Mode, Offer, Origin, Place, Visit};
 use crate::record::{Batch, Record};
 
@@ -31,7 +33,6 @@ pub(super) const FACTS: Facts = Facts {
 };
 
 const START_TIMEOUT: Duration = Duration::from_mins(1);
-const STREAM: &[u8] = b"log";
 const REPLAY_STEP: &[u8] = b"1000";
 
 struct Redis {
@@ -101,7 +102,7 @@ impl Engine for Redis {
     fn replay(&self, visit: Visit<'_>) -> Offer<()> {
         let mut from = b"-".to_vec();
         loop {
-            let range: [&[u8]; 6] = [b"XRANGE", STREAM, &from, b"+", b"COUNT", REPLAY_STEP];
+            let range: [&[u8]; 6] = [b"XRANGE", NAME, &from, b"+", b"COUNT", REPLAY_STEP];
             let entries = self
                 .pool
                 .call(|connection| connection.call(&range))?
@@ -120,7 +121,7 @@ impl Engine for Redis {
 
     fn read(&self, place: Place, visit: &mut dyn FnMut(&[u8])) -> Offer<()> {
         let id = format!("{}-{}", place.0, place.1);
-        let range: [&[u8]; 4] = [b"XRANGE", STREAM, id.as_bytes(), id.as_bytes()];
+        let range: [&[u8]; 4] = [b"XRANGE", NAME, id.as_bytes(), id.as_bytes()];
         let entries = self.pool.call(|connection| connection.call(&range))?;
         visit(data(entries.at(0)?)?);
         Ok(Some(()))
@@ -140,22 +141,4 @@ impl Engine for Redis {
         server.process.wait()?;
         Ok(())
     }
-}
-
-fn add(record: &[u8]) -> [&[u8]; 5] {
-    [b"XADD", STREAM, b"*", b"d", record]
-}
-
-/// The id `milliseconds-number` of an entry.
-fn place(id: &Value) -> anyhow::Result<Place> {
-    let text = std::str::from_utf8(id.bytes()?)?;
-    let Some((time, number)) = text.split_once('-') else {
-        bail!("no stream id: {text}");
-    };
-    Ok(Place(time.parse()?, number.parse()?))
-}
-
-/// The value of the only field of an entry: `[id, [field, value]]`.
-fn data(entry: &Value) -> anyhow::Result<&[u8]> {
-    entry.at(1)?.at(1)?.bytes()
 }
