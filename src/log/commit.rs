@@ -12,8 +12,11 @@
 //!
 //! A sync that fails is final: the error goes to everybody who waits, and to all who come later.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
 
 use super::watermark::Watermark;
@@ -30,6 +33,8 @@ pub(super) struct Commit {
 struct State {
     is_led: bool,
     waiters: Vec<Arc<Waiter>>,
+    /// Tasks that wait, by the Seq that they wait for; there is one pending receipt for each.
+    tasks: BTreeMap<Seq, Waker>,
     /// How many the last sync woke, so how many may be about to come back.
     woken: usize,
 }
@@ -127,6 +132,7 @@ impl Commit {
             next.tell(LEAD);
         }
         covered.iter().for_each(|waiter| waiter.tell(LOOK));
+        self.wake_pending(watermark);
     }
 
     /// Lets those come who were woken by the last sync.
@@ -143,6 +149,51 @@ impl Commit {
             seen = waiting + 1;
             thread::yield_now();
         }
+    }
+
+    /// Whether `seq` is durable, or cannot be; if neither, the task is woken once it is one of both.
+    /// Somebody else has to sync.
+    pub(super) fn poll(
+        &self,
+        watermark: &Watermark,
+        seq: Seq,
+        context: &Context<'_>,
+    ) -> Poll<Result<()>> {
+        // Looked at under the lock: whoever moves the watermark wakes the tasks afterwards.
+        let mut state = self.state();
+        if watermark.durable() >= seq {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(failure) = self.failure.get() {
+            return Poll::Ready(Err(failure.duplicate()));
+        }
+        let waker = context.waker();
+        match state.tasks.entry(seq) {
+            Entry::Occupied(mut task) => task.get_mut().clone_from(waker),
+            Entry::Vacant(task) => drop(task.insert(waker.clone())),
+        }
+        Poll::Pending
+    }
+
+    /// Wakes the tasks whose Seq is durable, or all after a failure.
+    pub(super) fn wake_pending(&self, watermark: &Watermark) {
+        let failed = self.failure.get().is_some();
+        let durable = watermark.durable();
+        let woken = {
+            let mut state = self.state();
+            if state.tasks.is_empty() {
+                return;
+            }
+            let later = if failed {
+                Seq(u64::MAX)
+            } else {
+                durable.next()
+            };
+            let later = state.tasks.split_off(&later);
+            std::mem::replace(&mut state.tasks, later)
+        };
+        // A waker may run anything, so it runs without the lock.
+        woken.into_values().for_each(Waker::wake);
     }
 
     /// Notes why nothing is durable from now on, and tells all who wait.

@@ -37,12 +37,14 @@ mod shared;
 mod append;
 pub(crate) mod reader;
 mod retention;
+mod committer;
 mod keeper;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use append::Appended;
@@ -57,6 +59,7 @@ use crate::format::frame::{FrameHeader, padded};
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, Seq};
 use crate::storage::Storage;
+use committer::Committer;
 use keeper::Keeper;
 use pins::Pins;
 use reader::Reader;
@@ -171,6 +174,7 @@ impl StoredEvent {
 pub(crate) struct Log {
     shared: Arc<Shared>,
     keeper: Keeper,
+    committer: Committer,
     recovery: Recovery,
 }
 
@@ -206,6 +210,7 @@ impl Log {
         Ok(Log {
             shared,
             keeper,
+            committer: Committer::default(),
             recovery,
         })
     }
@@ -250,6 +255,20 @@ impl Log {
     /// [`SyncFailed`](ErrorKind::SyncFailed): the log takes nothing more, and must be reopened.
     pub(crate) fn wait_durable(&self, seq: Seq) -> Result<()> {
         self.shared.wait_durable(seq)
+    }
+
+    /// Has everything up to `seq` synced soon by another thread, or now where there is none. What
+    /// fails is told to whoever waits for it.
+    pub(crate) fn sync_soon(&self, seq: Seq) {
+        if !self.committer.ask(&self.shared) {
+            let _told_to_all = self.wait_durable(seq);
+        }
+    }
+
+    /// Whether all up to `seq` is durable; if not, the task is woken when it is, or cannot be.
+    /// [`Log::sync_soon`] must have been called.
+    pub(crate) fn poll_durable(&self, seq: Seq, context: &Context<'_>) -> Poll<Result<()>> {
+        self.shared.poll_durable(seq, context)
     }
 
     /// Makes everything that is appended durable.
@@ -333,7 +352,10 @@ impl Log {
     /// If a sync fails or failed. The log is closed all the same; opening it will recover.
     pub(crate) fn close(&self) -> Result<()> {
         self.keeper.stop();
-        self.shared.close()
+        let closed = self.shared.close();
+        self.committer.stop();
+        self.shared.wake_pending();
+        closed
     }
 }
 
@@ -341,6 +363,7 @@ impl Drop for Log {
     /// Ends the housekeeping thread. Without [`Log::close`] the end is not clean.
     fn drop(&mut self) {
         self.keeper.stop();
+        self.committer.stop();
         self.shared.watermark.close();
     }
 }

@@ -1,6 +1,7 @@
 //! [`Shared`]: what the log's handle, its readers and its keeper have in common.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use super::LogConfig;
 use super::commit::Commit;
@@ -224,6 +225,16 @@ impl Shared {
         self.commit.wait(&self.watermark, seq, &|| self.sync())
     }
 
+    /// As [`Commit::poll`].
+    pub(super) fn poll_durable(&self, seq: Seq, context: &Context<'_>) -> Poll<Result<()>> {
+        self.commit.poll(&self.watermark, seq, context)
+    }
+
+    /// Wakes the tasks that wait for nothing any more.
+    pub(super) fn wake_pending(&self) {
+        self.commit.wake_pending(&self.watermark);
+    }
+
     /// The last Seq that was handed out.
     pub(super) fn last_seq(&self) -> Seq {
         self.tail().last_seq
@@ -274,6 +285,7 @@ impl Shared {
     pub(super) fn end(&self, error: Error) -> Error {
         self.commit.end(error);
         self.mark_poisoned();
+        self.wake_pending();
         let failure = self.commit.failure().map(Error::duplicate);
         failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "the log takes nothing more"))
     }

@@ -3,6 +3,7 @@
 mod builder;
 mod directory;
 mod handlers;
+mod pending;
 mod receipt;
 mod reindex;
 mod stats;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use builder::Builder;
+pub use pending::PendingReceipt;
 pub use receipt::Receipt;
 pub use stats::Stats;
 pub use store::{ByType, EventStore};
@@ -102,6 +104,39 @@ impl EventSystem {
             level,
             self.0.log.clone(),
         ))
+    }
+
+    /// Emits an event with the system's durability and does not wait for it: the receipt is a future.
+    /// The event has its place in the log and its order when this returns.
+    ///
+    /// # Errors
+    /// As [`EventSystem::emit`], but for a failed sync, which the receipt reports.
+    pub fn emit_async(&self, event: impl Borrow<Event>) -> Result<PendingReceipt> {
+        self.emit_async_with(event, self.0.durability)
+    }
+
+    /// As [`EventSystem::emit_async`], with a durability of its own.
+    ///
+    /// # Errors
+    /// As [`EventSystem::emit_async`].
+    pub fn emit_async_with(
+        &self,
+        event: impl Borrow<Event>,
+        durability: Durability,
+    ) -> Result<PendingReceipt> {
+        let record = Record::of(event.borrow())?;
+        let appended = self.append(&[record], durability)?;
+        let log = self.0.log.clone();
+        let level = match durability {
+            Durability::Sync => {
+                log.sync_soon(appended.last);
+                Level::Synced
+            }
+            Durability::Interval(_) | Durability::Os => Level::Published,
+        };
+        let event_id = appended.event_id(&record, 0);
+        let receipt = Receipt::new(appended.last, event_id, Level::Published, log.clone());
+        Ok(PendingReceipt::new(receipt, level, log))
     }
 
     /// Emits events as one atomic batch: after a crash, and for every reader, all of them are there

@@ -31,6 +31,14 @@ impl Receipt {
         }
     }
 
+    /// The same receipt, once a higher level is reached.
+    pub(super) fn at(&self, level: Level) -> Self {
+        Receipt {
+            level,
+            ..self.clone()
+        }
+    }
+
     /// Waits until the event has reached `level`, or at once if it has.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::format::record::Record;
+use crate::log::committer::Committer;
 use crate::log::keeper::Keeper;
 use crate::log::pins::Pins;
 use crate::log::shared::Shared;
@@ -74,6 +75,7 @@ impl Setup {
         Ok(Log {
             shared,
             keeper,
+            committer: Committer::default(),
             recovery,
         })
     }

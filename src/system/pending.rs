@@ -1,0 +1,93 @@
+//! [`PendingReceipt`]: what `emit_async` gives back.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::receipt::Receipt;
+use crate::durability::Level;
+use crate::error::Result;
+use crate::event::EventId;
+use crate::log::Log;
+use crate::position::Seq;
+
+/// The receipt of an event that has its place in the log, and may not be as safe yet as was asked.
+///
+/// It is a future on any runtime, and [`PendingReceipt::wait`] is for code without one; thousands may
+/// be in flight from one thread. Dropped, it takes nothing back: the event reaches its level all the
+/// same, only nobody hears of it.
+///
+/// ```
+/// # fn main() -> forelog::Result<()> {
+/// use forelog::{Event, EventSystem, Level};
+/// let system = EventSystem::builder().open()?;
+/// let mut pending = Vec::new();
+/// for n in 0..1_000 {
+///     pending.push(system.emit_async(Event::new("order.placed", "web", &n)?)?);
+/// }
+/// for receipt in pending {
+///     assert_eq!(receipt.wait()?.level, Level::Synced);
+/// }
+/// # system.close() }
+/// ```
+#[must_use = "the event is only certain to be safe once this is awaited or waited for"]
+pub struct PendingReceipt {
+    receipt: Receipt,
+    level: Level,
+    log: Arc<Log>,
+}
+
+impl PendingReceipt {
+    /// A receipt that is to reach `level`.
+    pub(super) fn new(receipt: Receipt, level: Level, log: Arc<Log>) -> Self {
+        PendingReceipt {
+            receipt,
+            level,
+            log,
+        }
+    }
+
+    /// The event's place in the total order.
+    pub fn seq(&self) -> Seq {
+        self.receipt.seq
+    }
+
+    /// The event's identity, made by the system unless the event had one.
+    pub fn event_id(&self) -> EventId {
+        self.receipt.event_id
+    }
+
+    /// Blocks until the event is as safe as was asked.
+    ///
+    /// # Errors
+    /// [`SyncFailed`](crate::ErrorKind::SyncFailed): the event may or may not be in the log. Reopen
+    /// the system, and emit again with the same event id.
+    pub fn wait(self) -> Result<Receipt> {
+        self.receipt.wait(self.level)?;
+        Ok(self.receipt.at(self.level))
+    }
+}
+
+impl Future for PendingReceipt {
+    type Output = Result<Receipt>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Receipt>> {
+        if self.level == Level::Published {
+            return Poll::Ready(Ok(self.receipt.at(self.level)));
+        }
+        let durable = self.log.poll_durable(self.receipt.seq, context);
+        durable.map(|reached| reached.map(|()| self.receipt.at(self.level)))
+    }
+}
+
+impl fmt::Debug for PendingReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingReceipt")
+            .field("seq", &self.seq())
+            .field("event_id", &self.event_id())
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
