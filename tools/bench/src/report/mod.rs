@@ -29,6 +29,10 @@ const ABOUT: &str = "Each figure is the median of its runs. The floor is the raw
 /// As many as can be told apart in one plot.
 const LATENCY_LINES_MAX: usize = 5;
 
+/// As any file that a user makes: what the umask leaves of it.
+#[cfg(unix)]
+const MODE: u32 = 0o666;
+
 /// Writes the page to a file: all of it or nothing.
 ///
 /// # Errors
@@ -41,7 +45,10 @@ pub(crate) fn write(path: &Path, outcome: &Outcome) -> Result<()> {
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let told = |source| Error::io("write", path, source);
     let folder = folder_of(path);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(told)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(MODE));
+    let mut file = builder.tempfile_in(folder).map_err(told)?;
     file.write_all(bytes).map_err(told)?;
     file.as_file().sync_all().map_err(told)?;
     file.persist(path).map_err(|error| told(error.error))?;
