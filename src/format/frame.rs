@@ -217,6 +217,7 @@ fn header_bytes(record: &Record<'_>, stamp: Stamp, len: usize) -> [u8; HEADER_LE
 /// What is to be kept of a frame that was just encoded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gist {
+    pub(crate) is_event: bool,
     pub(crate) seq: Seq,
     pub(crate) flags: u16,
     pub(crate) len: u32,
@@ -237,6 +238,7 @@ impl Gist {
 #[inline]
 pub(crate) fn gist(bytes: &[u8], place: Place) -> Option<Gist> {
     Some(Gist {
+        is_event: u8_at(bytes, KIND)? == Kind::Event as u8,
         seq: Seq(u64_at(bytes, SEQ)?),
         flags: u16_at(bytes, FLAGS)?,
         len: u32_at(bytes, LEN)?,

@@ -15,6 +15,7 @@
 //! acknowledged, the log takes nothing more and says so, and readers and the close go on. Nothing
 //! that runs in between is known to panic: no user code does.
 
+use std::ops::Range;
 use std::sync::MutexGuard;
 
 use super::segment::Segment;
@@ -46,6 +47,23 @@ impl Appended {
             self.ids.get(place)
         } else {
             record.event_id
+        }
+    }
+}
+
+/// What one thread has published.
+#[derive(Debug)]
+pub(super) struct News {
+    last: Option<Seq>,
+    /// Whether all of it waits for a sync before it may be delivered.
+    awaits_sync: bool,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        News {
+            last: None,
+            awaits_sync: true,
         }
     }
 }
@@ -135,8 +153,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes frames that were staged into their claim, and publishes them; returns the last Seq.
-    pub(super) fn write_out(&self, mut claim: Claim<Segment>, bytes: &[u8]) -> Result<Seq> {
+    /// Writes frames that were staged into their claim, and publishes them.
+    pub(super) fn write_out(&self, mut claim: Claim<Segment>, bytes: &[u8]) -> Result<()> {
         claim.write(bytes).map_err(|cause| self.fail(cause))?;
         self.publish(claim, Some(bytes))
     }
@@ -183,31 +201,49 @@ impl Shared {
         by_count && tail.fits(len, count)
     }
 
-    /// Lets readers see the frames of a claim, once all before them are seen; returns the last Seq.
-    /// `bytes` are those of the claim, where they are at hand elsewhere than in the map.
-    fn publish(&self, claim: Claim<Segment>, bytes: Option<&[u8]>) -> Result<Seq> {
-        let mut place = place_of(&claim);
-        let range = place.offset..place.offset.saturating_add(claim.len());
-        let mut turn = claim.turn().map_err(|_| self.abandoned())?;
-        turn.publish();
-        let segment = turn.owner();
+    /// Lets readers see the frames of a claim, once all before them are seen. `bytes` are those of the
+    /// claim, where they are at hand elsewhere than in the map.
+    fn publish(&self, claim: Claim<Segment>, bytes: Option<&[u8]>) -> Result<()> {
+        let own = claim.offset();
+        let mut news = News::default();
+        let published = claim.publish(|segment, range| {
+            let at_hand = bytes.filter(|_| range.start == own);
+            self.note(segment, range, at_hand, &mut news);
+        });
+        published.map_err(|_| self.abandoned())?;
+        // Not before the turn has passed on: a wake-up takes longer than many appends.
+        if let Some(last) = news.last {
+            self.watermark.wake_followers(last, news.awaits_sync);
+        }
+        Ok(())
+    }
+
+    /// Reckons with frames that are visible now; for the thread that publishes them.
+    pub(super) fn note(
+        &self,
+        segment: &Segment,
+        range: Range<usize>,
+        bytes: Option<&[u8]>,
+        news: &mut News,
+    ) {
+        let mut place = segment.place(range.start);
         let mapped = || segment.region.bytes().get(range).unwrap_or_default();
         let mut rest = bytes.unwrap_or_else(mapped);
-        let (mut last, mut awaits_sync) = (self.watermark.appended(), true);
         while let Some(gist) = frame::gist(rest, place) {
-            self.sums.extend(gist.len, gist.content_crc);
-            self.sums.include(gist.timestamp, gist.appended_at);
-            segment.note(gist.seq, place.offset);
-            last = gist.seq;
-            awaits_sync &= gist.flags & FLAG_SYNC != 0;
+            if gist.is_event {
+                self.sums.extend(gist.len, gist.content_crc);
+                self.sums.include(gist.timestamp, gist.appended_at);
+                segment.note(gist.seq, place.offset);
+                news.last = Some(gist.seq);
+                news.awaits_sync &= gist.flags & FLAG_SYNC != 0;
+            }
             let padded = gist.padded_len();
             place.offset += padded;
             rest = rest.get(padded..).unwrap_or_default();
         }
-        self.watermark.set_appended(last);
-        drop(turn);
-        self.watermark.wake_followers(last, awaits_sync);
-        Ok(last)
+        if let Some(last) = news.last {
+            self.watermark.set_appended(last);
+        }
     }
 
     /// Ends the log's life because a thread died while it held a place in it.

@@ -246,7 +246,9 @@ impl Segment {
         let bytes = claim.bytes_mut();
         bytes[..table.len()].copy_from_slice(&table);
         bytes[rest - TRAILER_LEN..].copy_from_slice(&footer.encode());
-        claim.publish().map_err(|_| self.already_sealed())?;
+        claim
+            .publish(|(), _| {})
+            .map_err(|_| self.already_sealed())?;
         Ok(Segment::sealed(
             self.header,
             self.name.clone(),

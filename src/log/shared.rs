@@ -244,20 +244,24 @@ impl Shared {
     fn sync(&self) -> Result<Seq> {
         // What is appended by now lies in a settled segment, in the forerunner or in the active
         // segment as they are now. What is staged is published behind all that was reserved before.
-        let (appended, staged, forerunner, active) = {
+        let (target, staged, forerunner, active) = {
             let mut tail = self.tail();
-            let (appended, staged) = (self.watermark.appended(), tail.take_staged());
-            let forerunner = tail.forerunner.clone();
-            (appended, staged, forerunner, tail.active().clone())
+            let staged = tail.take_staged();
+            let target = match &staged {
+                Some(_) => tail.last_seq,
+                None => self.watermark.appended(),
+            };
+            (
+                target,
+                staged,
+                tail.forerunner.clone(),
+                tail.active().clone(),
+            )
         };
-        let target = match staged {
-            None => appended,
-            Some((claim, bytes)) => {
-                let last = self.write_out(claim, &bytes)?;
-                self.tail().stage.give_back(bytes);
-                last
-            }
-        };
+        if let Some((claim, bytes)) = staged {
+            self.write_out(claim, &bytes)?;
+            self.tail().stage.give_back(bytes);
+        }
         if let Some(unsettled) = forerunner {
             self.sync_region(&unsettled.segment.region)?;
         }

@@ -192,7 +192,8 @@ impl Tail {
         };
         let place = self.active().place(claim.offset());
         frame::encode(claim.bytes_mut(), &Record::MARK, stamp, place);
-        claim.publish()?;
+        // A mark is no event, and nobody can append behind it while the tail is held.
+        claim.publish(|_, _| {})?;
         self.marked = durable_upto;
         Ok(true)
     }

@@ -10,9 +10,11 @@
 //! are lent what lies below `published`, which no claim reaches. So writers and readers never touch
 //! the same byte at the same time, whatever the log above does.
 //!
-//! Claims are written in parallel and published in the order in which they were taken: each waits
-//! for its [`Turn`], and passes it on. A claim that is dropped unpublished (its thread panicked) is a
-//! hole: nothing behind it is ever published, and whoever waits for a turn behind it is told so.
+//! Claims are written in parallel and published in the order in which they were taken: each has its
+//! turn. A claim that is written before its turn comes says so, and whoever has the turn before it
+//! publishes it as well: with more threads than processors the next in turn is often not running. A
+//! claim that is dropped unpublished (its thread panicked) is a hole: nothing behind it is ever
+//! published, and whoever waits for a turn behind it is told so.
 
 #![allow(unsafe_code, reason = "the crate's one file with unsafe code")]
 
@@ -55,10 +57,13 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
 pub(crate) struct Region {
     shared: Arc<Shared>,
     reserved: CachePadded<AtomicUsize>,
-    /// Where the claim starts whose turn it is to be published.
+    /// Where the claim starts whose turn it is to be published: all before it is.
     turn: CachePadded<AtomicUsize>,
-    /// Whether a claim was dropped unpublished.
-    abandoned: AtomicBool,
+    /// The ends of claims that are written and wait for their turn, each at its number modulo
+    /// [`WAITING_MAX`]; 0: none. Whoever takes an end away publishes that claim.
+    waiting: Box<[AtomicUsize]>,
+    /// Where the first claim starts that was dropped unpublished; `usize::MAX`: none was.
+    abandoned: AtomicUsize,
     has_writer: AtomicBool,
     backing: Box<dyn Backing>,
     path: PathBuf,
@@ -84,7 +89,8 @@ impl Region {
             shared: Arc::new(shared),
             reserved: CachePadded::default(),
             turn: CachePadded::default(),
-            abandoned: AtomicBool::new(false),
+            waiting: (0..WAITING_MAX).map(|_| AtomicUsize::new(0)).collect(),
+            abandoned: AtomicUsize::new(usize::MAX),
             has_writer: AtomicBool::new(false),
             backing,
             path,
@@ -124,7 +130,7 @@ impl Region {
         self.shared.published.store(end, Ordering::Release);
         *self.reserved.get_mut() = end;
         *self.turn.get_mut() = end;
-        *self.abandoned.get_mut() = false;
+        *self.abandoned.get_mut() = usize::MAX;
         *self.has_writer.get_mut() = false;
         Ok(())
     }
@@ -177,16 +183,22 @@ impl Region {
     /// # Errors
     /// [`Abandoned`] if one of them never will be.
     pub(crate) fn await_published(&self) -> Result<(), Abandoned> {
-        self.await_turn_at(self.reserved())
+        let end = self.reserved();
+        self.look_until(end, || self.turn() >= end)
     }
 
-    fn await_turn_at(&self, start: usize) -> Result<(), Abandoned> {
+    fn turn(&self) -> usize {
+        self.turn.load(Ordering::Acquire)
+    }
+
+    /// Looks until `is_so`, or until a claim before `end` is known to be abandoned.
+    fn look_until(&self, end: usize, mut is_so: impl FnMut() -> bool) -> Result<(), Abandoned> {
         let mut looks = 0_u32;
-        while self.turn.load(Ordering::Acquire) != start {
-            if self.abandoned.load(Ordering::Acquire) {
+        while !is_so() {
+            if self.abandoned.load(Ordering::Acquire) < end {
                 return Err(Abandoned);
             }
-            looks += 1;
+            looks = looks.wrapping_add(1);
             if looks.is_multiple_of(SPINS) {
                 std::thread::yield_now();
             } else {
@@ -194,6 +206,32 @@ impl Region {
             }
         }
         Ok(())
+    }
+
+    /// Lets readers see `range`, whose turn it is, and the claims right behind it that are written
+    /// already, the first of which has the number `next`; then passes the turn on. That is the last
+    /// touch: the region may be gone afterwards.
+    fn publish_from<T>(
+        &self,
+        owner: &T,
+        mut range: Range<usize>,
+        mut next: usize,
+        note: &mut impl FnMut(&T, Range<usize>),
+    ) {
+        loop {
+            let end = range.end;
+            self.shared.published.store(end, Ordering::Release);
+            note(owner, range);
+            // One that says so after this look finds the turn when it looks itself.
+            let waiting = &self.waiting[next % WAITING_MAX];
+            let waiting_end = waiting.load(Ordering::Acquire);
+            if waiting_end == 0 || !take(waiting, waiting_end) {
+                self.turn.store(end, Ordering::Release);
+                return;
+            }
+            range = end..waiting_end;
+            next = next.wrapping_add(1);
+        }
     }
 
     /// The writer of this region; `None` while there is one already, and for good once one of its
@@ -205,6 +243,8 @@ impl Region {
         is_free.then(|| Writer {
             region: self.clone(),
             owner,
+            claimed: 0,
+            ends: vec![0; WAITING_MAX],
         })
     }
 
@@ -318,6 +358,12 @@ impl fmt::Debug for View {
     }
 }
 
+/// How many claims may be under way at a time.
+const WAITING_MAX: usize = 256;
+
+/// How far ahead of a claim cache lines are fetched to be written, in bytes.
+const PREFETCH_AHEAD: usize = 2048;
+
 /// How often a claim looks for its turn before it lets other threads run: whoever holds the turn may
 /// be waiting for this very processor.
 const SPINS: u32 = 64;
@@ -325,8 +371,6 @@ const SPINS: u32 = 64;
 /// A claim of the region was dropped unpublished, and nothing behind it can be published any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Abandoned;
-
-const PREFETCH_AHEAD: usize = 2048;
 
 /// Takes the claims of a region: there is one writer at a time.
 ///
@@ -338,6 +382,10 @@ const PREFETCH_AHEAD: usize = 2048;
 pub(crate) struct Writer<T> {
     region: Arc<Region>,
     owner: Arc<T>,
+    /// How many claims were taken.
+    claimed: usize,
+    /// The ends of the last claims, each at its number modulo [`WAITING_MAX`].
+    ends: Vec<usize>,
 }
 
 impl<T> Writer<T> {
@@ -354,12 +402,20 @@ impl<T> Writer<T> {
         if len == 0 || end > self.region.len() {
             return None;
         }
-        self.region.reserved.store(end, Ordering::Relaxed);
-        self.region
-            .prefetch(end + PREFETCH_AHEAD, len.min(PREFETCH_AHEAD));
+        let (region, number) = (&self.region, self.claimed);
+        let before = &mut self.ends[number % WAITING_MAX];
+        // Its place among the waiting must be free again.
+        region
+            .look_until(*before, || region.turn() >= *before)
+            .ok()?;
+        *before = end;
+        self.claimed = number.wrapping_add(1);
+        region.reserved.store(end, Ordering::Relaxed);
+        region.prefetch(end + PREFETCH_AHEAD, len.min(PREFETCH_AHEAD));
         Some(Claim {
-            region: NonNull::from(self.region.as_ref()),
+            region: arc_pointer(region),
             owner: NonNull::from(self.owner.as_ref()),
+            number,
             start,
             len,
             is_published: false,
@@ -385,6 +441,7 @@ impl<T> Drop for Writer<T> {
 pub(crate) struct Claim<T> {
     region: NonNull<Region>,
     owner: NonNull<T>,
+    number: usize,
     start: usize,
     len: usize,
     is_published: bool,
@@ -424,11 +481,6 @@ impl<T> Claim<T> {
         }
     }
 
-    /// How many bytes it has.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Writes `bytes` to its start in the way that leaves a sync the least to do.
     ///
     /// # Errors
@@ -445,53 +497,75 @@ impl<T> Claim<T> {
         Ok(())
     }
 
-    /// Waits until all claims before this one are published.
-    ///
-    /// # Errors
-    /// [`Abandoned`] if one of them never will be.
-    pub(crate) fn turn(self) -> Result<Turn<T>, Abandoned> {
-        self.region().await_turn_at(self.start)?;
-        Ok(Turn(self))
-    }
-
     /// Lets readers see the bytes, once all claims before this one are published.
     ///
+    /// `note` is called for each claim that this thread publishes, its own or one right behind it,
+    /// with the claim's range: in order, by one thread at a time, once readers may see the bytes and
+    /// before this returns for any claim behind.
+    ///
     /// # Errors
-    /// [`Abandoned`] if one of them never will be.
-    pub(crate) fn publish(self) -> Result<(), Abandoned> {
-        self.turn()?.publish();
+    /// [`Abandoned`] if a claim before this one never will be published.
+    pub(crate) fn publish(
+        mut self,
+        mut note: impl FnMut(&T, Range<usize>),
+    ) -> Result<(), Abandoned> {
+        let range = self.start..self.start + self.len;
+        if self.region().turn() != self.start && self.is_published_by_another()? {
+            self.is_published = true;
+            return Ok(());
+        }
+        let next = self.number.wrapping_add(1);
+        self.region()
+            .publish_from(self.owner(), range, next, &mut note);
+        self.is_published = true;
         Ok(())
     }
-}
 
-impl<T> Drop for Claim<T> {
-    fn drop(&mut self) {
-        // Behind the store nothing of the region may be touched any more: it may be gone.
-        let region = self.region();
-        if self.is_published {
-            region.turn.store(self.start + self.len, Ordering::Release);
-        } else {
-            region.abandoned.store(true, Ordering::Release);
+    /// Waits for the turn, and lets others publish the claim meanwhile; says whether one has.
+    fn is_published_by_another(&self) -> Result<bool, Abandoned> {
+        // What is published by another may be gone before this thread looks again.
+        let region = self.shared_region();
+        let end = self.start + self.len;
+        let waiting = &region.waiting[self.number % WAITING_MAX];
+        waiting.store(end, Ordering::Release);
+        let awaited = region.look_until(self.start, || region.turn() >= self.start);
+        if take(waiting, end) {
+            return awaited.map(|()| false);
+        }
+        region.look_until(self.start, || region.turn() >= end)?;
+        Ok(true)
+    }
+
+    /// A counted reference to the region.
+    fn shared_region(&self) -> Arc<Region> {
+        // SAFETY: the pointer is that of an `Arc` (see `arc_pointer`), whose region is alive as long
+        // as this claim is not published, as in `region`. The count that is added here is the one
+        // that the returned `Arc` gives back.
+        unsafe {
+            Arc::increment_strong_count(self.region.as_ptr());
+            Arc::from_raw(self.region.as_ptr())
         }
     }
 }
 
-/// The right to publish, which one claim of a region has at a time, in order. Dropped, it passes on
-/// to the next claim.
-#[derive(Debug)]
-pub(crate) struct Turn<T>(Claim<T>);
+/// The pointer from which an `Arc` can be made again.
+fn arc_pointer(region: &Arc<Region>) -> NonNull<Region> {
+    // SAFETY: an `Arc` never points to null.
+    unsafe { NonNull::new_unchecked(Arc::as_ptr(region).cast_mut()) }
+}
 
-impl<T> Turn<T> {
-    /// Lets readers see the bytes of the claim.
-    pub(crate) fn publish(&mut self) {
-        let end = self.0.start + self.0.len;
-        let published = &self.0.region().shared.published;
-        published.store(end, Ordering::Release);
-        self.0.is_published = true;
-    }
+/// Takes the right to publish a claim that waits; `false` if another thread has it.
+fn take(waiting: &AtomicUsize, end: usize) -> bool {
+    let taken = waiting.compare_exchange(end, 0, Ordering::AcqRel, Ordering::Relaxed);
+    taken.is_ok()
+}
 
-    /// What the writer was given.
-    pub(crate) fn owner(&self) -> &T {
-        self.0.owner()
+impl<T> Drop for Claim<T> {
+    fn drop(&mut self) {
+        // The region of a published claim may be gone.
+        if !self.is_published {
+            let abandoned = &self.region().abandoned;
+            abandoned.fetch_min(self.start, Ordering::AcqRel);
+        }
     }
 }

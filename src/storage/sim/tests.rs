@@ -14,7 +14,7 @@ fn publish(region: &Arc<Region>, bytes: &[u8]) {
     let mut writer = region.writer(Arc::new(())).unwrap();
     let mut claim = writer.claim(bytes.len()).unwrap();
     claim.bytes_mut().copy_from_slice(bytes);
-    claim.publish().unwrap();
+    claim.publish(|(), _| {}).unwrap();
 }
 
 /// A disk with a file `a` whose zeros and name are durable.
@@ -85,7 +85,7 @@ fn bytes_that_are_claimed_and_not_published_are_never_written() {
     region.sync().unwrap();
     assert_eq!(firsts(&disk)[0], 0);
     assert_eq!(firsts(&system(&disk, Choice::AllKept))[0], 0);
-    claim.publish().unwrap();
+    claim.publish(|(), _| {}).unwrap();
     assert_eq!(firsts(&disk)[0], 7);
 }
 
