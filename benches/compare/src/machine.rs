@@ -18,6 +18,8 @@ pub struct Machine {
     pub date: String,
     pub cpu: String,
     pub cores: usize,
+    /// What else ran: the load average of the last minute as the run began, which is 0 when idle.
+    pub load: String,
     pub kernel: String,
     pub file_system: String,
     pub rust: String,
@@ -32,6 +34,7 @@ impl Machine {
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
             cpu: cpu().unwrap_or_else(|| UNKNOWN.to_owned()),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
+            load: load().unwrap_or_else(|| UNKNOWN.to_owned()),
             kernel: format!(
                 "{} {}",
                 kernel.sysname().to_string_lossy(),
@@ -51,6 +54,11 @@ fn cpu() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn load() -> Option<String> {
+    let averages = fs::read_to_string("/proc/loadavg").ok()?;
+    averages.split(' ').next().map(str::to_owned)
 }
 
 /// The type of the mount that `dir` lies in: the longest mount point above it.

@@ -78,6 +78,7 @@ fn results() -> Results {
             date: "2026-01-02".to_owned(),
             cpu: "Example CPU".to_owned(),
             cores: 2,
+            load: "0.10".to_owned(),
             kernel: "Linux 6.1".to_owned(),
             file_system: "ext4".to_owned(),
             rust: "rustc 1.95.0".to_owned(),

@@ -50,9 +50,10 @@ fn machine(text: &mut String, results: &Results) {
     let events = thousands(settings.events as f64);
     let _ = writeln!(
         text,
-        "{} rounds, {events} events, {} s for each durable figure. Again by one command, in \
-         `benches/compare`: `cargo run --release -- --out RESULTS.md`.",
-        settings.runs, settings.seconds
+        "Other work on the machine as the run began: a load average of {}. {} rounds, {events} events, {} \
+         s for each durable figure. Again by one command, in `benches/compare`: `cargo run --release -- \
+         --out RESULTS.md`.",
+        machine.load, settings.runs, settings.seconds
     );
 }
 
@@ -140,21 +141,40 @@ fn behind(text: &mut String, results: &Results) {
         if factor <= 1.0 {
             continue;
         }
-        let why = compared.workload.why_behind(compared.rival);
         let _ = writeln!(
             text,
-            "- {}: {} is ahead by {:.0} % ({} against {} {}). {}",
+            "- {}: {} is ahead {} ({} against {} {}). {}",
             compared.workload.title(),
             compared.rival,
-            (factor - 1.0) * 100.0,
+            ahead(factor),
             figure(compared.other, unit),
             figure(compared.own, unit),
             unit.label(),
-            why.unwrap_or("The reason is not known.")
+            why(&compared)
         );
     }
     if text.len() == before {
         text.push_str("Nowhere among the engines of equal durability.\n");
+    }
+}
+
+fn ahead(factor: f64) -> String {
+    if factor < 2.0 {
+        format!("by {:.0} %", (factor - 1.0) * 100.0)
+    } else {
+        times(factor)
+    }
+}
+
+fn why(compared: &Compared) -> &'static str {
+    let known = compared.workload.why_behind(compared.rival);
+    let noise = compared
+        .ratio
+        .is_some_and(|ratio| ratio.low <= 1.0 && 1.0 <= ratio.high);
+    match known {
+        Some(why) => why,
+        None if noise => "The interval of the ratio covers 1: this run does not tell them apart.",
+        None => "The reason is not known.",
     }
 }
 
