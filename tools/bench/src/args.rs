@@ -99,6 +99,9 @@ pub enum Command {
     Durable,
     /// Emit durable batches. Floor: pwrite of as many bytes and fdatasync
     Batch,
+    /// Emit durable events of 1 KiB with thousands in flight. Floor: as many bytes in pieces of 16 MiB,
+    /// each synced
+    Pipeline,
     /// Replay all events, every checksum checked. Floor: CRC over the same bytes in memory
     Replay,
     /// Get random events by Seq. Floor: a random read and CRC in memory

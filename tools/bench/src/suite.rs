@@ -8,7 +8,7 @@ use crate::args::{AppendArgs, Command, FullArgs, Options};
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
-    append, dispatch, durable, idle, open, pace, query, read, space, sustained, typed,
+    append, dispatch, durable, idle, open, pace, pipeline, query, read, space, sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -22,6 +22,7 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
     Ok(match command {
         Command::Append(args) => vec![appended(&bench, args)?],
         Command::Durable => vec![durable::single(&bench, threads.unwrap_or(1))?],
+        Command::Pipeline => vec![pipeline::run(&bench)?],
         Command::Batch => vec![durable::batches(&bench, options.batch.unwrap_or(100))?],
         Command::Replay => vec![read::replay(&bench, "replay")?],
         Command::Get => vec![read::get(&bench)?],
@@ -85,6 +86,7 @@ fn written(bench: &Bench, args: &FullArgs) -> Result<Vec<Row>> {
     for batch in [100, 1000] {
         rows.push(durable::batches(bench, batch)?);
     }
+    rows.push(pipeline::run(bench)?);
     Ok(rows)
 }
 

@@ -71,6 +71,7 @@ pub(crate) const TARGETS: &[(&str, Bounds)] = &[
     ),
     ("batch_100", &[(RIVAL, AtLeast(1.2))]),
     ("batch_1000", &[(RIVAL, AtLeast(1.7))]),
+    ("durable_pipelined", &[("ratio_to_floor", AtLeast(0.8))]),
     ("replay", &[("ratio_to_floor", AtLeast(0.7))]),
     ("replay_64", &[("value", AtLeast(25e6))]),
     (

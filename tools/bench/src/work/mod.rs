@@ -6,6 +6,7 @@ pub(crate) mod durable;
 pub(crate) mod idle;
 pub(crate) mod open;
 pub(crate) mod pace;
+pub(crate) mod pipeline;
 pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod space;
