@@ -5,7 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+#[cfg(not(unix))]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -25,6 +27,14 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// The time of the system's clock.
     pub fn now() -> Timestamp {
+        #[cfg(unix)]
+        {
+            // Without the detour over durations, which costs a quarter of the call.
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+            let seconds = now.tv_sec.saturating_mul(1_000_000_000);
+            Timestamp(seconds.saturating_add(now.tv_nsec))
+        }
+        #[cfg(not(unix))]
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => Timestamp(clamp_nanos(after)),
             Err(before) => Timestamp(-clamp_nanos(before.duration())),

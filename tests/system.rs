@@ -62,7 +62,7 @@ fn a_receipt_names_the_level_and_waits_for_a_higher_one() -> Result<()> {
     assert_eq!(system.emit(number(0))?.level, Level::Synced);
     let receipt = system.emit_with(number(1), Durability::Os)?;
     assert_eq!((receipt.seq, receipt.level), (Seq(2), Level::Published));
-    receipt.wait(Level::Synced)?;
+    system.wait(&receipt, Level::Synced)?;
     system.close()
 }
 

@@ -4,6 +4,7 @@ use rmp_serde::decode::Error as DecodeError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use super::whole::is_one_value;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How deep maps and arrays of an event's data may nest.
@@ -23,16 +24,7 @@ impl Data {
     /// [`MAX_DEPTH`].
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         let mut bytes = Vec::with_capacity(128);
-        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-        value.serialize(&mut serializer).map_err(|source| {
-            Error::new(
-                ErrorKind::Decode,
-                format!("the data cannot be encoded: {source}"),
-            )
-            .caused_by(source)
-        })?;
-        // The serializer has no limit of its own, and a `Serialize` may write more than one value.
-        check(&bytes)?;
+        encode(&mut bytes, value)?;
         Ok(Data(bytes))
     }
 
@@ -67,6 +59,17 @@ impl Default for Data {
     }
 }
 
+/// Encodes a value at the end of `bytes`, which are empty.
+pub(crate) fn encode<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<()> {
+    let mut serializer = rmp_serde::Serializer::new(&mut *bytes).with_struct_map();
+    value.serialize(&mut serializer).map_err(|source| {
+        let message = format!("the data cannot be encoded: {source}");
+        Error::new(ErrorKind::Decode, message).caused_by(source)
+    })?;
+    // The serializer has no limit of its own, and a `Serialize` may write more than one value.
+    check(bytes)
+}
+
 /// Decodes one value from `bytes`, which may come from a disk; borrows strings and byte fields.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
@@ -76,6 +79,14 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
 
 /// Whether `bytes` are one whole value and nothing after it.
 pub(crate) fn check(bytes: &[u8]) -> Result<()> {
+    if is_one_value(bytes) {
+        return Ok(());
+    }
+    decodes(bytes)
+}
+
+/// As [`check`], by the word of the decoder.
+pub(super) fn decodes(bytes: &[u8]) -> Result<()> {
     let mut rest = bytes;
     let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
     deserializer.set_max_depth(MAX_DEPTH);

@@ -1,5 +1,6 @@
 //! Events as a user makes them and gets them back: [`Event`], [`EventId`] and [`Data`].
 
+mod whole;
 mod data;
 mod filter;
 mod id;
@@ -8,8 +9,8 @@ mod json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use data::decode;
 pub use data::{Data, MAX_DEPTH};
+pub(crate) use data::{decode, encode};
 pub use filter::Filter;
 pub use id::EventId;
 pub(crate) use id::{IdRange, IdSource};

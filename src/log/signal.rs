@@ -38,7 +38,7 @@ impl Signal {
 
     /// To be called after an append; a load of one flag while the keeper is awake.
     pub(super) fn wake_if_idle(&self) {
-        if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::AcqRel) {
+        if self.idle.load(Ordering::SeqCst) && self.idle.swap(false, Ordering::AcqRel) {
             self.lock().awake = true;
             self.woken.notify_one();
         }

@@ -61,11 +61,11 @@ impl Waiting {
         self.set_wanted(&waiters);
     }
 
-    /// Wakes those who wait for `seq` or less. A fence must stand between the store of the number and
-    /// this.
+    /// Wakes those who wait for `seq` or less. The number must have been stored by a sequentially
+    /// consistent exchange, or a fence stand between its store and this.
     #[inline]
     pub(super) fn reached(&self, seq: Seq) {
-        if seq.0 >= self.wanted.load(Ordering::Relaxed) {
+        if seq.0 >= self.wanted.load(Ordering::SeqCst) {
             self.wake(seq.0);
         }
     }

@@ -62,14 +62,14 @@ impl Watermark {
 
     /// Notes that all up to `seq` is published; for the one thread whose turn it is.
     pub(super) fn set_appended(&self, seq: Seq) {
-        self.appended.store(seq.0, Ordering::Release);
+        // An exchange is a full fence too, and cheaper than a store with a fence behind it.
+        self.appended.swap(seq.0, Ordering::SeqCst);
     }
 
     /// Wakes those who wait for an appended Seq that has been reached, `seq` being one that was.
     /// Whoever delivers events is not woken for one that has yet to be synced: the sync will do it.
     pub(super) fn wake_followers(&self, seq: Seq, awaits_sync: bool) {
-        // As `Waiting` asks for; the same holds for the two below.
-        fence(Ordering::SeqCst);
+        // The fence that `Waiting` asks for is the exchange in `set_appended`.
         if !awaits_sync {
             self.buffered.reached(seq);
         }
@@ -77,7 +77,7 @@ impl Watermark {
     }
 
     pub(super) fn set_durable(&self, seq: Seq) {
-        self.durable.fetch_max(seq.0, Ordering::AcqRel);
+        self.durable.fetch_max(seq.0, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.synced.reached(seq);
     }

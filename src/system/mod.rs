@@ -10,6 +10,7 @@ mod stats;
 mod store;
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -23,11 +24,12 @@ pub use receipt::Receipt;
 pub use stats::Stats;
 pub use store::{ByType, EventStore};
 
+use crate::clock::Timestamp;
 use crate::control::{Control, ControlRecovery};
 use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
 use crate::durability::{Durability, Level};
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, encode};
 use crate::format::names;
 use crate::format::record::{EventRef, Record};
 use crate::index::{Index, IndexConfig};
@@ -36,6 +38,14 @@ use crate::position::Seq;
 use crate::replay::{Projection, Replay};
 use crate::snapshot::Snapshots;
 use directory::Directory;
+
+/// The largest memory that a thread keeps for values, in bytes.
+const VALUE_MAX: usize = 1 << 20;
+
+thread_local! {
+    /// Where values are encoded.
+    static VALUE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A durable event system in one directory, or in memory.
 ///
@@ -93,17 +103,40 @@ impl EventSystem {
     /// # Errors
     /// As [`EventSystem::emit`].
     pub fn emit_with(&self, event: impl Borrow<Event>, durability: Durability) -> Result<Receipt> {
-        let event = event.borrow();
-        let record = Record::of(event)?;
-        let appended = self.append(&[record], durability)?;
-        let level = self.reach(appended.last, durability)?;
-        let event_id = appended.event_id(&record, 0);
-        Ok(Receipt::new(
-            appended.last,
-            event_id,
-            level,
-            self.0.log.clone(),
-        ))
+        self.emit_record(&Record::of(event.borrow())?, durability)
+    }
+
+    /// Emits what an [`Event::new`] of these would be, without making one: the value is encoded into
+    /// memory that the thread keeps.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::EventSystem;
+    /// let system = EventSystem::builder().open()?;
+    /// let receipt = system.emit_value("order.placed", "web", &("FRID", 10))?;
+    /// assert_eq!(receipt.seq.0, 1);
+    /// # system.close() }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Event::new`] and [`EventSystem::emit`].
+    pub fn emit_value<T: Serialize + ?Sized>(
+        &self,
+        event_type: &str,
+        source: &str,
+        value: &T,
+    ) -> Result<Receipt> {
+        // Taken out while user code runs, which may emit in turn.
+        let mut bytes = VALUE.take();
+        bytes.clear();
+        let emitted = encode(&mut bytes, value).and_then(|()| {
+            let record = Record::new(event_type, source, Timestamp::now(), &bytes)?;
+            self.emit_record(&record, self.0.durability)
+        });
+        if bytes.capacity() <= VALUE_MAX {
+            VALUE.set(bytes);
+        }
+        emitted
     }
 
     /// Emits an event with the system's durability and does not wait for it: the receipt is a future.
@@ -134,8 +167,11 @@ impl EventSystem {
             }
             Durability::Interval(_) | Durability::Os => Level::Published,
         };
-        let event_id = appended.event_id(&record, 0);
-        let receipt = Receipt::new(appended.last, event_id, Level::Published, log.clone());
+        let receipt = Receipt {
+            seq: appended.last,
+            event_id: appended.event_id(&record, 0),
+            level: Level::Published,
+        };
         Ok(PendingReceipt::new(receipt, level, log))
     }
 
@@ -152,12 +188,23 @@ impl EventSystem {
         }
         let appended = self.append(&records, self.0.durability)?;
         let level = self.reach(appended.last, self.0.durability)?;
-        let receipt = |(place, record): (usize, &Record<'_>)| {
-            let seq = appended.first.plus(place as u64);
-            let event_id = appended.event_id(record, place);
-            Receipt::new(seq, event_id, level, self.0.log.clone())
+        let receipt = |(place, record): (usize, &Record<'_>)| Receipt {
+            seq: appended.first.plus(place as u64),
+            event_id: appended.event_id(record, place),
+            level,
         };
         Ok(records.iter().enumerate().map(receipt).collect())
+    }
+
+    /// Waits until an event of this system has reached `level`, or returns at once if it has.
+    ///
+    /// # Errors
+    /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if it cannot reach it: reopen the system.
+    pub fn wait(&self, receipt: &Receipt, level: Level) -> Result<()> {
+        match level {
+            Level::Published => Ok(()),
+            Level::Synced => self.0.log.wait_durable(receipt.seq),
+        }
     }
 
     /// Returns once everything emitted so far is durable.
@@ -249,6 +296,15 @@ impl EventSystem {
     /// As [`EventSystem::close`].
     pub fn stop(&self) -> Result<()> {
         self.0.close()
+    }
+
+    fn emit_record(&self, record: &Record<'_>, durability: Durability) -> Result<Receipt> {
+        let appended = self.append(std::slice::from_ref(record), durability)?;
+        Ok(Receipt {
+            seq: appended.last,
+            event_id: appended.event_id(record, 0),
+            level: self.reach(appended.last, durability)?,
+        })
     }
 
     /// Appends records once the queue has places for them.

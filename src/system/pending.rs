@@ -65,8 +65,19 @@ impl PendingReceipt {
     /// [`SyncFailed`](crate::ErrorKind::SyncFailed): the event may or may not be in the log. Reopen
     /// the system, and emit again with the same event id.
     pub fn wait(self) -> Result<Receipt> {
-        self.receipt.wait(self.level)?;
-        Ok(self.receipt.at(self.level))
+        if self.level > self.receipt.level {
+            self.log.wait_durable(self.receipt.seq)?;
+        }
+        Ok(self.reached())
+    }
+}
+
+impl PendingReceipt {
+    fn reached(&self) -> Receipt {
+        Receipt {
+            level: self.level,
+            ..self.receipt
+        }
     }
 }
 
@@ -75,10 +86,10 @@ impl Future for PendingReceipt {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Receipt>> {
         if self.level == Level::Published {
-            return Poll::Ready(Ok(self.receipt.at(self.level)));
+            return Poll::Ready(Ok(self.reached()));
         }
         let durable = self.log.poll_durable(self.receipt.seq, context);
-        durable.map(|reached| reached.map(|()| self.receipt.at(self.level)))
+        durable.map(|reached| reached.map(|()| self.reached()))
     }
 }
 

@@ -18,6 +18,8 @@ const EVENT_TYPE: &str = "bench.event";
 const SOURCE: &str = "bench";
 /// What a frame takes at most beyond its event, for making a segment large enough.
 const FRAME_OVERHEAD_MAX: u64 = 128;
+/// The segment before the one that a run is in.
+const FIRST_SEGMENT_LEN: usize = 1 << 20;
 const SEGMENT_LEN_MIN: u64 = 64 << 20;
 const SEGMENT_LEN_MAX: u64 = 2 << 30;
 
@@ -78,14 +80,27 @@ impl Bench {
         events: u64,
         durability: Durability,
     ) -> Result<EventSystem> {
+        // Preparing the one after the next begins at a quarter of a segment: not within the run.
         let len = events.saturating_mul(self.options.size + FRAME_OVERHEAD_MAX);
         let len = len
-            .saturating_add(1 << 20)
+            .saturating_mul(4)
             .clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX);
-        let system = self
-            .builder(name, durability)
-            .segment_size(index(len))
-            .open()?;
+        let open = |len| self.builder(name, durability).segment_size(len).open();
+        // A small segment that is soon full: the next one is prepared in the background.
+        let small = open(FIRST_SEGMENT_LEN)?;
+        small.emit_with(self.event()?, Durability::Os)?;
+        small.close()?;
+        drop(small);
+        let system = open(index(len))?;
+        let event = self.event()?;
+        while system.stats().bytes < FIRST_SEGMENT_LEN as u64 / 2 {
+            system.emit_with(&event, Durability::Os)?;
+        }
+        quiet::wait();
+        while system.stats().segments < 2 {
+            system.emit_with(&event, Durability::Os)?;
+        }
+        system.flush()?;
         quiet::wait();
         Ok(system)
     }
