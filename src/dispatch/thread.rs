@@ -75,7 +75,7 @@ fn wait_for_more(worker: &mut Worker, held: bool, patience: &Patience) {
         };
         reached >= next || seat.has_news()
     };
-    if patience.look_for(&ready) {
+    if patience.look_for(ready) {
         return;
     }
     let wanted = worker.wanted(held);
