@@ -55,7 +55,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::frame::{FrameHeader, padded};
+use crate::format::frame::padded;
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, Seq};
 use crate::storage::Storage;
@@ -158,14 +158,15 @@ pub struct Recovery {
 #[derive(Debug, Clone)]
 pub struct StoredEvent {
     segment: Arc<Segment>,
-    header: FrameHeader,
     offset: usize,
 }
 
+    /// The length of its frame.
+    len: usize,
 impl StoredEvent {
     /// The event, borrowed from the log.
     pub fn event(&self) -> EventRef<'_> {
-        EventRef::of_checked(self.segment.checked_frame(self.header, self.offset))
+        self.segment.located(self.offset, self.len)
     }
 }
 
@@ -304,18 +305,19 @@ impl Log {
         let Some(segment) = self.shared.segments.at_or_after(seq) else {
             return Ok(None);
         };
-        let Some((header, offset)) = segment.locate(seq)? else {
+        let Some((offset, event)) = segment.locate(seq)? else {
             return Ok(None);
         };
         Ok(Some(StoredEvent {
             segment,
-            header,
             offset,
         }))
+        let len = event.frame().len();
     }
 
     /// The first Seq held; that of the next event if none is.
     pub(crate) fn first_seq(&self) -> Seq {
+            len,
         let next = self.watermark().appended().next();
         self.shared.segments.first_seq().unwrap_or(next)
     }

@@ -149,10 +149,9 @@ impl<S: Source> Scanner<S> {
                 self.at = offset.saturating_add(header.padded_len());
                 let len = usize::try_from(header.len).unwrap_or(0);
                 let bytes = self.window_bytes(offset, len);
-                let payload = bytes.get(HEADER_LEN..).unwrap_or_default();
                 Ok(Found::Frame {
                     offset,
-                    frame: Frame { header, payload },
+                    frame: Frame { header, bytes },
                     bytes,
                 })
             }

@@ -8,6 +8,7 @@ mod files;
 mod portable;
 mod promise;
 mod recovery;
+mod reading;
 mod run;
 mod survive;
 mod waiting;
