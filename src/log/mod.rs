@@ -20,6 +20,7 @@ mod commit;
 pub(crate) mod scan;
 pub(crate) mod survey;
 pub(crate) mod point;
+mod walk;
 pub(crate) mod examine;
 mod live_table;
 pub(crate) mod segment;
@@ -48,6 +49,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use append::Appended;
+pub(crate) use recovery::Examined;
 use shared::Shared;
 
 use crate::clock::Clock;
@@ -159,10 +161,10 @@ pub struct Recovery {
 pub struct StoredEvent {
     segment: Arc<Segment>,
     offset: usize,
-}
-
     /// The length of its frame.
     len: usize,
+}
+
 impl StoredEvent {
     /// The event, borrowed from the log.
     pub fn event(&self) -> EventRef<'_> {
@@ -193,21 +195,24 @@ impl Log {
         clock: Arc<dyn Clock>,
         witness: Seq,
     ) -> Result<Log> {
-        Log::open_pinned(storage, config, clock, witness, Pins::default())
+        let examined = Log::examine(storage.as_ref(), witness)?;
+        Log::open_examined(storage, config, clock, examined, Pins::default())
     }
 
-    /// As [`Log::open`], with pins that hold before the first round of retention.
-    pub(crate) fn open_pinned(
+    /// As [`Log::open`] of a folder that was examined and not changed since, with pins that hold before
+    /// the first round of retention.
+    pub(crate) fn open_examined(
         storage: Arc<dyn Storage>,
         config: LogConfig,
         clock: Arc<dyn Clock>,
-        witness: Seq,
+        examined: Examined,
         pins: Pins,
     ) -> Result<Log> {
-        let opened = recovery::open(&storage, &config, clock.now(), witness)?;
+        let mut opened = recovery::open(&storage, &config, clock.now(), examined)?;
         let recovery = opened.recovery.clone();
+        let chores = std::mem::take(&mut opened.chores);
         let shared = Arc::new(Shared::new(storage, config, clock, opened, pins));
-        let keeper = Keeper::start(shared.clone())?;
+        let keeper = Keeper::start(shared.clone(), chores)?;
         Ok(Log {
             shared,
             keeper,
@@ -217,12 +222,12 @@ impl Log {
     }
 
     /// Finds what [`Log::open`] would refuse, and changes nothing: for whoever changes other things
-    /// before it is opened.
+    /// before it is opened. Nothing is read a second time by then.
     ///
     /// # Errors
     /// As [`Log::open`].
-    pub(crate) fn check(storage: &dyn Storage, witness: Seq) -> Result<()> {
-        recovery::check(storage, witness)
+    pub(crate) fn examine(storage: &dyn Storage, witness: Seq) -> Result<Examined> {
+        recovery::examine(storage, witness)
     }
 
     /// What opening found and did.
@@ -308,16 +313,16 @@ impl Log {
         let Some((offset, event)) = segment.locate(seq)? else {
             return Ok(None);
         };
+        let len = event.frame().len();
         Ok(Some(StoredEvent {
             segment,
             offset,
+            len,
         }))
-        let len = event.frame().len();
     }
 
     /// The first Seq held; that of the next event if none is.
     pub(crate) fn first_seq(&self) -> Seq {
-            len,
         let next = self.watermark().appended().next();
         self.shared.segments.first_seq().unwrap_or(next)
     }
