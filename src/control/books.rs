@@ -50,7 +50,7 @@ pub(super) fn read(log: &Log) -> Result<Books> {
     let mut assembler = Assembler::default();
     let mut reader = log.reader(Seq::FIRST);
     while let Some(event) = reader.next_event()? {
-        let frame_len = u64::from(event.frame().header.len);
+        let frame_len = event.frame().len() as u64;
         books.written = books.written.saturating_add(frame_len);
         let taken = assembler.take(event.seq(), event.event_type(), event.data_bytes());
         let taken = taken.map_err(|error| no_record(error, event.seq()))?;

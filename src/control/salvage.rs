@@ -16,6 +16,7 @@
 use super::record::{Assembler, decode_state, encode_state};
 use super::state::{Entry, State};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::checked::Checked;
 use crate::format::footer::TRAILER_LEN;
 use crate::format::frame::{FrameHeader, Invalid, Kind};
 use crate::format::names;
@@ -171,7 +172,7 @@ impl Finds {
         loop {
             match scanner.next()? {
                 Found::Frame { frame, .. } if frame.header.kind == Kind::Event => {
-                    match EventRef::new(frame) {
+                    match Checked::of(frame.bytes).and_then(EventRef::new) {
                         Some(event) => self.take(&event)?,
                         None => self.hole = true,
                     }

@@ -6,6 +6,7 @@ use super::outcome::Outcome;
 use super::worker::Worker;
 use crate::control::ParkedEvent;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::checked;
 use crate::format::frame::{self, Kind, Place, Stamp, padded};
 use crate::format::record::{EventRef, Record};
 use crate::position::Seq;
@@ -83,7 +84,7 @@ fn as_frame(parked: &ParkedEvent) -> Result<Vec<u8>> {
 }
 
 fn read_frame(bytes: &[u8], seq: Seq) -> Result<EventRef<'_>> {
-    let frame = frame::decode(bytes, NOWHERE).ok();
+    let frame = checked::check(bytes, NOWHERE);
     frame.and_then(EventRef::new).ok_or_else(|| {
         let message = "a parked event cannot be laid out for delivery; discard it";
         Error::new(ErrorKind::Corrupt, message).at_seq(seq)

@@ -9,7 +9,7 @@
 //! bytes of a recycled file) it fails but for one chance in 2³². Removing the mask gives the checksum
 //! of the content alone, from which the [`Chain`] is built: it survives a move to another segment.
 
-use super::bytes::{array_at, i64_at, put, u8_at, u16_at, u32_at, u64_at, u128_at};
+use super::bytes::{i64_at, put, u8_at, u16_at, u32_at, u64_at, u128_at};
 use super::payload::Record;
 use crate::clock::Timestamp;
 use crate::event::EventId;
@@ -18,20 +18,20 @@ use crate::position::Seq;
 /// Frames start at multiples of this.
 pub(crate) const ALIGN: usize = 8;
 
-const CHECKSUM: usize = 0;
-const LEN: usize = CHECKSUM + 4;
-const SEQ: usize = LEN + 4;
-const APPENDED_AT: usize = SEQ + 8;
-const TIMESTAMP: usize = APPENDED_AT + 8;
-const EVENT_ID: usize = TIMESTAMP + 8;
-const DURABLE_LAG: usize = EVENT_ID + 16;
-const FLAGS: usize = DURABLE_LAG + 4;
-const KIND: usize = FLAGS + 2;
-const TYPE_LEN: usize = KIND + 1;
-const SOURCE_LEN: usize = TYPE_LEN + 1;
-const HEADERS_LEN: usize = SOURCE_LEN + 2;
-const BATCH_PLACE: usize = HEADERS_LEN + 2;
-const BATCH_COUNT: usize = BATCH_PLACE + 2;
+pub(super) const CHECKSUM: usize = 0;
+pub(super) const LEN: usize = CHECKSUM + 4;
+pub(super) const SEQ: usize = LEN + 4;
+pub(super) const APPENDED_AT: usize = SEQ + 8;
+pub(super) const TIMESTAMP: usize = APPENDED_AT + 8;
+pub(super) const EVENT_ID: usize = TIMESTAMP + 8;
+pub(super) const DURABLE_LAG: usize = EVENT_ID + 16;
+pub(super) const FLAGS: usize = DURABLE_LAG + 4;
+pub(super) const KIND: usize = FLAGS + 2;
+pub(super) const TYPE_LEN: usize = KIND + 1;
+pub(super) const SOURCE_LEN: usize = TYPE_LEN + 1;
+pub(super) const HEADERS_LEN: usize = SOURCE_LEN + 2;
+pub(super) const BATCH_PLACE: usize = HEADERS_LEN + 2;
+pub(super) const BATCH_COUNT: usize = BATCH_PLACE + 2;
 /// The length of a frame's fixed header in bytes.
 pub(crate) const HEADER_LEN: usize = BATCH_COUNT + 2;
 const _: () = assert!(HEADER_LEN == 64 && HEADER_LEN.is_multiple_of(ALIGN));
@@ -61,10 +61,10 @@ pub(crate) const FLAG_SYNC: u16 = 1 << 0;
 pub(crate) const FLAG_CLEAN: u16 = 1 << 1;
 // Reserved: 1 << 2, the payload region ends in an authentication tag (encryption); 1 << 3, it is
 // compressed. A frame with either is of a newer version.
-const FLAGS_KNOWN: u16 = FLAG_SYNC | FLAG_CLEAN;
+pub(super) const FLAGS_KNOWN: u16 = FLAG_SYNC | FLAG_CLEAN;
 
 /// A lag that stands for "not known".
-const LAG_UNKNOWN: u32 = u32::MAX;
+pub(super) const LAG_UNKNOWN: u32 = u32::MAX;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,18 +125,19 @@ impl Place {
         clippy::cast_possible_truncation,
         reason = "a hash keeps the low bits on purpose"
     )]
-    fn mask(self) -> u32 {
+    pub(super) fn mask(self) -> u32 {
         // Knuth's multiplicative constant is odd, so that the product is one-to-one modulo 2³².
         let salt = (self.salt ^ (self.salt >> 32)) as u32;
         salt ^ (self.offset as u32).wrapping_mul(2_654_435_761)
     }
 }
 
-/// A frame that has passed its check; it borrows its bytes.
+/// A frame that has passed its check, its header decoded; it borrows its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) header: FrameHeader,
-    pub(crate) payload: &'a [u8],
+    /// Its bytes, without the padding.
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Why bytes are no frame.
@@ -274,20 +275,19 @@ pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<Frame<'_>, Invalid> {
     if u32_at(bytes, CHECKSUM) != Some(content_crc ^ place.mask()) {
         return Err(Invalid::Checksum);
     }
-    let header = read_header(bytes, content_crc).ok_or(Invalid::Field)?;
-    let payload = bytes.get(HEADER_LEN..).ok_or(Invalid::Length)?;
-    Ok(Frame { header, payload })
+    let head = bytes.first_chunk().ok_or(Invalid::Length)?;
+    let header = read_header(head, content_crc).ok_or(Invalid::Field)?;
+    Ok(Frame { header, bytes })
 }
 
 /// The header that `bytes` claim to start with, its checksum not looked at; `None` if a field is
 /// out of range.
 pub(crate) fn peek(bytes: &[u8]) -> Option<FrameHeader> {
-    read_header(bytes, 0)
+    read_header(bytes.first_chunk()?, 0)
 }
 
-fn read_header(bytes: &[u8], content_crc: u32) -> Option<FrameHeader> {
-    let fixed: [u8; HEADER_LEN] = array_at(bytes, 0)?;
-    let bytes = fixed.as_slice();
+fn read_header(head: &[u8; HEADER_LEN], content_crc: u32) -> Option<FrameHeader> {
+    let bytes = head.as_slice();
     let seq = Seq(u64_at(bytes, SEQ)?);
     let durable_upto = match u32_at(bytes, DURABLE_LAG)? {
         LAG_UNKNOWN => Seq::ZERO,

@@ -17,6 +17,7 @@ mod bytes;
 pub(crate) mod names;
 pub(crate) mod payload;
 pub(crate) mod frame;
+pub(crate) mod checked;
 pub(crate) mod record;
 pub(crate) mod segment;
 pub(crate) mod footer;

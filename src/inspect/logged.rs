@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId};
-use crate::format::frame::{Frame, FrameHeader};
+use crate::format::checked::Checked;
 use crate::format::record::EventRef;
 use crate::position::Seq;
 
@@ -19,27 +19,27 @@ use crate::position::Seq;
 /// data that cannot be decoded.
 #[derive(Debug, Clone)]
 pub struct LoggedEvent {
-    header: FrameHeader,
-    payload: Vec<u8>,
+    seq: Seq,
+    /// The bytes of its frame.
+    frame: Vec<u8>,
 }
 
 impl LoggedEvent {
     pub(super) fn copy_of(event: &EventRef<'_>) -> Self {
-        let frame = event.frame();
         LoggedEvent {
-            header: frame.header,
-            payload: frame.payload.to_vec(),
+            seq: event.seq(),
+            frame: event.frame().to_vec(),
         }
     }
 
     /// The event's place in the total order.
     pub fn seq(&self) -> Seq {
-        self.header.seq
+        self.seq
     }
 
     /// The length of the event's frame in the log, in bytes, without padding.
     pub fn frame_len(&self) -> u64 {
-        u64::from(self.header.len)
+        self.frame.len() as u64
     }
 
     /// All fields, borrowed.
@@ -47,13 +47,10 @@ impl LoggedEvent {
     /// # Errors
     /// None in practice: the text fields were checked when the event was read.
     pub fn view(&self) -> Result<EventRef<'_>> {
-        let frame = Frame {
-            header: self.header,
-            payload: &self.payload,
-        };
-        EventRef::new(frame).ok_or_else(|| {
+        let frame = Checked::of(&self.frame);
+        frame.and_then(EventRef::new).ok_or_else(|| {
             let message = "type or source is no UTF-8; run forelog-recovery verify";
-            Error::new(ErrorKind::Corrupt, message).at_seq(self.header.seq)
+            Error::new(ErrorKind::Corrupt, message).at_seq(self.seq)
         })
     }
 
@@ -71,7 +68,7 @@ impl LoggedEvent {
     /// [`Decode`](ErrorKind::Decode) if the data is no `MessagePack`, or nests too deep.
     pub fn data_json(&self) -> Result<Value> {
         let decoded = crate::event::to_value(self.view()?.data_bytes());
-        decoded.map_err(|error| error.at_seq(self.header.seq))
+        decoded.map_err(|error| error.at_seq(self.seq))
     }
 }
 

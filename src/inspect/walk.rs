@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::frame::{Frame, FrameHeader, HEADER_LEN, Kind};
+use crate::format::checked::Checked;
+use crate::format::frame::{FrameHeader, Kind};
 use crate::format::record::EventRef;
 use crate::format::segment::{SegmentHeader, frames_max};
 use crate::log::point::Batch;
@@ -98,11 +99,8 @@ impl Walk {
 
     /// The event that the last step has seen; `None` if it was none, or its text is no UTF-8.
     pub(super) fn event(&self) -> Option<EventRef<'_>> {
-        let header = self.header.filter(|header| header.kind == Kind::Event)?;
-        EventRef::new(Frame {
-            header,
-            payload: self.bytes().get(HEADER_LEN..)?,
-        })
+        self.header.filter(|header| header.kind == Kind::Event)?;
+        EventRef::new(Checked::of(self.bytes())?)
     }
 
     /// The bytes of the frame that the last step has seen.

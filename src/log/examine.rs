@@ -8,31 +8,14 @@
 use super::point::{Batch, Point, Walked};
 use super::scan::{Found, Scanner};
 use super::survey::{Survey, Surveyed, has_whole_table};
+use super::walk::{Notes, Station, Stop, no_segment, search_rest, walk};
+pub(crate) use super::walk::{Open, Torn, written_len};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
-use crate::format::frame::{FLAG_CLEAN, FrameHeader, Kind};
-use crate::format::segment::{BLOCK_LEN, frames_max};
+use crate::format::frame::{FrameHeader, Kind};
+use crate::format::segment::SegmentHeader;
 use crate::position::Seq;
-use crate::storage::{Region, Storage};
-
-/// One of the last two segments, open for reading.
-#[derive(Debug)]
-pub(crate) struct Open {
-    pub(crate) at: Surveyed,
-    pub(crate) region: Region,
-    /// Its frames lie before this offset.
-    pub(crate) limit: usize,
-}
-
-/// The bytes behind the prefix that a crash left.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Torn {
-    /// Index into [`Examination::open`].
-    pub(crate) segment: usize,
-    pub(crate) offset: usize,
-    /// Up to the last byte that is not zero.
-    pub(crate) len: usize,
-}
+use crate::storage::Storage;
 
 /// Where the log's prefix ends, and what is known of it.
 #[derive(Debug)]
@@ -53,25 +36,7 @@ pub(crate) struct Examination {
     /// Whether whole frames stand behind the prefix: their Seqs were handed out.
     pub(super) lost_frames: bool,
     stop: Option<Stop>,
-}
-
-/// What is read besides the prefix.
-#[derive(Debug, Default)]
-struct Notes {
-    witness: Seq,
-    boot_id: u128,
-    clean: bool,
-    stop: Option<Stop>,
-    torn: Vec<Torn>,
-    lost_frames: bool,
-}
-
-/// Where the walk met something that cannot continue the log.
-#[derive(Debug, Clone, Copy)]
-struct Stop {
-    segment: usize,
-    offset: usize,
-    why: &'static str,
+    stations: Vec<Station>,
 }
 
 impl Examination {
@@ -81,9 +46,22 @@ impl Examination {
     /// [`Corrupt`](ErrorKind::Corrupt) where something witnessed is not there any more.
     pub(super) fn of(storage: &dyn Storage, survey: &Survey, witness: Seq) -> Result<Self> {
         let examination = Self::read(storage, survey, witness)?;
-        examination.check_damage()?;
-        examination.check_forerunner(survey)?;
+        examination.check(survey)?;
         Ok(examination)
+    }
+
+    /// Takes in one more witness from outside the log; nothing is read anew.
+    ///
+    /// # Errors
+    /// As [`Examination::of`].
+    pub(super) fn add_witness(&mut self, survey: &Survey, witness: Seq) -> Result<()> {
+        self.witness = self.witness.max(witness);
+        self.check(survey)
+    }
+
+    fn check(&self, survey: &Survey) -> Result<()> {
+        self.check_damage()?;
+        self.check_forerunner(survey)
     }
 
     /// Reads the last segments of a survey that has at least one; damage is no error here, and found
@@ -92,16 +70,32 @@ impl Examination {
     /// # Errors
     /// Only where the files cannot be read.
     pub(crate) fn read(storage: &dyn Storage, survey: &Survey, witness: Seq) -> Result<Self> {
-        let open = open_last(storage, survey)?;
+        let last = survey.segments.last().ok_or_else(no_segment)?;
+        let mut open = vec![open_last(storage, last)?];
         let mut notes = Notes {
             witness: witness.max(survey.witness()),
             ..Notes::default()
         };
         let mut forerunner = None;
-        let mut end = walk(&open, 0, Seq::MAX, &mut notes)?;
-        if notes.stop.is_none() && open.len() > 1 {
-            let next = walk(&open, 1, Seq::MAX, &mut notes)?;
-            forerunner = Some(std::mem::replace(&mut end, next));
+        // The last segment comes first: its frames may witness all of the forerunner, which then need
+        // not be read.
+        let mut end = walk(&open, 0, &mut notes)?;
+        if let Some(at) = survey.forerunner()
+            && (survey.poisoned || !at.is_settled_before(&last.header, notes.witness, storage)?)
+        {
+            open.insert(0, open_forerunner(storage, at, last)?);
+            let mut before = Notes {
+                witness: notes.witness,
+                ..Notes::default()
+            };
+            let walked = walk(&open, 0, &mut before)?;
+            if before.stop.is_none() {
+                notes.come_after(before);
+                forerunner = Some(walked);
+            } else {
+                notes = before;
+                end = walked;
+            }
         }
         if let Some(stop) = notes.stop {
             search_rest(&open, stop, end.point.frames_end, &mut notes)?;
@@ -123,6 +117,7 @@ impl Examination {
             torn: std::mem::take(&mut notes.torn),
             lost_frames: notes.lost_frames,
             stop: notes.stop,
+            stations: notes.stations,
             open,
         })
     }
@@ -137,10 +132,80 @@ impl Examination {
         usize::from(self.forerunner.is_some())
     }
 
-    /// One of the open segments up to the event `seq`, or to the last one before it that ends a
-    /// batch. Marks behind that event are left out: nobody depends on them.
-    pub(super) fn walk_to(&self, segment: usize, seq: Seq) -> Result<Walked> {
-        walk(&self.open, segment, seq, &mut Notes::default())
+    /// What was read of one of the open segments; `None` if the prefix ends before it.
+    fn walked(&self, segment: usize) -> Option<&Walked> {
+        match (segment, &self.forerunner) {
+            (0, None) | (1, Some(_)) => Some(&self.end),
+            (0, forerunner) => forerunner.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Where the first events of one of the open segments lie, up to this point of it.
+    pub(super) fn offsets_to(&self, segment: usize, point: &Point) -> &[usize] {
+        let offsets = self.walked(segment).map(|walked| walked.offsets.as_slice());
+        offsets
+            .and_then(|all| all.get(..point.count))
+            .unwrap_or_default()
+    }
+
+    /// The last point of an open segment that is known and not behind the event `seq`.
+    fn station(&self, segment: usize, header: &SegmentHeader, seq: Seq) -> Point {
+        let here = self
+            .stations
+            .iter()
+            .rev()
+            .filter(|station| station.segment == segment);
+        let known = here
+            .map(|station| station.point)
+            .find(|point| point.last_seq <= seq);
+        known.unwrap_or(Point::before(header))
+    }
+
+    /// The point of an open segment behind the event `seq`, or behind the last one before it that ends
+    /// a batch. Marks behind that event are left out: nobody depends on them.
+    pub(super) fn point_at(&self, segment: usize, seq: Seq) -> Result<Point> {
+        let open = self.open.get(segment).ok_or_else(no_segment)?;
+        let mut point = self.station(segment, &open.at.header, seq);
+        let Some(walked) = self.walked(segment).filter(|_| seq > point.last_seq) else {
+            return Ok(point);
+        };
+        let mut whole = point;
+        let mut batch = Batch::default();
+        let mut scanner = Scanner::new(&open.region, open.at.header.salt, walked.point.frames_end);
+        scanner.seek(point.frames_end);
+        while let Found::Frame { offset, frame, .. } = scanner.next()? {
+            let header = frame.header;
+            let is_event = header.kind == Kind::Event;
+            if batch.refuses(&header, point.last_seq).is_some() || (is_event && header.seq > seq) {
+                break;
+            }
+            point.take(&header, offset);
+            if is_event && batch.is_whole() {
+                whole = point;
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The room that the frames of all events of the prefix behind `seq` take, and how many there are.
+    pub(super) fn room_after(&self, seq: Seq) -> Result<(usize, usize)> {
+        let (mut len, mut count) = (0_usize, 0_usize);
+        for (index, open) in self.open.iter().enumerate() {
+            let Some(end) = self.walked(index).map(|walked| walked.point) else {
+                break;
+            };
+            let kept = if open.at.header.base_seq > seq {
+                Point::before(&open.at.header)
+            } else if end.last_seq <= seq {
+                end
+            } else {
+                self.point_at(index, seq)?
+            };
+            len = len.saturating_add(end.events_len.saturating_sub(kept.events_len));
+            count = count.saturating_add(end.count.saturating_sub(kept.count));
+        }
+        Ok((len, count))
     }
 
     /// Visits all events of the prefix behind `seq`, in order.
@@ -149,16 +214,19 @@ impl Examination {
         seq: Seq,
         mut visit: impl FnMut(&FrameHeader, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        let last = self.end.point.last_seq;
-        for open in &self.open {
-            let mut scanner = Scanner::new(&open.region, open.at.header.salt, open.limit);
+        for (index, open) in self.open.iter().enumerate() {
+            let Some(end) = self.walked(index).map(|walked| walked.point) else {
+                break;
+            };
+            if end.last_seq <= seq {
+                continue;
+            }
+            let header = open.at.header;
+            let mut scanner = Scanner::new(&open.region, header.salt, end.frames_end);
+            scanner.seek(self.station(index, &header, seq).frames_end);
             while let Found::Frame { frame, bytes, .. } = scanner.next()? {
-                let header = frame.header;
-                if header.seq > last {
-                    break;
-                }
-                if header.kind == Kind::Event && header.seq > seq {
-                    visit(&header, bytes)?;
+                if frame.header.kind == Kind::Event && frame.header.seq > seq {
+                    visit(&frame.header, bytes)?;
                 }
             }
         }
@@ -220,144 +288,28 @@ impl Examination {
     }
 }
 
-/// Opens the last segment, and the forerunner if it may not be wholly on the disk.
-fn open_last(storage: &dyn Storage, survey: &Survey) -> Result<Vec<Open>> {
-    let Some(last) = survey.segments.last() else {
-        return Ok(Vec::new());
-    };
-    let mut open = Vec::new();
-    if let Some(forerunner) = survey.forerunner()
-        && (survey.poisoned || !forerunner.is_settled_before(&last.header, storage)?)
-    {
-        let region = storage.open_read_only(&forerunner.name)?;
-        let limit = usize::try_from(last.header.prev_end).unwrap_or(usize::MAX);
-        open.push(Open {
-            at: forerunner.clone(),
-            limit: limit.min(region.len()),
-            region,
-        });
-    }
+/// Opens the last segment.
+fn open_last(storage: &dyn Storage, last: &Surveyed) -> Result<Open> {
     let region = storage.open_read_only(&last.name)?;
     let sealed_at = last
         .footer
         .and_then(|footer| usize::try_from(footer.frames_end).ok());
     let len = last.header.len_in(region.len());
     let limit = sealed_at.unwrap_or(len.saturating_sub(TRAILER_LEN));
-    open.push(Open {
+    Ok(Open {
         at: last.clone(),
         limit: limit.min(region.len()),
         region,
-    });
-    Ok(open)
-}
-
-/// Reads one segment from its start up to the event `upto`, or to the last one before it that ends a
-/// batch. [`Seq::MAX`]: to its end, marks included.
-fn walk(open: &[Open], index: usize, upto: Seq, notes: &mut Notes) -> Result<Walked> {
-    let Some(segment) = open.get(index) else {
-        return Err(Error::new(ErrorKind::MissingSegment, "no segment is there"));
-    };
-    let mut scanner = Scanner::new(&segment.region, segment.at.header.salt, segment.limit);
-    let mut point = Point::before(&segment.at.header);
-    let mut whole = point;
-    let mut offsets = Vec::new();
-    let mut batch = Batch::default();
-    notes.boot_id = segment.at.header.boot_id;
-    notes.clean = false;
-    let stop = loop {
-        let (offset, header) = match scanner.next()? {
-            Found::Frame { offset, frame, .. } => (offset, frame.header),
-            Found::Invalid { offset, why } => break Some((offset, why.reason())),
-            Found::End => break None,
-        };
-        if let Some(why) = batch.refuses(&header, point.last_seq) {
-            break Some((offset, why));
-        }
-        if header.kind == Kind::Event && header.seq > upto {
-            break None;
-        }
-        notes.witness = notes.witness.max(header.durable_upto);
-        notes.clean = header.kind == Kind::Mark && header.flags & FLAG_CLEAN != 0;
-        point.take(&header, offset);
-        match header.kind {
-            Kind::Mark => notes.boot_id = header.event_id.0,
-            Kind::Event => offsets.push(offset),
-        }
-        if batch.is_whole() && (header.kind == Kind::Event || upto == Seq::MAX) {
-            whole = point;
-        }
-    };
-    let is_short = |next: &Open| !whole.reaches(&segment.at.header, &next.at.header);
-    let stop = stop.or_else(|| {
-        open.get(index + 1).filter(|next| is_short(next))?;
-        let why = "the segment does not reach where the next one goes on";
-        Some((whole.frames_end, why))
-    });
-    if let Some((offset, why)) = stop {
-        notes.stop = Some(Stop {
-            segment: index,
-            offset,
-            why,
-        });
-    }
-    offsets.truncate(whole.count);
-    Ok(Walked {
-        point: whole,
-        offsets,
     })
 }
 
-/// Searches what stands behind the stop for witnesses, and measures the torn tails: the first one
-/// from `frames_end` on, since a batch that is not whole is torn as a whole.
-fn search_rest(open: &[Open], stop: Stop, frames_end: usize, notes: &mut Notes) -> Result<()> {
-    for (index, segment) in open.iter().enumerate().skip(stop.segment) {
-        let base = segment.at.header.base_seq;
-        let seq_max = base.plus(frames_max(segment.region.len()));
-        let plausible = |header: &FrameHeader| header.seq >= base.prev() && header.seq <= seq_max;
-        let is_first = index == stop.segment;
-        let mut scanner = Scanner::new(&segment.region, segment.at.header.salt, segment.limit);
-        scanner.seek(if is_first { stop.offset } else { BLOCK_LEN });
-        loop {
-            match scanner.next()? {
-                Found::Frame { frame, .. } => {
-                    notes.witness = notes.witness.max(frame.header.durable_upto);
-                    notes.lost_frames |= frame.header.kind == Kind::Event;
-                }
-                Found::Invalid { .. } => {
-                    if !scanner.resync(&plausible)? {
-                        break;
-                    }
-                }
-                Found::End => break,
-            }
-        }
-        let offset = if is_first { frames_end } else { BLOCK_LEN };
-        let len = written_len(&segment.region, offset, segment.limit)?;
-        if len > 0 {
-            notes.torn.push(Torn {
-                segment: index,
-                offset,
-                len,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// How far behind `from` there are bytes that are not zero.
-pub(crate) fn written_len(region: &Region, from: usize, limit: usize) -> Result<usize> {
-    const PIECE: usize = 1 << 20;
-    let mut piece = vec![0; PIECE.min(limit.saturating_sub(from))];
-    let mut len = 0;
-    let mut at = from;
-    while at < limit {
-        let part = limit.saturating_sub(at).min(piece.len());
-        let piece = &mut piece[..part];
-        region.read_at(at, piece)?;
-        if let Some(last) = piece.iter().rposition(|&byte| byte != 0) {
-            len = at + last + 1 - from;
-        }
-        at += part;
-    }
-    Ok(len)
+/// Opens the forerunner, up to where the last segment goes on.
+fn open_forerunner(storage: &dyn Storage, at: &Surveyed, last: &Surveyed) -> Result<Open> {
+    let region = storage.open_read_only(&at.name)?;
+    let limit = usize::try_from(last.header.prev_end).unwrap_or(usize::MAX);
+    Ok(Open {
+        at: at.clone(),
+        limit: limit.min(region.len()),
+        region,
+    })
 }

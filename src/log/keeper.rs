@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::opening::Chores;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Prepare;
@@ -22,16 +23,21 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread, unless the log does its own housekeeping.
+    /// Starts the thread, unless the log does its own housekeeping; first what the opening has left
+    /// to do is done.
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub(super) fn start(shared: Arc<Shared>) -> Result<Keeper> {
+    pub(super) fn start(shared: Arc<Shared>, chores: Chores) -> Result<Keeper> {
         let mut thread = None;
         if shared.config.background {
             let shared = shared.clone();
             let builder = std::thread::Builder::new().name("forelog-keeper".to_owned());
-            let spawned = builder.spawn(move || run(&shared)).map_err(|source| {
+            let work = move || {
+                drop(chores);
+                run(&shared);
+            };
+            let spawned = builder.spawn(work).map_err(|source| {
                 let message = format!("cannot start the housekeeping thread: {source}");
                 Error::new(ErrorKind::Io, message).caused_by(source)
             });

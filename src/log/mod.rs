@@ -20,6 +20,7 @@ mod commit;
 pub(crate) mod scan;
 pub(crate) mod survey;
 pub(crate) mod point;
+mod walk;
 pub(crate) mod examine;
 mod live_table;
 pub(crate) mod segment;
@@ -48,6 +49,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use append::Appended;
+pub(crate) use recovery::Examined;
 use shared::Shared;
 
 use crate::clock::Clock;
@@ -55,7 +57,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::frame::{FrameHeader, padded};
+use crate::format::frame::padded;
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, Seq};
 use crate::storage::Storage;
@@ -158,14 +160,15 @@ pub struct Recovery {
 #[derive(Debug, Clone)]
 pub struct StoredEvent {
     segment: Arc<Segment>,
-    header: FrameHeader,
     offset: usize,
+    /// The length of its frame.
+    len: usize,
 }
 
 impl StoredEvent {
     /// The event, borrowed from the log.
     pub fn event(&self) -> EventRef<'_> {
-        EventRef::of_checked(self.segment.checked_frame(self.header, self.offset))
+        self.segment.located(self.offset, self.len)
     }
 }
 
@@ -192,21 +195,24 @@ impl Log {
         clock: Arc<dyn Clock>,
         witness: Seq,
     ) -> Result<Log> {
-        Log::open_pinned(storage, config, clock, witness, Pins::default())
+        let examined = Log::examine(storage.as_ref(), witness)?;
+        Log::open_examined(storage, config, clock, examined, Pins::default())
     }
 
-    /// As [`Log::open`], with pins that hold before the first round of retention.
-    pub(crate) fn open_pinned(
+    /// As [`Log::open`] of a folder that was examined and not changed since, with pins that hold before
+    /// the first round of retention.
+    pub(crate) fn open_examined(
         storage: Arc<dyn Storage>,
         config: LogConfig,
         clock: Arc<dyn Clock>,
-        witness: Seq,
+        examined: Examined,
         pins: Pins,
     ) -> Result<Log> {
-        let opened = recovery::open(&storage, &config, clock.now(), witness)?;
+        let mut opened = recovery::open(&storage, &config, clock.now(), examined)?;
         let recovery = opened.recovery.clone();
+        let chores = std::mem::take(&mut opened.chores);
         let shared = Arc::new(Shared::new(storage, config, clock, opened, pins));
-        let keeper = Keeper::start(shared.clone())?;
+        let keeper = Keeper::start(shared.clone(), chores)?;
         Ok(Log {
             shared,
             keeper,
@@ -216,12 +222,12 @@ impl Log {
     }
 
     /// Finds what [`Log::open`] would refuse, and changes nothing: for whoever changes other things
-    /// before it is opened.
+    /// before it is opened. Nothing is read a second time by then.
     ///
     /// # Errors
     /// As [`Log::open`].
-    pub(crate) fn check(storage: &dyn Storage, witness: Seq) -> Result<()> {
-        recovery::check(storage, witness)
+    pub(crate) fn examine(storage: &dyn Storage, witness: Seq) -> Result<Examined> {
+        recovery::examine(storage, witness)
     }
 
     /// What opening found and did.
@@ -304,13 +310,14 @@ impl Log {
         let Some(segment) = self.shared.segments.at_or_after(seq) else {
             return Ok(None);
         };
-        let Some((header, offset)) = segment.locate(seq)? else {
+        let Some((offset, event)) = segment.locate(seq)? else {
             return Ok(None);
         };
+        let len = event.frame().len();
         Ok(Some(StoredEvent {
             segment,
-            header,
             offset,
+            len,
         }))
     }
 

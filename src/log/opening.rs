@@ -1,8 +1,9 @@
 //! What all ways of opening a log share: mapping its segments, beginning new ones.
 
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use super::point::Walked;
+use super::point::Point;
 use super::segment::{Seal, Segment};
 use super::stage::Stage;
 use super::sums::Sums;
@@ -26,16 +27,67 @@ pub(super) struct Opened {
     pub(super) tail: Tail,
     pub(super) sums: Sums,
     pub(super) recovery: Recovery,
+    pub(super) chores: Chores,
 }
+
+/// What an opening leaves undone, since nothing depends on it and it takes long: it is done when this
+/// is dropped, by the housekeeping thread where there is one.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    /// Segments that were sealed short of their end.
+    sealed: Vec<Arc<Segment>>,
+    /// Files that were read and then replaced: the last handle gives their blocks back.
+    replaced: Vec<Region>,
+}
+
+impl Drop for Chores {
+    fn drop(&mut self) {
+        for segment in &self.sealed {
+            segment.release_room();
+        }
+    }
+}
+
+/// The length of segments whose room is given back at once: it takes no time, and may be wanted by what
+/// is opened next.
+const LITTLE: usize = 4 << 20;
 
 /// What all ways of opening need.
 pub(super) struct Opening<'a> {
     pub(super) storage: &'a dyn Storage,
     pub(super) config: &'a LogConfig,
     pub(super) now: Timestamp,
+    chores: RefCell<Chores>,
+    /// Whether room has to be given back at once, for the disk has none to spare.
+    is_tight: Cell<bool>,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    pub(super) fn new(storage: &'a dyn Storage, config: &'a LogConfig, now: Timestamp) -> Self {
+        Opening {
+            storage,
+            config,
+            now,
+            chores: RefCell::default(),
+            is_tight: Cell::new(config.segment_len <= LITTLE),
+        }
+    }
+
+    /// What is left to be done, with files that were read and replaced.
+    pub(super) fn into_chores(self, replaced: Vec<Region>) -> Chores {
+        let mut chores = self.chores.into_inner();
+        if !self.is_tight.get() {
+            chores.replaced = replaced;
+        }
+        chores
+    }
+
+    /// Gives room back from now on as soon as there is any; says whether there was some by now.
+    fn make_room(&self) -> bool {
+        self.is_tight.set(true);
+        !self.chores.take().sealed.is_empty()
+    }
+
     /// Removes what earlier crashes left half built, from the newest on, so that no removal that is
     /// lost leaves a hole.
     pub(super) fn clear(&self, survey: &Survey) -> Result<()> {
@@ -48,10 +100,18 @@ impl Opening<'_> {
         if any { self.storage.sync_dir() } else { Ok(()) }
     }
 
-    /// The segments that are sealed, mapped.
-    pub(super) fn open_sealed(&self, sealed: &[Surveyed]) -> Result<Vec<Arc<Segment>>> {
+    /// The segments that are sealed, mapped; `open` are those of them that are open already.
+    pub(super) fn open_sealed(
+        &self,
+        sealed: &[Surveyed],
+        open: &[Arc<Segment>],
+    ) -> Result<Vec<Arc<Segment>>> {
         let mut segments = Vec::with_capacity(sealed.len());
         for at in sealed {
+            if let Some(segment) = open.iter().find(|segment| segment.name == at.name) {
+                segments.push(segment.clone());
+                continue;
+            }
             let mut region = self.storage.open(&at.name)?;
             region.adopt(region.len())?;
             let Some(footer) = at.footer else {
@@ -72,12 +132,17 @@ impl Opening<'_> {
         Ok(segments)
     }
 
-    /// A segment that ends where it was read to, to be sealed or gone on with.
-    pub(super) fn open_live(&self, at: &Surveyed, walked: &Walked) -> Result<Segment> {
+    /// A segment that ends at this point, its events at these offsets, to be sealed or gone on with.
+    pub(super) fn open_live(
+        &self,
+        at: &Surveyed,
+        end: &Point,
+        offsets: &[usize],
+    ) -> Result<Segment> {
         let mut region = self.storage.open(&at.name)?;
-        region.adopt(walked.point.frames_end)?;
+        region.adopt(end.frames_end)?;
         let segment = Segment::live(at.header, at.name.clone(), region);
-        segment.note_all(&walked.offsets);
+        segment.note_all(offsets);
         Ok(segment)
     }
 
@@ -109,15 +174,20 @@ impl Opening<'_> {
 
     /// A file under a temporary name with this header in it, its ceiling raised to cover the segment;
     /// nothing is synced.
-    pub(super) fn build(&self, mut header: SegmentHeader) -> Result<(SegmentHeader, Region)> {
-        let name = names::segment(header.segment_id, header.generation);
+    pub(super) fn build(&self, header: SegmentHeader) -> Result<(SegmentHeader, Region)> {
+        let tmp = names::tmp(&names::segment(header.segment_id, header.generation));
         let len = usize::try_from(header.segment_len).unwrap_or(usize::MAX);
-        let ceiling = ceiling_from(header.base_seq, len);
-        header.seq_ceiling = header.seq_ceiling.max(ceiling);
-        let tmp = names::tmp(&name);
-        let mut region = self.storage.create(&tmp, len, Prepare::Allocate)?;
-        begin_segment(&mut region, &header);
-        Ok((header, region))
+        let region = self.storage.create(&tmp, len, Prepare::Allocate)?;
+        Ok(begin_under_ceiling(header, region))
+    }
+
+    /// As [`Opening::build`], in a file of zeros that has its temporary name already.
+    pub(super) fn build_in(
+        &self,
+        tmp: &str,
+        header: SegmentHeader,
+    ) -> Result<(SegmentHeader, Region)> {
+        Ok(begin_under_ceiling(header, self.storage.open(tmp)?))
     }
 
     /// As [`Opening::build`], in a segment of the usual length; where the disk is too full for that, in
@@ -137,10 +207,15 @@ impl Opening<'_> {
         };
         let needed = needed.next_multiple_of(BLOCK_LEN);
         let usual = needed.max(self.config.segment_len);
-        build(usual).or_else(|error| match error.kind() {
-            ErrorKind::NoSpace if needed < usual => build(needed),
-            _ => Err(error),
-        })
+        let is_full = |error: &Error| error.kind() == ErrorKind::NoSpace;
+        let first = match build(usual) {
+            Err(error) if is_full(&error) && self.make_room() => build(usual),
+            first => first,
+        };
+        match first {
+            Err(error) if is_full(&error) && needed < usual => build(needed),
+            first => first,
+        }
     }
 
     /// Commits a built file, and returns the segment in it.
@@ -159,14 +234,20 @@ impl Opening<'_> {
         self.storage.sync_dir()
     }
 
-    /// Seals a segment in place, makes its footer durable and gives back the room that is left.
-    pub(super) fn seal(&self, segment: &Segment, seal: Seal) -> Result<Segment> {
+    /// Seals a segment in place, makes its footer durable and gives back the room that is left, now or
+    /// as a chore.
+    pub(super) fn seal(&self, segment: &Segment, seal: Seal) -> Result<Arc<Segment>> {
         let sealed = segment.seal(seal)?;
         // The footer is in the page cache now, sync or no sync, and the next opening in this boot
         // would take it for settled.
         let synced = sealed.region.sync();
         synced.inspect_err(|_| note_failed_sync(self.storage))?;
-        sealed.release_room();
+        let sealed = Arc::new(sealed);
+        if self.is_tight.get() {
+            sealed.release_room();
+        } else {
+            self.chores.borrow_mut().sealed.push(sealed.clone());
+        }
         Ok(sealed)
     }
 }
@@ -183,7 +264,7 @@ pub(super) fn note_failed_sync(storage: &dyn Storage) {
 ///
 /// # Errors
 /// If the segment has a writer already.
-pub(super) fn tail_of(active: Arc<Segment>, last_appended_at: Timestamp) -> Result<Tail> {
+pub(super) fn tail_of(active: &Arc<Segment>, last_appended_at: Timestamp) -> Result<Tail> {
     Ok(Tail {
         last_seq: active.last_seq(),
         writer: active.writer()?,
@@ -206,10 +287,18 @@ pub(super) fn first_of(segments: &[Arc<Segment>], last: Seq) -> Seq {
     held.map_or(last.next(), |segment| segment.base_seq())
 }
 
+/// Begins a segment whose header's ceiling is raised to cover it.
+fn begin_under_ceiling(mut header: SegmentHeader, mut region: Region) -> (SegmentHeader, Region) {
+    let ceiling = ceiling_from(header.base_seq, region.len());
+    header.seq_ceiling = header.seq_ceiling.max(ceiling);
+    begin_segment(&mut region, &header);
+    (header, region)
+}
+
 /// Writes a segment's header block.
 pub(super) fn begin_segment(region: &mut Region, header: &SegmentHeader) {
     region.write_with(BLOCK_LEN, |_, bytes| {
-        bytes.copy_from_slice(&header.encode())
+        bytes.copy_from_slice(&header.encode());
     });
 }
 

@@ -2,9 +2,10 @@
 
 use super::examine::Examination;
 use super::opening::Opening;
-use super::point::{Point, Walked};
+use super::point::Point;
 use super::survey::{Survey, Surveyed};
 use crate::error::Result;
+use crate::format::names;
 use crate::format::segment::SegmentHeader;
 use crate::position::Seq;
 
@@ -27,6 +28,8 @@ pub(super) struct Plan {
     pub(super) kept_upto: Seq,
     /// Whether Seqs may have been handed out that are lost, and the highest such.
     pub(super) skip_to: Option<Seq>,
+    /// The file that was prepared for the next segment, if it can take the new one.
+    pub(super) spare: Option<String>,
 }
 
 /// A segment that stays, up to some event.
@@ -35,7 +38,7 @@ pub(super) struct Sealing {
     pub(super) at: usize,
     /// Index among those that were examined.
     pub(super) open: usize,
-    pub(super) walked: Walked,
+    pub(super) point: Point,
 }
 
 impl Plan {
@@ -43,7 +46,7 @@ impl Plan {
         opening: &Opening<'_>,
         survey: &Survey,
         last: &Surveyed,
-        examination: &mut Examination,
+        examination: &Examination,
     ) -> Result<Plan> {
         let end = examination.end.point.last_seq;
         let ceiling = survey.seq_ceiling().max(end);
@@ -63,6 +66,7 @@ impl Plan {
             anew: survey.poisoned,
             kept_upto: end,
             skip_to: is_gap_owed.then_some(ceiling),
+            spare: spare(opening, survey, last, is_gap_owed),
         };
         plan.lay(survey, last, examination)?;
         if let Some(ceiling) = plan.skip_to {
@@ -72,24 +76,19 @@ impl Plan {
     }
 
     /// Decides what stays and where the new segment goes on.
-    fn lay(
-        &mut self,
-        survey: &Survey,
-        last: &Surveyed,
-        examination: &mut Examination,
-    ) -> Result<()> {
+    fn lay(&mut self, survey: &Survey, last: &Surveyed, examination: &Examination) -> Result<()> {
         let proved = examination.witness.min(self.kept_upto);
         let at = survey.segments.len().saturating_sub(1);
         let open = examination.open.len().saturating_sub(1);
-        let sealing = |at, open, walked| Some(Sealing { at, open, walked });
-        let forerunner = examination.forerunner.take();
-        let walked = examination.walk_to(open, proved)?;
-        if walked.point.count > 0 && !survey.poisoned {
+        let sealing = |at, open, point| Some(Sealing { at, open, point });
+        let forerunner = examination.forerunner.as_ref().map(|walked| walked.point);
+        let point = examination.point_at(open, proved)?;
+        if point.count > 0 && !survey.poisoned {
             // Something of the last segment is proved: it is cut behind that, and followed.
             self.header.segment_id = last.header.segment_id.next();
-            self.go_on_after(&walked.point);
-            self.cut = sealing(at, open, walked);
-            self.whole = forerunner.and_then(|walked| sealing(at.saturating_sub(1), 0, walked));
+            self.go_on_after(&point);
+            self.cut = sealing(at, open, point);
+            self.whole = forerunner.and_then(|point| sealing(at.saturating_sub(1), 0, point));
             return Ok(());
         }
         // Nothing of it is proved, or (after a failed sync) nothing is believed: it is replaced.
@@ -97,14 +96,14 @@ impl Plan {
         self.header.generation = last.header.generation.saturating_add(1);
         match forerunner {
             None if open == 0 => self.stand_where(&last.header),
-            Some(walked) if walked.point.last_seq <= proved => {
+            Some(point) if point.last_seq <= proved => {
                 self.stand_where(&last.header);
-                self.whole = sealing(at.saturating_sub(1), 0, walked);
+                self.whole = sealing(at.saturating_sub(1), 0, point);
             }
             _ => {
-                let walked = examination.walk_to(0, proved)?;
-                self.go_on_after(&walked.point);
-                self.cut = sealing(at.saturating_sub(1), 0, walked);
+                let point = examination.point_at(0, proved)?;
+                self.go_on_after(&point);
+                self.cut = sealing(at.saturating_sub(1), 0, point);
             }
         }
         Ok(())
@@ -140,6 +139,24 @@ impl Plan {
             self.header.boot_id = 0;
         }
     }
+}
+
+/// The file that was prepared for the segment behind the last one, if the new segment may be written
+/// into it: all its blocks were written before, and removing it would take longer.
+///
+/// Only where the log was last written in this very boot, so that a file whose header is zero holds
+/// nothing else either, and where no footer says that this file must be there.
+fn spare(
+    opening: &Opening<'_>,
+    survey: &Survey,
+    last: &Surveyed,
+    is_gap_owed: bool,
+) -> Option<String> {
+    let next = names::segment(last.header.segment_id.next(), 0);
+    let len = opening.config.segment_len as u64;
+    let mut unused = survey.unused.iter();
+    let found = unused.find(|entry| entry.name == next && entry.len == len)?;
+    (!is_gap_owed && last.footer.is_none()).then(|| found.name.clone())
 }
 
 /// Whether the log was last written in this very boot, and everything that was is still there.

@@ -16,6 +16,8 @@ pub(crate) struct Point {
     pub(crate) frames_end: usize,
     /// How many events of the segment there are up to here.
     pub(super) count: usize,
+    /// The room that the frames of those events take, without the marks between them.
+    pub(super) events_len: usize,
     /// Of the events of the segment.
     pub(super) times: TimeRanges,
 }
@@ -36,6 +38,7 @@ impl Point {
             chain: header.prev_chain,
             frames_end: BLOCK_LEN,
             count: 0,
+            events_len: 0,
             times: TimeRanges::EMPTY,
         }
     }
@@ -56,6 +59,7 @@ impl Point {
             self.chain = self.chain.extend(header.len, header.content_crc);
             self.times.include(header.timestamp, header.appended_at);
             self.count += 1;
+            self.events_len = self.events_len.saturating_add(header.padded_len());
         }
     }
 }

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use super::Shared;
 use super::segment::Segment;
 use crate::error::Result;
+use crate::format::frame::padded;
 use crate::format::record::EventRef;
 use crate::position::{Gap, Seq};
+use crate::storage::TO_READ;
+
+/// How far ahead of the reader bytes are fetched: the processor's own fetching ahead ends with each page.
+const AHEAD: usize = 2048;
 
 /// A place in the log from which events are read in order.
 ///
@@ -16,6 +21,11 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     next: Seq,
     segment: Option<Arc<Segment>>,
+    /// Every Seq from `next` up to here is published, and held by `segment`.
+    run_end: Seq,
+    /// Where the frame of `next` starts, if nothing stands between it and the one before; 0 if that is
+    /// not known.
+    next_at: usize,
     /// Whether events that were emitted to be synced first are held back until they are.
     await_sync: bool,
 }
@@ -36,6 +46,8 @@ impl Reader {
             shared,
             next: from.max(Seq::FIRST),
             segment: None,
+            run_end: Seq::ZERO,
+            next_at: 0,
             await_sync,
         }
     }
@@ -48,6 +60,8 @@ impl Reader {
     /// Goes on at this Seq.
     pub(crate) fn seek(&mut self, seq: Seq) {
         self.next = seq.max(Seq::FIRST);
+        self.run_end = Seq::ZERO;
+        self.next_at = 0;
     }
 
     /// The next event; gaps are passed over. `None` at the watermark: more may come.
@@ -56,8 +70,11 @@ impl Reader {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if the event cannot be read; the reader stays there.
     pub(crate) fn next_event(&mut self) -> Result<Option<EventRef<'_>>> {
         // Two looks, because a borrow that is returned from a loop lives as long as the loop.
-        while let Some(gap) = self.gap_here()? {
-            self.next = gap.to.next();
+        while self.next > self.run_end {
+            match self.gap_here()? {
+                Some(gap) => self.next = gap.to.next(),
+                None => break,
+            }
         }
         self.event_here()
     }
@@ -74,51 +91,81 @@ impl Reader {
         Ok(self.event_here()?.map(Step::Event))
     }
 
-    /// The next event, in the segment that [`Reader::gap_here`] has moved to.
+    /// The next event, in the run that [`Reader::gap_here`] has found.
+    #[inline]
     fn event_here(&mut self) -> Result<Option<EventRef<'_>>> {
         let seq = self.next;
-        if seq > self.shared.watermark.appended() {
-            return Ok(None);
-        }
-        let Some(segment) = &self.segment else {
+        let Some(segment) = self.segment.as_deref().filter(|_| seq <= self.run_end) else {
             return Ok(None);
         };
-        let Some(event) = segment.event(seq)? else {
-            return Ok(None);
+        let event = match segment.event_at(seq, self.next_at) {
+            Some(event) => event,
+            // A mark stands between, or something is wrong: the table says where it should be.
+            None => match segment.locate(seq)? {
+                Some((offset, event)) => {
+                    self.next_at = offset;
+                    event
+                }
+                None => return Ok(None),
+            },
         };
         if self.await_sync && event.awaits_sync() && seq > self.shared.watermark.durable() {
             return Ok(None);
         }
+        let len = padded(event.frame().len());
         self.next = seq.next();
+        self.next_at = self.next_at.saturating_add(len);
+        segment
+            .region
+            .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
         Ok(Some(event))
     }
 
-    /// Moves to the segment of the next Seq; the gap that stands there instead, if one does.
+    /// Finds the run that the next Seq begins or goes on with; the gap that stands there instead, if
+    /// one does. Within a run there is nothing to find.
     fn gap_here(&mut self) -> Result<Option<Gap>> {
         let seq = self.next;
-        if seq > self.shared.watermark.appended() {
+        if seq <= self.run_end {
             return Ok(None);
         }
-        if let Some(segment) = &self.segment
-            && seq >= segment.base_seq()
-            && seq <= segment.last_seq()
-        {
-            return dropped(segment, seq);
-        }
-        let found = self.shared.segments.at_or_after(seq);
-        let Some(segment) = found else {
+        let appended = self.shared.watermark.appended();
+        if seq > appended {
             return Ok(None);
+        }
+        let is_here = |held: &Arc<Segment>| seq >= held.base_seq() && seq <= held.last_seq();
+        let segment = match self.segment.take().filter(is_here) {
+            Some(segment) => segment,
+            None => match self.enter(seq)? {
+                Some(segment) => segment,
+                None => return Ok(None),
+            },
         };
-        segment.region.check_len()?;
         let base = segment.base_seq();
         let gap = if seq < base {
-            let to = base.prev();
-            Some(Gap { from: seq, to })
+            Some(Gap {
+                from: seq,
+                to: base.prev(),
+            })
         } else {
             dropped(&segment, seq)?
         };
+        self.run_end = match gap {
+            Some(_) => Seq::ZERO,
+            None if segment.is_full() => appended.min(segment.last_seq()),
+            None => seq,
+        };
         self.segment = Some(segment);
         Ok(gap)
+    }
+
+    /// The segment that holds `seq`, or else the first one behind it.
+    fn enter(&mut self, seq: Seq) -> Result<Option<Arc<Segment>>> {
+        self.next_at = 0;
+        let Some(segment) = self.shared.segments.at_or_after(seq) else {
+            return Ok(None);
+        };
+        segment.region.check_len()?;
+        Ok(Some(segment))
     }
 }
 

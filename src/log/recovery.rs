@@ -29,7 +29,7 @@
 use std::sync::Arc;
 
 use super::examine::Examination;
-use super::opening::{Opened, Opening, first_of, random, tail_of};
+use super::opening::{Chores, Opened, Opening, first_of, random, tail_of};
 use super::point::Point;
 use super::segment::fits;
 use super::sums::Sums;
@@ -44,30 +44,61 @@ use crate::format::segment::SegmentHeader;
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Entry, Region, Storage};
 
-/// Opens the log in a folder; see [`super::Log::open`].
+/// A folder that was looked through and found to hold a log that can be opened, or nothing.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    survey: Survey,
+    /// `None` if there is no segment yet.
+    examination: Option<Examination>,
+}
+
+/// Looks through a folder and changes nothing.
+///
+/// # Errors
+/// Whatever makes [`open`] refuse it.
+pub(super) fn examine(storage: &dyn Storage, witness: Seq) -> Result<Examined> {
+    let survey = Survey::take(storage)?;
+    let examination = if survey.segments.is_empty() {
+        check_empty(storage, witness)?;
+        None
+    } else {
+        Some(Examination::of(storage, &survey, witness)?)
+    };
+    Ok(Examined {
+        survey,
+        examination,
+    })
+}
+
+impl Examined {
+    /// Takes in what was learned meanwhile of how far the log was durable.
+    ///
+    /// # Errors
+    /// As [`examine`].
+    pub(crate) fn add_witness(&mut self, storage: &dyn Storage, witness: Seq) -> Result<()> {
+        match &mut self.examination {
+            None => check_empty(storage, witness),
+            Some(examination) => examination.add_witness(&self.survey, witness),
+        }
+    }
+}
+
+/// Opens the log in a folder that nobody has changed since it was examined; see [`super::Log::open`].
 pub(super) fn open(
     storage: &Arc<dyn Storage>,
     config: &LogConfig,
     now: Timestamp,
-    witness: Seq,
+    examined: Examined,
 ) -> Result<Opened> {
-    let survey = Survey::take(storage.as_ref())?;
-    let opening = Opening {
-        storage: storage.as_ref(),
-        config,
-        now,
+    let survey = &examined.survey;
+    let opening = Opening::new(storage.as_ref(), config, now);
+    let (Some(last), Some(examination)) = (survey.segments.last(), examined.examination) else {
+        return opening.make_new(survey);
     };
-    let Some(last) = survey.segments.last() else {
-        if witness > Seq::ZERO {
-            return Err(all_missing(storage.as_ref(), witness));
-        }
-        return opening.make_new(&survey);
-    };
-    let examination = Examination::of(storage.as_ref(), &survey, witness)?;
     if examination.clean && !survey.poisoned && has_room(last, &examination.end.point) {
-        opening.go_on(&survey, &examination)
+        opening.go_on(survey, &examination)
     } else {
-        super::rewrite::recover(&opening, &survey, last, examination)
+        super::rewrite::recover(opening, survey, last, examination)
     }
 }
 
@@ -77,17 +108,12 @@ fn has_room(last: &Surveyed, end: &Point) -> bool {
     last.footer.is_none() && fits(len, end.frames_end, end.count, MARK_LEN)
 }
 
-/// Finds what [`open`] would refuse, and changes nothing.
-pub(super) fn check(storage: &dyn Storage, witness: Seq) -> Result<()> {
-    let survey = Survey::take(storage)?;
-    if survey.segments.is_empty() {
-        return if witness > Seq::ZERO {
-            Err(all_missing(storage, witness))
-        } else {
-            Ok(())
-        };
+/// A log without a segment is new, and holds nothing that could be known to be durable.
+fn check_empty(storage: &dyn Storage, witness: Seq) -> Result<()> {
+    if witness > Seq::ZERO {
+        return Err(all_missing(storage, witness));
     }
-    Examination::of(storage, &survey, witness).map(drop)
+    Ok(())
 }
 
 fn all_missing(storage: &dyn Storage, witness: Seq) -> Error {
@@ -114,7 +140,7 @@ impl Opening<'_> {
             ..self.blank_header(SegmentId::FIRST)
         };
         let active = Arc::new(self.begin(header)?);
-        let tail = tail_of(active.clone(), Timestamp(i64::MIN))?;
+        let tail = tail_of(&active, Timestamp(i64::MIN))?;
         let recovery = Recovery {
             clean: true,
             first: Seq::FIRST,
@@ -126,6 +152,7 @@ impl Opening<'_> {
             tail,
             sums: Sums::new(Chain::default(), TimeRanges::EMPTY),
             recovery,
+            chores: Chores::default(),
         })
     }
 
@@ -135,10 +162,11 @@ impl Opening<'_> {
             return self.make_new(survey);
         };
         let end = examination.end.point;
-        let mut segments = self.open_sealed(sealed)?;
-        let active = Arc::new(self.open_live(last, &examination.end)?);
+        let mut segments = self.open_sealed(sealed, &[])?;
+        let offsets = examination.offsets_to(examination.end_segment(), &end);
+        let active = Arc::new(self.open_live(last, &end, offsets)?);
         segments.push(active.clone());
-        let mut tail = tail_of(active, end.last_appended_at)?;
+        let mut tail = tail_of(&active, end.last_appended_at)?;
         tail.prepared = self.take_prepared(survey, last.header.segment_id.next())?;
         // Until this mark is durable the end would look clean, whatever is appended and lost. (A
         // segment without the room for it is not gone on with.)
@@ -157,6 +185,7 @@ impl Opening<'_> {
             tail,
             sums: Sums::new(end.chain, end.times),
             recovery,
+            chores: Chores::default(),
         })
     }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::Recovery;
 use super::examine::{Examination, Open, Torn};
-use super::opening::{Opened, Opening, first_of, gap_between, note_failed_sync, random, tail_of};
+use super::opening::{
+    Chores, Opened, Opening, first_of, gap_between, note_failed_sync, random, tail_of,
+};
 use super::plan::{Plan, Sealing};
-use super::point::{Point, Walked};
+use super::point::Point;
 use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
 use super::sums::Sums;
@@ -24,58 +26,63 @@ const MARK_ROOM: usize = 4 * frame::HEADER_LEN;
 
 /// Recovers a log that was not closed in order, or that has no room to go on in.
 pub(super) fn recover(
-    opening: &Opening<'_>,
+    opening: Opening<'_>,
     survey: &Survey,
     last: &Surveyed,
-    mut examination: Examination,
+    examination: Examination,
 ) -> Result<Opened> {
-    let plan = Plan::make(opening, survey, last, &mut examination)?;
+    let plan = Plan::make(&opening, survey, last, &examination)?;
+    let spare = take_spare(&opening, &plan, &examination)?;
     // What the folder shows after a crash of the process need not be durable, and what follows
     // changes bytes that an older name would bring back.
     opening.storage.sync_dir()?;
     for torn in &examination.torn {
-        set_aside(opening, &examination, torn)?;
+        set_aside(&opening, &examination, torn)?;
     }
     let mut stay = survey
         .segments
         .get(..plan.stay)
         .unwrap_or_default()
         .to_vec();
+    let mut sealed = Vec::new();
     if examination.open.len() == 1 {
-        sync_forerunner(opening, survey)?;
+        sync_forerunner(&opening, survey)?;
     }
     if let Some(whole) = &plan.whole {
-        seal(
-            opening,
-            &examination,
-            &plan,
-            whole,
-            &mut stay,
-            examination.witness,
-        )?;
+        let witness = examination.witness;
+        let whole = seal(&opening, &examination, &plan, whole, &mut stay, witness)?;
+        sealed.extend(whole);
     }
-    let rewritten = rewrite(opening, &plan, &examination)?;
+    let (rewritten, times) = rewrite(&opening, &plan, &examination, spare)?;
     let end = examination.end.point;
+    let was_clean = examination.clean;
+    let torn_bytes = examination.torn.iter().map(|torn| torn.len as u64).sum();
     if let Some(cut) = &plan.cut {
-        seal(opening, &examination, &plan, cut, &mut stay, end.last_seq)?;
+        let cut = seal(&opening, &examination, &plan, cut, &mut stay, end.last_seq)?;
+        sealed.extend(cut);
     }
-    clear_superseded(opening, survey, &stay, &rewritten)?;
-    let segments = opening.open_sealed(&stay)?;
-    let opened = go_on(opening, &plan, segments, rewritten, &end)?;
+    clear_superseded(&opening, survey, &stay, &rewritten)?;
+    let segments = opening.open_sealed(&stay, &sealed)?;
+    let opened = go_on(&opening, &plan, segments, (rewritten, times), &end)?;
     if survey.poisoned {
         opening.storage.remove(names::POISONED)?;
         opening.storage.sync_dir()?;
     }
     let recovery = Recovery {
-        clean: examination.clean && !survey.poisoned,
+        clean: was_clean && !survey.poisoned,
         first: first_of(&opened.segments, opened.tail.last_seq),
         last: end.last_seq,
         rewritten: end.last_seq.since(plan.kept_upto),
-        torn_bytes: examination.torn.iter().map(|torn| torn.len as u64).sum(),
+        torn_bytes,
         gap: gap_between(end.last_seq, opened.tail.active().base_seq()),
     };
     tracing::info!(target: "forelog::log", ?recovery, "recovered");
-    Ok(Opened { recovery, ..opened })
+    let read = examination.open.into_iter().map(|open| open.region);
+    Ok(Opened {
+        recovery,
+        chores: opening.into_chores(read.collect()),
+        ..opened
+    })
 }
 
 /// Copies the bytes of a torn tail into a file of their own.
@@ -102,7 +109,8 @@ fn sync_forerunner(opening: &Opening<'_>, survey: &Survey) -> Result<()> {
         .inspect_err(|_| note_failed_sync(opening.storage))
 }
 
-/// Seals a segment that stays at the end that its successor pins, durably.
+/// Seals a segment that stays at the end that its successor pins, durably; returns it, with the room
+/// that is left still to be given back.
 fn seal(
     opening: &Opening<'_>,
     examination: &Examination,
@@ -110,24 +118,25 @@ fn seal(
     sealing: &Sealing,
     stay: &mut [Surveyed],
     durable_upto: Seq,
-) -> Result<()> {
+) -> Result<Option<Arc<Segment>>> {
     let Some(at) = stay.get_mut(sealing.at) else {
-        return Ok(());
+        return Ok(None);
     };
-    let point = &sealing.walked.point;
+    let point = &sealing.point;
+    let offsets = examination.offsets_to(sealing.open, point);
     let seal = Seal {
         chain: point.chain,
         times: point.times,
         durable_upto,
     };
     let sealed = match examination.open.get(sealing.open) {
-        Some(open) if plan.anew => seal_anew(opening, open, &sealing.walked, seal)?,
-        _ => opening.seal(&opening.open_live(at, &sealing.walked)?, seal)?,
+        Some(open) if plan.anew => Arc::new(seal_anew(opening, open, sealing, offsets, seal)?),
+        _ => opening.seal(&opening.open_live(at, point, offsets)?, seal)?,
     };
     at.footer = sealed.footer().copied();
     at.header = sealed.header;
     at.name = names::segment(at.header.segment_id, at.header.generation);
-    Ok(())
+    Ok(Some(sealed))
 }
 
 /// Writes a segment that stays into a new file, every frame at its old place, and seals it there.
@@ -135,33 +144,75 @@ fn seal(
 /// After a failed sync its own file will not do. The kernel may hold pages of it that the disk has
 /// not and that it takes for written: frames that a later sync covered are safe, table and trailer
 /// are not.
-fn seal_anew(opening: &Opening<'_>, open: &Open, walked: &Walked, seal: Seal) -> Result<Segment> {
+fn seal_anew(
+    opening: &Opening<'_>,
+    open: &Open,
+    sealing: &Sealing,
+    offsets: &[usize],
+    seal: Seal,
+) -> Result<Segment> {
     let (header, mut region) = opening.build(SegmentHeader {
         generation: open.at.header.generation.saturating_add(1),
         salt: random(),
         ..open.at.header
     })?;
-    let mut scanner = Scanner::new(&open.region, open.at.header.salt, walked.point.frames_end);
+    let mut scanner = Scanner::new(&open.region, open.at.header.salt, sealing.point.frames_end);
     while let Found::Frame { frame, bytes, .. } = scanner.next()? {
         copy_frame(&mut region, header.salt, bytes, frame.header.content_crc)?;
     }
     let name = names::segment(header.segment_id, header.generation);
+    region.set_path(opening.storage.path(&name));
     let segment = Segment::live(header, name, region);
-    segment.note_all(&walked.offsets);
+    segment.note_all(offsets);
     let sealed = segment.seal(seal)?;
     opening.commit(&header, &sealed.region)?;
     Ok(sealed)
 }
 
-/// Writes the events that no witness proves into the new segment and commits it.
-fn rewrite(opening: &Opening<'_>, plan: &Plan, examination: &Examination) -> Result<Segment> {
-    let mut len = BLOCK_LEN + TRAILER_LEN + MARK_ROOM;
-    examination.visit_after(plan.kept_upto, |header, _| {
-        len = len.saturating_add(header.padded_len() + ENTRY_LEN);
-        Ok(())
-    })?;
-    let (header, mut region) = opening.build_with_room(plan.header, len)?;
+/// Gives the file that was prepared for the next segment the temporary name of the new one, if all that
+/// is rewritten fits into it. That is durable with the next sync of the folder; a crash before the
+/// commit leaves a temporary file, and the file to be prepared once more.
+fn take_spare(
+    opening: &Opening<'_>,
+    plan: &Plan,
+    examination: &Examination,
+) -> Result<Option<String>> {
+    let Some(spare) = &plan.spare else {
+        return Ok(None);
+    };
+    if needed(plan, examination)? > opening.config.segment_len {
+        return Ok(None);
+    }
+    let tmp = names::tmp(&names::segment(
+        plan.header.segment_id,
+        plan.header.generation,
+    ));
+    opening.storage.rename(spare, &tmp)?;
+    Ok(Some(tmp))
+}
+
+/// The length of a segment that has the room for all that is rewritten.
+fn needed(plan: &Plan, examination: &Examination) -> Result<usize> {
+    let (len, count) = examination.room_after(plan.kept_upto)?;
+    let tables = count.saturating_mul(ENTRY_LEN);
+    let fixed = BLOCK_LEN + TRAILER_LEN + MARK_ROOM;
+    Ok(len.saturating_add(tables).saturating_add(fixed))
+}
+
+/// Writes the events that no witness proves into the new segment and commits it; returns it with their
+/// time ranges.
+fn rewrite(
+    opening: &Opening<'_>,
+    plan: &Plan,
+    examination: &Examination,
+    spare: Option<String>,
+) -> Result<(Segment, TimeRanges)> {
+    let (header, mut region) = match spare {
+        Some(tmp) => opening.build_in(&tmp, plan.header)?,
+        None => opening.build_with_room(plan.header, needed(plan, examination)?)?,
+    };
     let mut offsets = Vec::new();
+    let mut times = TimeRanges::EMPTY;
     examination.visit_after(plan.kept_upto, |frame, bytes| {
         offsets.push(copy_frame(
             &mut region,
@@ -169,11 +220,12 @@ fn rewrite(opening: &Opening<'_>, plan: &Plan, examination: &Examination) -> Res
             bytes,
             frame.content_crc,
         )?);
+        times.include(frame.timestamp, frame.appended_at);
         Ok(())
     })?;
     let segment = opening.finish(header, region)?;
     segment.note_all(&offsets);
-    Ok(segment)
+    Ok((segment, times))
 }
 
 /// Appends a checked frame to a region under its salt; returns its offset there.
@@ -217,26 +269,27 @@ fn go_on(
     opening: &Opening<'_>,
     plan: &Plan,
     mut segments: Vec<Arc<Segment>>,
-    rewritten: Segment,
+    (rewritten, times): (Segment, TimeRanges),
     end: &Point,
 ) -> Result<Opened> {
-    let active = match plan.skip_to {
-        None => Arc::new(rewritten),
+    let (active, times) = match plan.skip_to {
+        None => (Arc::new(rewritten), times),
         Some(skip_to) => {
-            let (above, sealed) = skip(opening, skip_to, &rewritten, end)?;
-            segments.push(Arc::new(sealed));
-            Arc::new(above)
+            let (above, sealed) = skip(opening, skip_to, &rewritten, times, end)?;
+            segments.push(sealed);
+            (Arc::new(above), TimeRanges::EMPTY)
         }
     };
     segments.push(active.clone());
-    let tail = tail_of(active.clone(), end.last_appended_at)?;
-    let sums = Sums::new(end.chain, times_of(&active)?);
+    let tail = tail_of(&active, end.last_appended_at)?;
+    let sums = Sums::new(end.chain, times);
     Ok(Opened {
         log_id: plan.header.log_id,
         segments,
         tail,
         sums,
         recovery: Recovery::default(),
+        chores: Chores::default(),
     })
 }
 
@@ -245,12 +298,13 @@ fn skip(
     opening: &Opening<'_>,
     skip_to: Seq,
     rewritten: &Segment,
+    times: TimeRanges,
     end: &Point,
-) -> Result<(Segment, Segment)> {
+) -> Result<(Segment, Arc<Segment>)> {
     let prev_end = rewritten.region.published() as u64;
     let seal = Seal {
         chain: end.chain,
-        times: times_of(rewritten)?,
+        times,
         durable_upto: end.last_seq,
     };
     let sealed = opening.seal(rewritten, seal)?;
@@ -267,17 +321,4 @@ fn skip(
     };
     let (header, region) = opening.build_with_room(header, BLOCK_LEN + TRAILER_LEN + MARK_ROOM)?;
     Ok((opening.finish(header, region)?, sealed))
-}
-
-/// The time ranges of a segment's events.
-fn times_of(segment: &Segment) -> Result<TimeRanges> {
-    let mut times = TimeRanges::EMPTY;
-    let mut seq = segment.base_seq();
-    while seq <= segment.last_seq() {
-        if let Some(event) = segment.event(seq)? {
-            times.include(event.timestamp(), event.appended_at());
-        }
-        seq = seq.next();
-    }
-    Ok(times)
 }

@@ -12,12 +12,26 @@ use crate::error::Result;
 use crate::format::frame::{self, ALIGN, Frame, FrameHeader, HEADER_LEN, Invalid, Place};
 use crate::format::segment::BLOCK_LEN;
 
-/// How much is read at once.
-const WINDOW: usize = 1 << 20;
+/// How much is read at once: more would not stay in the nearer caches.
+const WINDOW: usize = 256 << 10;
 /// How much is skipped at once where all bytes are zero.
 const PAGE: usize = 4096;
 /// A page that was never written: comparing with it is as fast as memory, in any build.
 const ZEROS: [u8; PAGE] = [0; PAGE];
+
+/// How many bytes there are up to the last one that is not zero.
+pub(super) fn written(bytes: &[u8]) -> usize {
+    let mut end = bytes.len();
+    for part in bytes.rchunks(PAGE) {
+        let start = end.saturating_sub(part.len());
+        if ZEROS.get(..part.len()) != Some(part) {
+            let last = part.iter().rposition(|&byte| byte != 0);
+            return last.map_or(start, |last| start.saturating_add(last + 1));
+        }
+        end = start;
+    }
+    0
+}
 
 /// Where a scanner reads from.
 pub(crate) trait Source {
@@ -100,6 +114,8 @@ pub(crate) struct Scanner<S> {
     salt: u64,
     at: usize,
     end: usize,
+    /// No frame is searched for from here on.
+    search_end: usize,
     window: Vec<u8>,
     window_at: usize,
 }
@@ -113,6 +129,7 @@ impl<S: Source> Scanner<S> {
             salt,
             at: BLOCK_LEN,
             end,
+            search_end: end,
             window: Vec::new(),
             window_at: 0,
         }
@@ -126,6 +143,12 @@ impl<S: Source> Scanner<S> {
     /// Goes on at this offset, where a frame should start.
     pub(crate) fn seek(&mut self, offset: usize) {
         self.at = offset;
+    }
+
+    /// Searches for no frame that starts at this offset or behind it, where only zeros are known to
+    /// stand. A frame that starts before may reach beyond: it may end in zeros of its own.
+    pub(crate) fn search_before(&mut self, offset: usize) {
+        self.search_end = offset;
     }
 
     /// Drops what was read ahead: beside a live writer the file may say more by now.
@@ -149,10 +172,9 @@ impl<S: Source> Scanner<S> {
                 self.at = offset.saturating_add(header.padded_len());
                 let len = usize::try_from(header.len).unwrap_or(0);
                 let bytes = self.window_bytes(offset, len);
-                let payload = bytes.get(HEADER_LEN..).unwrap_or_default();
                 Ok(Found::Frame {
                     offset,
-                    frame: Frame { header, payload },
+                    frame: Frame { header, bytes },
                     bytes,
                 })
             }
@@ -167,7 +189,7 @@ impl<S: Source> Scanner<S> {
     /// Only where the source cannot be read.
     pub(crate) fn resync(&mut self, plausible: &dyn Fn(&FrameHeader) -> bool) -> Result<bool> {
         let mut offset = self.at.saturating_add(ALIGN);
-        while self.end.saturating_sub(offset) >= HEADER_LEN {
+        while offset < self.search_end && self.end.saturating_sub(offset) >= HEADER_LEN {
             if offset.is_multiple_of(PAGE) && self.end.saturating_sub(offset) >= PAGE {
                 // Most of what is searched is room that was never written.
                 let page = self.view(offset, PAGE)?;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::live_table::LiveTable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::checked::{self, Checked};
 use crate::format::footer::{ENTRY_LEN, Footer, TRAILER_LEN, TimeRanges, table_entry};
-use crate::format::frame::{self, Chain, Frame, FrameHeader, Invalid, Kind, Place};
+use crate::format::frame::{self, Chain, Invalid, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
@@ -125,41 +126,56 @@ impl Segment {
 
     /// The event of this Seq, checked; `None` if it was dropped from this segment.
     pub(crate) fn event(&self, seq: Seq) -> Result<Option<EventRef<'_>>> {
+        Ok(self.locate(seq)?.map(|(_, event)| event))
+    }
+
+    /// The event of this Seq, checked, and where its frame starts; `None` if it was dropped.
+    pub(crate) fn locate(&self, seq: Seq) -> Result<Option<(usize, EventRef<'_>)>> {
         let Some(offset) = self.offset_of(seq)? else {
             return Ok(None);
         };
         let frame = self
             .frame_at(offset)
-            .map_err(|why| self.corrupt(seq, offset, why.reason()))?;
-        if frame.header.seq != seq || frame.header.kind != Kind::Event {
+            .ok_or_else(|| self.corrupt(seq, offset, self.why_invalid(offset)))?;
+        if frame.seq() != seq || !frame.is_event() {
             return Err(self.corrupt(seq, offset, "another Seq's frame stands at its place"));
         }
-        let event = EventRef::new(frame);
-        event
-            .map(Some)
-            .ok_or_else(|| self.corrupt(seq, offset, "type or source is no UTF-8"))
+        match EventRef::new(frame) {
+            Some(event) => Ok(Some((offset, event))),
+            None => Err(self.corrupt(seq, offset, "type or source is no UTF-8")),
+        }
     }
 
-    /// The header of this Seq's frame, checked, and where it lies; `None` if it was dropped.
-    pub(crate) fn locate(&self, seq: Seq) -> Result<Option<(FrameHeader, usize)>> {
-        let Some(event) = self.event(seq)? else {
-            return Ok(None);
-        };
-        let header = event.frame().header;
-        Ok(self.offset_of(seq)?.map(|offset| (header, offset)))
+    /// The event of this Seq, checked, if its frame starts at this offset; for whoever has read the one
+    /// before, which ends there. The Seq must be held here, and its bytes be published.
+    #[inline]
+    pub(crate) fn event_at(&self, seq: Seq, offset: usize) -> Option<EventRef<'_>> {
+        let frame = self.frame_at(offset)?;
+        if frame.seq() == seq && frame.is_event() {
+            EventRef::new(frame)
+        } else {
+            None
+        }
     }
 
-    /// The frame of a header that [`Segment::locate`] has returned.
-    pub(crate) fn checked_frame(&self, header: FrameHeader, offset: usize) -> Frame<'_> {
-        let start = offset.saturating_add(frame::HEADER_LEN);
-        let end = offset.saturating_add(usize::try_from(header.len).unwrap_or(0));
-        let payload = self.region.bytes().get(start..end).unwrap_or_default();
-        Frame { header, payload }
+    /// The event of `len` bytes at an offset, which [`Segment::locate`] has found there.
+    pub(crate) fn located(&self, offset: usize, len: usize) -> EventRef<'_> {
+        let end = offset.saturating_add(len);
+        let frame = self.region.bytes().get(offset..end).and_then(Checked::of);
+        EventRef::of_checked(frame.unwrap_or(Checked::NOTHING))
     }
 
-    fn frame_at(&self, offset: usize) -> Result<Frame<'_>, Invalid> {
-        let bytes = self.region.bytes().get(offset..).ok_or(Invalid::Length)?;
-        frame::decode(bytes, self.place(offset))
+    #[inline]
+    fn frame_at(&self, offset: usize) -> Option<Checked<'_>> {
+        checked::check(self.region.bytes().get(offset..)?, self.place(offset))
+    }
+
+    /// Why no frame is at this offset.
+    #[cold]
+    fn why_invalid(&self, offset: usize) -> &'static str {
+        let bytes = self.region.bytes().get(offset..).unwrap_or_default();
+        let decoded = frame::decode(bytes, self.place(offset));
+        decoded.err().unwrap_or(Invalid::Checksum).reason()
     }
 
     /// The offset of a Seq's frame.

@@ -5,25 +5,37 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::segment::Segment;
 use crate::position::Seq;
 
-/// The open segments, oldest first.
+/// The open segments.
 #[derive(Debug, Default)]
-pub(crate) struct Segments(RwLock<Vec<Arc<Segment>>>);
+pub(crate) struct Segments(RwLock<Held>);
+
+/// The segments, oldest first, with their base Seqs side by side: a look-up among hundreds of segments
+/// goes to one of them and not to eight.
+#[derive(Debug, Default)]
+struct Held {
+    segments: Vec<Arc<Segment>>,
+    bases: Vec<Seq>,
+}
 
 impl Segments {
     pub(super) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        Segments(RwLock::new(segments))
+        let bases = segments.iter().map(|segment| segment.base_seq()).collect();
+        Segments(RwLock::new(Held { segments, bases }))
     }
 
     /// The segment that holds `seq`, or else the first one behind it.
     pub(super) fn at_or_after(&self, seq: Seq) -> Option<Arc<Segment>> {
-        let segments = self.read();
-        let at = segments.partition_point(|segment| segment.last_seq() < seq);
-        segments.get(at).cloned()
+        let held = self.read();
+        let next = held.bases.partition_point(|&base| base <= seq);
+        let before = held.segments.get(next.wrapping_sub(1));
+        let found = before.filter(|segment| segment.last_seq() >= seq);
+        found.or_else(|| held.segments.get(next)).cloned()
     }
 
     /// The first Seq that is held; `None` if there is none.
     pub(crate) fn first_seq(&self) -> Option<Seq> {
         self.read()
+            .segments
             .iter()
             .find(|segment| segment.count() > 0)
             .map(|segment| segment.base_seq())
@@ -31,42 +43,54 @@ impl Segments {
 
     /// How many events are held.
     pub(crate) fn count(&self) -> u64 {
-        self.read().iter().map(|segment| segment.count()).sum()
+        {
+            let held = self.read();
+            held.segments.iter().map(|segment| segment.count()).sum()
+        }
     }
 
     /// All segments, oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
-        self.read().clone()
+        self.read().segments.clone()
     }
 
     pub(super) fn push(&self, segment: Arc<Segment>) {
-        self.write().push(segment);
+        let mut held = self.write();
+        held.bases.push(segment.base_seq());
+        held.segments.push(segment);
     }
 
     /// Puts a segment in the place of the one with its id.
     pub(super) fn replace(&self, segment: Arc<Segment>) {
-        let mut segments = self.write();
-        if let Some(place) = segments.iter_mut().find(|old| old.id() == segment.id()) {
+        let mut held = self.write();
+        if let Some(place) = held
+            .segments
+            .iter_mut()
+            .find(|old| old.id() == segment.id())
+        {
             *place = segment;
         }
     }
 
     /// The oldest segment, if it is not the only one.
     pub(super) fn oldest(&self) -> Option<Arc<Segment>> {
-        let segments = self.read();
-        segments.first().filter(|_| segments.len() > 1).cloned()
+        let held = self.read();
+        let first = held.segments.first();
+        first.filter(|_| held.segments.len() > 1).cloned()
     }
 
     /// Drops the oldest segment from the list; readers that have it open keep it.
     pub(super) fn drop_oldest(&self) {
-        self.write().remove(0);
+        let mut held = self.write();
+        held.segments.remove(0);
+        held.bases.remove(0);
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<Segment>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Held> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Vec<Arc<Segment>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Held> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -189,16 +189,17 @@ impl Surveyed {
         })
     }
 
-    /// Whether the segment is certain to be on the disk as a whole, sealed: only then the next header
-    /// witnesses all of it. Trailer and table are written together and synced together, so after a
+    /// Whether the segment is certain to be on the disk as a whole, sealed: all of it is witnessed, by the
+    /// next header, by frames behind that, or from outside. Trailer and table are written together and synced together, so after a
     /// crash the one may be there without the other.
     pub(crate) fn is_settled_before(
         &self,
         next: &SegmentHeader,
+        witness: Seq,
         storage: &dyn Storage,
     ) -> Result<bool> {
         let footer = self.footer.filter(|_| self.is_pinned_by(next));
-        match footer.filter(|_| next.durable_upto >= next.prev_last_seq) {
+        match footer.filter(|_| witness >= next.prev_last_seq) {
             Some(footer) => has_whole_table(&storage.open_read_only(&self.name)?, &footer),
             None => Ok(false),
         }

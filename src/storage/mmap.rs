@@ -32,6 +32,11 @@ use memmap2::MmapRaw;
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// Bytes that are fetched ahead will be read (x86: `PREFETCHT0`).
+pub(crate) const TO_READ: i32 = 3;
+/// They will be written (x86: `PREFETCHW`).
+const TO_WRITE: i32 = 7;
+
 /// What stands behind a region's map.
 pub(crate) trait Backing: fmt::Debug + Send + Sync {
     /// Makes the region's published bytes, `live`, durable; `map` is for systems where the file has
@@ -161,6 +166,7 @@ impl Region {
     }
 
     /// The readable bytes.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         let published = self.published();
         // SAFETY: the map is valid for `len` bytes as long as `self` lives, and `published <= len`.
@@ -293,18 +299,18 @@ impl Region {
         let _ = (start, end);
     }
 
-    /// Begins to fetch the cache lines of a range that is about to be written.
-    fn prefetch(&self, start: usize, len: usize) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            let end = start.saturating_add(len).min(self.len());
-            let mut at = start & !63;
-            while at < end {
-                // SAFETY: a prefetch of any address is no access; this one lies in the map.
-                unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.shared.map.as_ptr().add(at).cast()) };
-                at += 64;
+    /// Begins to fetch the cache lines of a range, [`TO_READ`] or [`TO_WRITE`], where the processor can
+    /// be asked to.
+    #[inline]
+    pub(crate) fn prefetch<const HINT: i32>(&self, start: usize, len: usize) {
+        for line in (start & !63..start.saturating_add(len).min(self.len())).step_by(64) {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a prefetch of any address is no access; this one lies in the map.
+            unsafe {
+                std::arch::x86_64::_mm_prefetch::<HINT>(self.shared.map.as_ptr().add(line).cast());
             }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = line;
         }
     }
 
@@ -411,7 +417,7 @@ impl<T> Writer<T> {
         *before = end;
         self.claimed = number.wrapping_add(1);
         region.reserved.store(end, Ordering::Relaxed);
-        region.prefetch(end + PREFETCH_AHEAD, len.min(PREFETCH_AHEAD));
+        region.prefetch::<TO_WRITE>(end + PREFETCH_AHEAD, len.min(PREFETCH_AHEAD));
         Some(Claim {
             region: arc_pointer(region),
             owner: NonNull::from(self.owner.as_ref()),

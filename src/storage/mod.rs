@@ -22,7 +22,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use mmap::{Abandoned, Claim, Region, Writer};
+pub(crate) use mmap::{Abandoned, Claim, Region, TO_READ, Writer};
 
 use crate::error::Result;
 use crate::format::names;

@@ -75,11 +75,12 @@ impl Directory {
     ) -> Result<(Control, Log)> {
         let main = self.storage.folder(names::LOG)?;
         let control = self.storage.folder(names::CONTROL)?;
-        Log::check(main.as_ref(), Control::witnessed(control.as_ref())?)?;
+        let mut examined = Log::examine(main.as_ref(), Control::witnessed(control.as_ref())?)?;
         let control = Control::open(&control, clock.clone(), true)?;
         let pins = Pins::default();
         pin_known(&control, &pins);
-        let log = Log::open_pinned(main, config, clock.clone(), control.witness(), pins)?;
+        examined.add_witness(main.as_ref(), control.witness())?;
+        let log = Log::open_examined(main, config, clock.clone(), examined, pins)?;
         Ok((control, log))
     }
 }

@@ -1,5 +1,6 @@
 //! Frames: what goes in comes out.
 
+use super::super::checked;
 use super::super::frame::{self, HEADER_LEN, Kind, Stamp};
 use super::super::payload::Record;
 use super::super::record::EventRef;
@@ -34,7 +35,7 @@ fn events_round_trip() {
             (content_crc, bytes.len()),
             "seed {seed}"
         );
-        let read = EventRef::new(frame).unwrap();
+        let read = EventRef::new(checked::check(&bytes, place).unwrap()).unwrap();
         assert_eq!(read.to_event().unwrap(), event, "seed {seed}");
     }
 }
@@ -49,7 +50,8 @@ fn a_frame_moves_with_its_content_checksum() {
         let mut moved = vec![0xaa; bytes.len()];
         frame::relocate(&mut moved, &bytes, frame.header.content_crc, place);
         let there = frame::decode(&moved, place).unwrap();
-        assert_eq!((there.header, there.payload), (frame.header, frame.payload));
+        assert_eq!(there.header, frame.header);
+        assert_eq!(there.bytes[4..], frame.bytes[4..]);
     }
 }
 

@@ -98,7 +98,7 @@ fn an_event_that_cannot_be_read_is_passed_over() {
     source.emit(&log, 9000);
     let (sick, id) = (Seq(3000), source.used[2999]);
     let stored = log.get(sick).unwrap().unwrap();
-    let data_len = stored.event().frame().payload.len();
+    let data_len = stored.event().frame().payload().len();
     let segment = log
         .segments()
         .into_iter()

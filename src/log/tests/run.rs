@@ -68,7 +68,8 @@ impl Setup {
         };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(1_000)));
         let storage = disk.storage().folder(names::LOG)?;
-        let opened = recovery::open(&storage, &config, clock.now(), witness)?;
+        let examined = recovery::examine(storage.as_ref(), witness)?;
+        let opened = recovery::open(&storage, &config, clock.now(), examined)?;
         let recovery = opened.recovery.clone();
         let shared = Arc::new(Shared::new(storage, config, clock, opened, Pins::default()));
         let keeper = Keeper::without_thread(shared.clone());
