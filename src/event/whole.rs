@@ -117,9 +117,10 @@ mod tests {
         };
         let len = next() % 12;
         let byte = |_| match next() % 3 {
-            0 => [0x81, 0x92, 0xa1, 0xc4, 0xdc, 0xde, 0xd4, 0xc7][(next() % 8) as usize],
-            1 => (next() % 4) as u8,
-            _ => next() as u8,
+            0 => [0x81, 0x92, 0xa1, 0xc4, 0xdc, 0xde, 0xd4, 0xc7]
+                [usize::from(next().to_le_bytes()[0] % 8)],
+            1 => next().to_le_bytes()[0] % 4,
+            _ => next().to_le_bytes()[0],
         };
         (0..len).map(byte).collect()
     }

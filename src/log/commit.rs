@@ -131,7 +131,9 @@ impl Commit {
         if let Some(next) = next {
             next.tell(LEAD);
         }
-        covered.iter().for_each(|waiter| waiter.tell(LOOK));
+        for waiter in &covered {
+            waiter.tell(LOOK);
+        }
         self.wake_pending(watermark);
     }
 

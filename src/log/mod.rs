@@ -7,7 +7,7 @@
 //! **Life of a segment.** *Prepared* (a file of zeros, its name durable) → *active* (its header pins
 //! where the segment before ends) → *unsettled forerunner* (full; waits to be sealed) → *settled*
 //! (footer written, synced, spare room given back) → removed by retention. At most the active
-//! segment and one forerunner are not yet wholly synced: [`rotate`](tail) settles a forerunner
+//! segment and one forerunner are not yet wholly synced: [`rotation`] settles a forerunner
 //! before it makes a new one. So recovery reads two segments, however large the log is.
 //!
 //! **Housekeeping** (preparing, settling, syncs by interval, idle marks, retention) is done by one
@@ -35,6 +35,7 @@ mod recovery;
 mod signal;
 mod prefault;
 mod shared;
+mod rotation;
 mod append;
 pub(crate) mod reader;
 mod retention;

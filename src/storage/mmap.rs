@@ -10,11 +10,9 @@
 //! are lent what lies below `published`, which no claim reaches. So writers and readers never touch
 //! the same byte at the same time, whatever the log above does.
 //!
-//! Claims are written in parallel and published in the order in which they were taken: each has its
-//! turn. A claim that is written before its turn comes says so, and whoever has the turn before it
-//! publishes it as well: with more threads than processors the next in turn is often not running. A
-//! claim that is dropped unpublished (its thread panicked) is a hole: nothing behind it is ever
-//! published, and whoever waits for a turn behind it is told so.
+//! Claims are written in parallel and published in the order in which they were taken; see
+//! [`Turns`]. A claim that is dropped unpublished (its thread panicked) is a hole: nothing behind it
+//! is ever published, and whoever waits for a turn behind it is told so.
 
 #![allow(unsafe_code, reason = "the crate's one file with unsafe code")]
 
@@ -30,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam::utils::CachePadded;
 use memmap2::MmapRaw;
 
+use super::turns::{Abandoned, Turns, WAITING_MAX};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are fetched ahead will be read (x86: `PREFETCHT0`).
@@ -62,13 +61,7 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
 pub(crate) struct Region {
     shared: Arc<Shared>,
     reserved: CachePadded<AtomicUsize>,
-    /// Where the claim starts whose turn it is to be published: all before it is.
-    turn: CachePadded<AtomicUsize>,
-    /// The ends of claims that are written and wait for their turn, each at its number modulo
-    /// [`WAITING_MAX`]; 0: none. Whoever takes an end away publishes that claim.
-    waiting: Box<[AtomicUsize]>,
-    /// Where the first claim starts that was dropped unpublished; `usize::MAX`: none was.
-    abandoned: AtomicUsize,
+    turns: Turns,
     has_writer: AtomicBool,
     backing: Box<dyn Backing>,
     path: PathBuf,
@@ -93,9 +86,7 @@ impl Region {
         Region {
             shared: Arc::new(shared),
             reserved: CachePadded::default(),
-            turn: CachePadded::default(),
-            waiting: (0..WAITING_MAX).map(|_| AtomicUsize::new(0)).collect(),
-            abandoned: AtomicUsize::new(usize::MAX),
+            turns: Turns::from(0),
             has_writer: AtomicBool::new(false),
             backing,
             path,
@@ -134,8 +125,7 @@ impl Region {
         *adoptions.unwrap_or_else(PoisonError::into_inner) += 1;
         self.shared.published.store(end, Ordering::Release);
         *self.reserved.get_mut() = end;
-        *self.turn.get_mut() = end;
-        *self.abandoned.get_mut() = usize::MAX;
+        self.turns = Turns::from(end);
         *self.has_writer.get_mut() = false;
         Ok(())
     }
@@ -189,55 +179,7 @@ impl Region {
     /// # Errors
     /// [`Abandoned`] if one of them never will be.
     pub(crate) fn await_published(&self) -> Result<(), Abandoned> {
-        let end = self.reserved();
-        self.look_until(end, || self.turn() >= end)
-    }
-
-    fn turn(&self) -> usize {
-        self.turn.load(Ordering::Acquire)
-    }
-
-    /// Looks until `is_so`, or until a claim before `end` is known to be abandoned.
-    fn look_until(&self, end: usize, mut is_so: impl FnMut() -> bool) -> Result<(), Abandoned> {
-        let mut looks = 0_u32;
-        while !is_so() {
-            if self.abandoned.load(Ordering::Acquire) < end {
-                return Err(Abandoned);
-            }
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(SPINS) {
-                std::thread::yield_now();
-            } else {
-                std::hint::spin_loop();
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets readers see `range`, whose turn it is, and the claims right behind it that are written
-    /// already, the first of which has the number `next`; then passes the turn on. That is the last
-    /// touch: the region may be gone afterwards.
-    fn publish_from<T>(
-        &self,
-        owner: &T,
-        mut range: Range<usize>,
-        mut next: usize,
-        note: &mut impl FnMut(&T, Range<usize>),
-    ) {
-        loop {
-            let end = range.end;
-            self.shared.published.store(end, Ordering::Release);
-            note(owner, range);
-            // One that says so after this look finds the turn when it looks itself.
-            let waiting = &self.waiting[next % WAITING_MAX];
-            let waiting_end = waiting.load(Ordering::Acquire);
-            if waiting_end == 0 || !take(waiting, waiting_end) {
-                self.turn.store(end, Ordering::Release);
-                return;
-            }
-            range = end..waiting_end;
-            next = next.wrapping_add(1);
-        }
+        self.turns.wait_for(self.reserved())
     }
 
     /// The writer of this region; `None` while there is one already, and for good once one of its
@@ -269,7 +211,7 @@ impl Region {
             unsafe { slice::from_raw_parts_mut(self.shared.map.as_mut_ptr().add(start), len) };
         write(start, bytes);
         *self.reserved.get_mut() = end;
-        *self.turn.get_mut() = end;
+        self.turns.skip_to(end);
         self.shared.published.store(end, Ordering::Release);
         Some(start)
     }
@@ -364,19 +306,8 @@ impl fmt::Debug for View {
     }
 }
 
-/// How many claims may be under way at a time.
-const WAITING_MAX: usize = 256;
-
 /// How far ahead of a claim cache lines are fetched to be written, in bytes.
 const PREFETCH_AHEAD: usize = 2048;
-
-/// How often a claim looks for its turn before it lets other threads run: whoever holds the turn may
-/// be waiting for this very processor.
-const SPINS: u32 = 64;
-
-/// A claim of the region was dropped unpublished, and nothing behind it can be published any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Abandoned;
 
 /// Takes the claims of a region: there is one writer at a time.
 ///
@@ -431,7 +362,7 @@ impl<T> Writer<T> {
 
 impl<T> Drop for Writer<T> {
     fn drop(&mut self) {
-        if self.region.turn.load(Ordering::Acquire) == self.region.reserved() {
+        if self.region.turns.turn() == self.region.reserved() {
             self.region.has_writer.store(false, Ordering::Release);
         } else {
             // A claim may still point there.
@@ -516,30 +447,22 @@ impl<T> Claim<T> {
         mut note: impl FnMut(&T, Range<usize>),
     ) -> Result<(), Abandoned> {
         let range = self.start..self.start + self.len;
-        if self.region().turn() != self.start && self.is_published_by_another()? {
-            self.is_published = true;
-            return Ok(());
+        if self.region().turns.turn() != self.start {
+            // What another thread publishes may be gone before this one looks again.
+            let region = self.shared_region();
+            if region.turns.is_published_by_another(self.number, &range)? {
+                self.is_published = true;
+                return Ok(());
+            }
         }
+        let (region, owner) = (self.region(), self.owner());
         let next = self.number.wrapping_add(1);
-        self.region()
-            .publish_from(self.owner(), range, next, &mut note);
+        region.turns.publish_from(range, next, |range| {
+            region.shared.published.store(range.end, Ordering::Release);
+            note(owner, range);
+        });
         self.is_published = true;
         Ok(())
-    }
-
-    /// Waits for the turn, and lets others publish the claim meanwhile; says whether one has.
-    fn is_published_by_another(&self) -> Result<bool, Abandoned> {
-        // What is published by another may be gone before this thread looks again.
-        let region = self.shared_region();
-        let end = self.start + self.len;
-        let waiting = &region.waiting[self.number % WAITING_MAX];
-        waiting.store(end, Ordering::Release);
-        let awaited = region.look_until(self.start, || region.turn() >= self.start);
-        if take(waiting, end) {
-            return awaited.map(|()| false);
-        }
-        region.look_until(self.start, || region.turn() >= end)?;
-        Ok(true)
     }
 
     /// A counted reference to the region.
@@ -560,18 +483,11 @@ fn arc_pointer(region: &Arc<Region>) -> NonNull<Region> {
     unsafe { NonNull::new_unchecked(Arc::as_ptr(region).cast_mut()) }
 }
 
-/// Takes the right to publish a claim that waits; `false` if another thread has it.
-fn take(waiting: &AtomicUsize, end: usize) -> bool {
-    let taken = waiting.compare_exchange(end, 0, Ordering::AcqRel, Ordering::Relaxed);
-    taken.is_ok()
-}
-
 impl<T> Drop for Claim<T> {
     fn drop(&mut self) {
         // The region of a published claim may be gone.
         if !self.is_published {
-            let abandoned = &self.region().abandoned;
-            abandoned.fetch_min(self.start, Ordering::AcqRel);
+            self.region().turns.abandon(self.start);
         }
     }
 }

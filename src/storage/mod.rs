@@ -11,6 +11,7 @@
 //! - An error is returned, never swallowed, and nothing is retried into a success.
 
 pub(crate) mod sys;
+mod turns;
 pub(crate) mod mmap;
 pub(crate) mod file;
 pub(crate) mod memory;
@@ -22,7 +23,8 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use mmap::{Abandoned, Claim, Region, TO_READ, Writer};
+pub(crate) use mmap::{Claim, Region, TO_READ, Writer};
+pub(crate) use turns::Abandoned;
 
 use crate::error::Result;
 use crate::format::names;

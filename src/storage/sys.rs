@@ -4,7 +4,7 @@
 //! library has everywhere. The tests run both, so that the fallback cannot rot.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::Path;
 
 use memmap2::MmapRaw;
@@ -57,6 +57,7 @@ impl Sys {
             return Ok(());
         }
         let zeros = vec![0_u8; 64 << 10];
+        file.rewind()?;
         for start in (0..len).step_by(SYNC_AFTER) {
             let end = len.min(start + SYNC_AFTER);
             for at in (start..end).step_by(zeros.len()) {
@@ -81,7 +82,16 @@ impl Sys {
     pub(crate) fn write_through(self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         #[cfg(target_os = "linux")]
         if self.native {
+            use rustix::process::{Resource, getrlimit};
             use std::os::unix::fs::FileExt;
+            // The limit may have been lowered since the file was made; a store is not subject to it.
+            let end = offset.saturating_add(bytes.len() as u64);
+            if getrlimit(Resource::Fsize)
+                .current
+                .is_some_and(|max| end > max)
+            {
+                return Ok(false);
+            }
             return file.write_all_at(bytes, offset).map(|()| true);
         }
         let _ = (file, offset, bytes);
@@ -184,7 +194,6 @@ pub(crate) fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Res
 }
 
 fn write_zeros(mut file: &File, len: usize, piece_len: usize) -> io::Result<()> {
-    use std::io::Seek;
     file.rewind()?;
     let zeros = vec![0_u8; piece_len.min(len)];
     let mut left = len;

@@ -1,0 +1,145 @@
+//! Rotation: from the active segment to the next, and what stands before and behind it.
+//!
+//! A segment is prepared ahead of need and settled (sealed, synced) after it is full. At most one full
+//! segment waits to be settled, so recovery never reads more than two.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use super::opening::{begin_segment, ceiling_from, random};
+use super::segment::{Seal, Segment};
+use super::shared::Shared;
+use super::tail::{Tail, Unsettled};
+use crate::error::Result;
+use crate::format::names;
+use crate::format::segment::{SegmentHeader, frames_max};
+use crate::position::SegmentId;
+use crate::storage::{Prepare, Region};
+
+impl Shared {
+    /// Begins the next segment. The active one becomes the forerunner; the one before it must have
+    /// been settled. On an error nothing has changed.
+    pub(super) fn rotate<'a>(
+        &'a self,
+        mut tail: MutexGuard<'a, Tail>,
+    ) -> Result<MutexGuard<'a, Tail>> {
+        let full = tail.active().id();
+        while tail.forerunner.is_some() || tail.prepared.is_none() {
+            drop(tail);
+            self.settle()?;
+            self.prepare_next(Prepare::Allocate)?;
+            tail = self.tail();
+            if tail.active().id() != full || tail.closed {
+                return Ok(tail);
+            }
+        }
+        // The ceiling in the active segment's header covers the Seqs of the next segment as well,
+        // so that header must be durable before one of them is handed out.
+        if self.watermark.durable() < tail.active().base_seq() {
+            self.sync_region(&tail.active().region)?;
+        }
+        let Some(region) = tail.prepared.take() else {
+            return Ok(tail);
+        };
+        // What was reserved in the full segment is part of it before its end is pinned.
+        if let Some((claim, bytes)) = tail.take_staged() {
+            self.write_out(claim, &bytes)?;
+        }
+        let published = tail.active().region.await_published();
+        published.map_err(|_| self.abandoned())?;
+        let active = Arc::new(self.begin(&tail, region));
+        // The ceiling was reckoned with the segment size of its day; with a larger one now, the new
+        // header has to be durable as well.
+        let highest = active.base_seq().plus(frames_max(active.region.len()));
+        if highest > tail.active().header.seq_ceiling {
+            self.sync_region(&active.region)?;
+        }
+        let durable = self.watermark.durable();
+        let seal = Seal {
+            chain: self.sums.chain(),
+            times: self.sums.times(),
+            durable_upto: durable,
+        };
+        let segment = tail.move_to(active.writer()?);
+        tail.forerunner = Some(Unsettled { segment, seal });
+        self.sums.forget_times();
+        self.segments.push(active);
+        if self.config.background {
+            self.signal.wake();
+        } else {
+            drop(tail);
+            self.settle()?;
+            self.retain()?;
+            tail = self.tail();
+        }
+        Ok(tail)
+    }
+
+    /// Writes the header of the segment that follows the active one.
+    fn begin(&self, tail: &Tail, mut region: Region) -> Segment {
+        let before = tail.active();
+        let base_seq = tail.last_seq.next();
+        let header = SegmentHeader {
+            log_id: self.log_id,
+            segment_id: before.id().next(),
+            generation: 0,
+            epoch: before.header.epoch,
+            segment_len: region.len() as u64,
+            base_seq,
+            prev_last_seq: tail.last_seq,
+            prev_end: before.region.published() as u64,
+            prev_chain: self.sums.chain(),
+            durable_upto: self.watermark.durable(),
+            seq_ceiling: ceiling_from(base_seq, region.len()),
+            salt: random(),
+            boot_id: self.boot_id,
+            created_at: self.clock.now(),
+        };
+        begin_segment(&mut region, &header);
+        Segment::live(header, names::segment(header.segment_id, 0), region)
+    }
+
+    /// Makes the file of a segment to come; its name and its room are durable on return.
+    ///
+    /// A failed sync is final here too: what a second try reported of this folder, which has the
+    /// names of all segments, could not be trusted.
+    fn prepare(&self, id: SegmentId, how: Prepare) -> Result<Region> {
+        let name = names::segment(id, 0);
+        let region = self.storage.create(&name, self.config.segment_len, how)?;
+        let synced = region.sync().and_then(|()| self.storage.sync_dir());
+        synced.map_err(|cause| self.fail(cause))?;
+        Ok(region)
+    }
+
+    /// Makes the next segment's file ahead of need.
+    pub(super) fn prepare_next(&self, how: Prepare) -> Result<()> {
+        // Under this lock nobody else makes the file, and no rotation can begin without it.
+        let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = {
+            let tail = self.tail();
+            if tail.prepared.is_some() || tail.closed {
+                return Ok(());
+            }
+            tail.active().id().next()
+        };
+        let region = self.prepare(id, how)?;
+        self.tail().prepared = Some(region);
+        Ok(())
+    }
+
+    /// Seals the forerunner, syncs it, and gives back the room that it did not use.
+    pub(super) fn settle(&self) -> Result<()> {
+        let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Unsettled { segment, seal }) = self.tail().forerunner.clone() else {
+            return Ok(());
+        };
+        let last = segment.last_seq();
+        let sealed = Arc::new(segment.seal(seal)?);
+        self.sync_region(&sealed.region)?;
+        self.segments.replace(sealed.clone());
+        self.tail().forerunner = None;
+        // Segments are settled in order, so all before this one is durable as well.
+        self.watermark.set_durable(last);
+        sealed.release_room();
+        Ok(())
+    }
+}
