@@ -5,7 +5,8 @@
 //! 2. Torn tails are copied aside.
 //! 3. A forerunner that stays whole is sealed, or synced if it is sealed already: from 4 on it may be
 //!    the third from the end, and only the last two segments are ever read.
-//! 4. The events W+1..=K are written into a new segment with a fresh salt, built as a `.tmp` file and
+//! 4. The events W+1..=K are written into a new segment with a fresh salt, built as a `.tmp` file (the
+//!    one that was prepared for the next segment, renamed before 1, if it was made in this boot) and
 //!    synced; for a page cache after a failed sync or a kill may show what the disk has not. Its
 //!    header pins the end of the segment before at W. **The rename is the commit point.**
 //! 5. Where that pins another end than the segment before had, that is sealed there: not earlier, for
