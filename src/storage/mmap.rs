@@ -209,15 +209,15 @@ impl Region {
     }
 
     /// Lets readers see `range`, whose turn it is, and the claims right behind it that are written
-    /// already, the first of which has the number `next`; then passes the turn on. That is the last
-    /// touch: the region may be gone afterwards.
+    /// already, the first of which has the number `next`. Returns where the turn has to be passed on
+    /// to.
     fn publish_from<T>(
         &self,
         owner: &T,
         mut range: Range<usize>,
         mut next: usize,
         note: &mut impl FnMut(&T, Range<usize>),
-    ) {
+    ) -> usize {
         loop {
             let end = range.end;
             self.shared.published.store(end, Ordering::Release);
@@ -226,8 +226,7 @@ impl Region {
             let waiting = &self.waiting[next % WAITING_MAX];
             let waiting_end = waiting.load(Ordering::Acquire);
             if waiting_end == 0 || !take(waiting, waiting_end) {
-                self.turn.store(end, Ordering::Release);
-                return;
+                return end;
             }
             range = end..waiting_end;
             next = next.wrapping_add(1);
@@ -515,9 +514,13 @@ impl<T> Claim<T> {
             return Ok(());
         }
         let next = self.number.wrapping_add(1);
-        self.region()
+        let end = self
+            .region()
             .publish_from(self.owner(), range, next, &mut note);
         self.is_published = true;
+        // The last touch: region and owner may be gone right after it, so no call that borrows
+        // either of them may still be under way.
+        self.region().turn.store(end, Ordering::Release);
         Ok(())
     }
 
