@@ -144,7 +144,8 @@ impl Shared {
 
     /// Writes and publishes what is staged.
     pub(super) fn write_staged(&self, mut tail: MutexGuard<'_, Tail>) -> Result<()> {
-        let Some((claim, bytes)) = tail.take_staged() else {
+        let staged = tail.take_staged().map_err(|_| self.abandoned())?;
+        let Some((claim, bytes)) = staged else {
             return Ok(());
         };
         drop(tail);
@@ -153,8 +154,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes frames that were staged into their claim, and publishes them.
+    /// Writes frames that were staged into their claim, and publishes them. Not once the log's life
+    /// has ended: nobody is told any more that they are there, and a thread may have died over them.
     pub(super) fn write_out(&self, mut claim: Claim<Segment>, bytes: &[u8]) -> Result<()> {
+        self.check_alive()?;
         claim.write(bytes).map_err(|cause| self.fail(cause))?;
         self.publish(claim, Some(bytes))
     }
