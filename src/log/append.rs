@@ -111,9 +111,7 @@ impl Shared {
     ) -> Result<(Batch, Option<Asks>)> {
         let Some(mut claim) = tail.claim(reservation.len) else {
             // Frames before these are staged: they go the same way, at once.
-            let staged = self.append_staged(tail, reservation, now, records)?;
-            self.write_staged(self.tail())?;
-            return Ok(staged);
+            return self.append_staged(tail, reservation, now, records);
         };
         let batch = tail.hand_out(reservation, now, self.watermark.durable());
         let asks = tail.asks(reservation);
@@ -136,7 +134,9 @@ impl Shared {
         let (room, place) = tail.stage(reservation.len);
         write(room, place, records, &batch);
         let asks = tail.asks(reservation);
-        if tail.stage.len() > STAGE_MAX {
+        // Under the same lock: a leader that took these frames would still be writing them when an
+        // append that is not synced returns, and its event has to be published by then.
+        if !reservation.is_sync || tail.stage.len() > STAGE_MAX {
             self.write_staged(tail)?;
         }
         Ok((batch, asks))

@@ -10,6 +10,7 @@ mod portable;
 mod promise;
 mod recovery;
 mod run;
+mod staged;
 mod survive;
 mod waiting;
 
