@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod files;
 mod holes;
+mod pending;
 mod portable;
 mod promise;
 mod recovery;
