@@ -111,9 +111,7 @@ impl Shared {
     ) -> Result<(Batch, Option<Asks>)> {
         let Some(mut claim) = tail.claim(reservation.len) else {
             // Frames before these are staged: they go the same way, at once.
-            let staged = self.append_staged(tail, reservation, now, records)?;
-            self.write_staged(self.tail())?;
-            return Ok(staged);
+            return self.append_staged(tail, reservation, now, records);
         };
         let batch = tail.hand_out(reservation, now, self.watermark.durable());
         let asks = tail.asks(reservation);
@@ -136,7 +134,9 @@ impl Shared {
         let (room, place) = tail.stage(reservation.len);
         write(room, place, records, &batch);
         let asks = tail.asks(reservation);
-        if tail.stage.len() > STAGE_MAX {
+        // Under the same lock: a leader that took these frames would still be writing them when an
+        // append that is not synced returns, and its event has to be published by then.
+        if !reservation.is_sync || tail.stage.len() > STAGE_MAX {
             self.write_staged(tail)?;
         }
         Ok((batch, asks))
@@ -144,7 +144,8 @@ impl Shared {
 
     /// Writes and publishes what is staged.
     pub(super) fn write_staged(&self, mut tail: MutexGuard<'_, Tail>) -> Result<()> {
-        let Some((claim, bytes)) = tail.take_staged() else {
+        let staged = tail.take_staged().map_err(|_| self.abandoned())?;
+        let Some((claim, bytes)) = staged else {
             return Ok(());
         };
         drop(tail);
@@ -153,8 +154,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes frames that were staged into their claim, and publishes them.
+    /// Writes frames that were staged into their claim, and publishes them. Not once the log's life
+    /// has ended: nobody is told any more that they are there, and a thread may have died over them.
     pub(super) fn write_out(&self, mut claim: Claim<Segment>, bytes: &[u8]) -> Result<()> {
+        self.check_alive()?;
         claim.write(bytes).map_err(|cause| self.fail(cause))?;
         self.publish(claim, Some(bytes))
     }

@@ -13,14 +13,14 @@
 //! A sync that fails is final: the error goes to everybody who waits, and to all who come later.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
 
 use super::watermark::Watermark;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 
 #[derive(Debug, Default)]
@@ -110,14 +110,26 @@ impl Commit {
         }
     }
 
-    /// Runs one sync, hands the lead on, and wakes those whom the sync covers.
+    /// Runs one sync, hands the lead on, and wakes those whom the sync covers: also when the sync
+    /// panics, or they would wait for ever.
     fn lead(&self, watermark: &Watermark, sync: &dyn Fn() -> Result<Seq>) {
         self.gather();
-        match sync() {
-            Ok(covered) => watermark.set_durable(covered),
+        let synced = catch_unwind(AssertUnwindSafe(sync));
+        match &synced {
+            Ok(Ok(covered)) => watermark.set_durable(*covered),
             // The sync has noted its own failure; an error before it came to that is one as well.
-            Err(error) => self.end(error),
+            Ok(Err(error)) => self.end(error.duplicate()),
+            Err(_) => self.end(panicked()),
         }
+        self.hand_on(watermark);
+        self.wake_pending(watermark);
+        if let Err(panic) = synced {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Hands the lead on, and wakes those whom the last sync covers.
+    fn hand_on(&self, watermark: &Watermark) {
         let (durable, failed) = (watermark.durable(), self.failure.get().is_some());
         let mut state = self.state();
         let waiters = std::mem::take(&mut state.waiters);
@@ -134,7 +146,6 @@ impl Commit {
         for waiter in &covered {
             waiter.tell(LOOK);
         }
-        self.wake_pending(watermark);
     }
 
     /// Lets those come who were woken by the last sync.
@@ -161,6 +172,10 @@ impl Commit {
         seq: Seq,
         context: &Context<'_>,
     ) -> Poll<Result<()>> {
+        // A waker is the user's code, so it is cloned before the lock is taken, and a former one is
+        // dropped after it.
+        let (waker, _former);
+        waker = context.waker().clone();
         // Looked at under the lock: whoever moves the watermark wakes the tasks afterwards.
         let mut state = self.state();
         if watermark.durable() >= seq {
@@ -169,11 +184,7 @@ impl Commit {
         if let Some(failure) = self.failure.get() {
             return Poll::Ready(Err(failure.duplicate()));
         }
-        let waker = context.waker();
-        match state.tasks.entry(seq) {
-            Entry::Occupied(mut task) => task.get_mut().clone_from(waker),
-            Entry::Vacant(task) => drop(task.insert(waker.clone())),
-        }
+        _former = state.tasks.insert(seq, waker);
         Poll::Pending
     }
 
@@ -194,8 +205,13 @@ impl Commit {
             let later = state.tasks.split_off(&later);
             std::mem::replace(&mut state.tasks, later)
         };
-        // A waker may run anything, so it runs without the lock.
-        woken.into_values().for_each(Waker::wake);
+        // A waker may run anything, so it runs without the lock; and if it panics, the others must
+        // still be woken, and this thread has others' work to do.
+        for waker in woken.into_values() {
+            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                tracing::error!(target: "forelog::log", "a task's waker panicked");
+            }
+        }
     }
 
     /// Notes why nothing is durable from now on, and tells all who wait.
@@ -216,7 +232,20 @@ impl Commit {
         self.failure.get()
     }
 
+    /// How many threads wait.
+    #[cfg(test)]
+    pub(super) fn waiting_count(&self) -> usize {
+        self.state().waiters.len()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What those are told whose leader has died.
+fn panicked() -> Error {
+    let message = "a thread panicked while it synced, so the event may or may not be on the disk; \
+                   reopen the system and emit again with the same event id";
+    Error::new(ErrorKind::SyncFailed, message)
 }

@@ -56,12 +56,15 @@ impl Committer {
     /// Ends the thread and waits for it.
     pub(super) fn stop(&self) {
         self.orders.stop.store(true, Ordering::Release);
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(thread) = thread.take() else {
+        // Not joined under the lock: a waker that the thread runs may be asking for a sync.
+        let taken = self.thread.lock().map(|mut thread| thread.take());
+        let Some(thread) = taken.unwrap_or_else(|poisoned| poisoned.into_inner().take()) else {
             return;
         };
         thread.thread().unpark();
-        if thread.join().is_err() {
+        // A waker that drops the last handle of the log runs on the thread itself.
+        let is_here = thread.thread().id() == thread::current().id();
+        if !is_here && thread.join().is_err() {
             tracing::error!(target: "forelog::log", "the thread that syncs panicked");
         }
     }

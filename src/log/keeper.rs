@@ -67,7 +67,9 @@ impl Keeper {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        // A waker that drops the last handle of the log may run on the thread itself.
         if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
             && thread.join().is_err()
         {
             tracing::error!(target: "forelog::log", "the housekeeping thread panicked");

@@ -242,7 +242,8 @@ impl Log {
     /// [`Log::wait_durable`].
     ///
     /// # Errors
-    /// On any error nothing of the batch is in the log.
+    /// [`SyncFailed`](ErrorKind::SyncFailed): the batch may or may not be in the log. On any other
+    /// error nothing of it is.
     pub(crate) fn append(
         &self,
         records: &[Record<'_>],

@@ -41,7 +41,8 @@ impl Shared {
             return Ok(tail);
         };
         // What was reserved in the full segment is part of it before its end is pinned.
-        if let Some((claim, bytes)) = tail.take_staged() {
+        let staged = tail.take_staged().map_err(|_| self.abandoned())?;
+        if let Some((claim, bytes)) = staged {
             self.write_out(claim, &bytes)?;
         }
         let published = tail.active().region.await_published();

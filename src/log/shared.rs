@@ -116,13 +116,9 @@ impl Shared {
         // segment as they are now. What is staged is published behind all that was reserved before.
         let (target, staged, forerunner, active) = {
             let mut tail = self.tail();
-            let staged = tail.take_staged();
-            let target = match &staged {
-                Some(_) => tail.last_seq,
-                None => self.watermark.appended(),
-            };
+            let staged = tail.take_staged().map_err(|_| self.abandoned())?;
             (
-                target,
+                tail.last_seq,
                 staged,
                 tail.forerunner.clone(),
                 tail.active().clone(),
@@ -131,6 +127,10 @@ impl Shared {
         if let Some((claim, bytes)) = staged {
             self.write_out(claim, &bytes)?;
             self.tail().stage.give_back(bytes);
+        } else {
+            // Of those that wait, one may want an event that another thread is still writing.
+            let published = active.region.await_published();
+            published.map_err(|_| self.abandoned())?;
         }
         if let Some(unsettled) = forerunner {
             self.sync_region(&unsettled.segment.region)?;
@@ -144,10 +144,16 @@ impl Shared {
     /// Syncs one region, unless an earlier sync failed; a failure ends the log's life.
     pub(super) fn sync_region(&self, region: &Region) -> Result<()> {
         let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(failure) = self.commit.failure() {
-            return Err(failure.duplicate());
-        }
+        self.check_alive()?;
         region.sync().map_err(|cause| self.fail(cause))
+    }
+
+    /// What ended the log's life, if anything has.
+    pub(super) fn check_alive(&self) -> Result<()> {
+        match self.commit.failure() {
+            Some(failure) => Err(failure.duplicate()),
+            None => Ok(()),
+        }
     }
 
     /// Ends the log's life after a failed sync; returns what whoever waits for it is told.
@@ -156,10 +162,12 @@ impl Shared {
     }
 
     /// Ends the log's life; returns what whoever waits for it is told.
+    ///
+    /// No waker runs here, for any lock may be held, and a waker may do anything: the committer, whom
+    /// every task has asked for a sync, finds the failure and wakes them.
     pub(super) fn end(&self, error: Error) -> Error {
         self.commit.end(error);
         self.mark_poisoned();
-        self.wake_pending();
         let failure = self.commit.failure().map(Error::duplicate);
         failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "the log takes nothing more"))
     }
@@ -201,13 +209,17 @@ impl Shared {
             tail.closed = true;
             // Appends that have a place already end in order; none comes after them. What fails
             // here has ended the log's life, which the wait below reports.
-            if let Some((claim, bytes)) = tail.take_staged() {
+            if let Ok(Some((claim, bytes))) = tail.take_staged() {
                 let _reported = self.write_out(claim, &bytes);
             }
             let published = tail.active().region.await_published();
             let _ended = published.map_err(|_| self.abandoned());
         }
         let closed = self.settle().and_then(|()| self.close_clean());
+        // Without the last sync, whoever waits for it has to be told.
+        if let Err(error) = &closed {
+            self.commit.end(error.duplicate());
+        }
         self.watermark.close();
         closed
     }
@@ -215,9 +227,7 @@ impl Shared {
     fn close_clean(&self) -> Result<()> {
         let last = self.last_seq();
         self.wait_durable(last)?;
-        if let Some(failure) = self.commit.failure() {
-            return Err(failure.duplicate());
-        }
+        self.check_alive()?;
         let mut tail = self.tail();
         let marked = tail.write_mark(last, self.boot_id, true);
         marked.map_err(|_| self.abandoned())?;
@@ -225,7 +235,11 @@ impl Shared {
     }
 
     pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tail.lock().unwrap_or_else(|poisoned| {
+            // A thread died halfway through a change: what was staged since may be no frame.
+            self.abandoned();
+            poisoned.into_inner()
+        })
     }
 }
 

@@ -136,9 +136,15 @@ impl Tail {
     }
 
     /// The staged frames, to be written into this claim; `None` if there are none.
-    pub(super) fn take_staged(&mut self) -> Option<(Claim<Segment>, Vec<u8>)> {
-        let claim = self.writer.claim(self.stage.len())?;
-        Some((claim, self.stage.take()))
+    ///
+    /// # Errors
+    /// [`Abandoned`] if there are some, and no claim for them: the segment has room for them.
+    pub(super) fn take_staged(&mut self) -> Result<Option<(Claim<Segment>, Vec<u8>)>, Abandoned> {
+        if self.stage.len() == 0 {
+            return Ok(None);
+        }
+        let claim = self.writer.claim(self.stage.len()).ok_or(Abandoned)?;
+        Ok(Some((claim, self.stage.take())))
     }
 
     /// Where the frames of the active segment end, the staged ones included.

@@ -5,12 +5,15 @@ mod crash;
 mod damage;
 mod faults;
 mod files;
+mod holes;
 mod opening;
+mod pending;
 mod portable;
 mod promise;
 mod reading;
 mod recovery;
 mod run;
+mod staged;
 mod survive;
 mod waiting;
 

@@ -342,9 +342,7 @@ impl<T> Writer<T> {
         let (region, number) = (&self.region, self.claimed);
         let before = &mut self.ends[number % WAITING_MAX];
         // Its place among the waiting must be free again.
-        region
-            .look_until(*before, || region.turn() >= *before)
-            .ok()?;
+        region.turns.wait_for(*before).ok()?;
         *before = end;
         self.claimed = number.wrapping_add(1);
         region.reserved.store(end, Ordering::Relaxed);
@@ -457,11 +455,14 @@ impl<T> Claim<T> {
         }
         let (region, owner) = (self.region(), self.owner());
         let next = self.number.wrapping_add(1);
-        region.turns.publish_from(range, next, |range| {
+        let end = region.turns.publish_from(range, next, |range| {
             region.shared.published.store(range.end, Ordering::Release);
             note(owner, range);
         });
         self.is_published = true;
+        // The last touch: region and owner may be gone right after it, so no call that borrows
+        // either of them may still be under way.
+        self.region().turns.turn.store(end, Ordering::Release);
         Ok(())
     }
 

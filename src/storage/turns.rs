@@ -24,7 +24,7 @@ pub(crate) struct Abandoned;
 #[derive(Debug)]
 pub(super) struct Turns {
     /// Where the claim starts whose turn it is: all before it is published.
-    turn: CachePadded<AtomicUsize>,
+    pub(super) turn: CachePadded<AtomicUsize>,
     /// The ends of claims that are written and wait for their turn, each at its number modulo
     /// [`WAITING_MAX`]; 0: none.
     waiting: Box<[AtomicUsize]>,
@@ -99,14 +99,14 @@ impl Turns {
     }
 
     /// Publishes the claim of this range, whose turn it is, and those right behind it that are
-    /// written already, the first of which has the number `next`; then passes the turn on. That is
-    /// the last touch: what holds this may be gone afterwards.
+    /// written already, the first of which has the number `next`. Returns where the turn is to be
+    /// passed on to, by a store to `turn`.
     pub(super) fn publish_from(
         &self,
         mut range: Range<usize>,
         mut next: usize,
         mut publish: impl FnMut(Range<usize>),
-    ) {
+    ) -> usize {
         loop {
             let end = range.end;
             publish(range);
@@ -114,8 +114,7 @@ impl Turns {
             let waiting = self.place_of(next);
             let waiting_end = waiting.load(Ordering::Acquire);
             if waiting_end == 0 || !take(waiting, waiting_end) {
-                self.turn.store(end, Ordering::Release);
-                return;
+                return end;
             }
             range = end..waiting_end;
             next = next.wrapping_add(1);
