@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use forelog::{Delivery, Durability, Error, ErrorKind, Result, Subscription};
+use forelog::{Delivery, Durability, Error, ErrorKind, Result, Start, Subscription};
 
 use crate::bench::Bench;
 use crate::num::rate;
@@ -39,9 +39,12 @@ fn handled(bench: &Bench, events: u64) -> Result<f64> {
     let event = bench.event()?;
     let seen = Arc::new(AtomicU64::new(0));
     let counter = seen.clone();
-    system.register_handler(Subscription::named("bench"), move |_: &Delivery<'_>| {
-        counter.fetch_add(1, Ordering::Relaxed);
-    })?;
+    system.register_handler(
+        Subscription::named("bench").start(Start::Now),
+        move |_: &Delivery<'_>| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        },
+    )?;
     system.start()?;
     let started = Instant::now();
     for _ in 0..events {

@@ -3,7 +3,9 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use forelog::{Delivery, Durability, Error, ErrorKind, Event, EventSystem, Result, Subscription};
+use forelog::{
+    Delivery, Durability, Error, ErrorKind, Event, EventSystem, Result, Start, Subscription,
+};
 
 use crate::bench::Bench;
 use crate::floor::WrittenFile;
@@ -80,9 +82,10 @@ fn row(id: &str, what: String, pair: Pair, is_synced: bool) -> Row {
 /// A handler that sends the moment of each call.
 fn handler(system: &EventSystem) -> Result<Receiver<Instant>> {
     let (sender, arrivals) = channel();
-    system.register_handler(Subscription::named("bench"), move |_: &Delivery<'_>| {
-        sender.send(Instant::now()).is_ok()
-    })?;
+    system.register_handler(
+        Subscription::named("bench").start(Start::Now),
+        move |_: &Delivery<'_>| sender.send(Instant::now()).is_ok(),
+    )?;
     system.start()?;
     Ok(arrivals)
 }
