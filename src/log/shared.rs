@@ -1,6 +1,6 @@
 //! [`Shared`]: what the log's handle, its readers and its keeper have in common.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use super::LogConfig;
@@ -24,6 +24,7 @@ use crate::format::names;
 use crate::format::segment::{SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Prepare, Region, Storage};
+use crate::sync::{Mutex, MutexGuard};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
