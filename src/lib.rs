@@ -46,6 +46,8 @@
 //! The order of the `mod` lines below is the architecture: a module names only modules of the sections
 //! above its own. [`manual`] has the pages on the format, on durability, and on where a change goes.
 
+// 1 threads
+mod sync;
 // 1 words
 mod clock;
 mod durability;

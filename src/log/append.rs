@@ -16,7 +16,6 @@
 //! that runs in between is known to panic: no user code does.
 
 use std::ops::Range;
-use std::sync::MutexGuard;
 
 use super::segment::Segment;
 use super::shared::Shared;
@@ -30,6 +29,7 @@ use crate::format::frame::{self, FLAG_SYNC, Place, padded};
 use crate::format::record::Record;
 use crate::position::Seq;
 use crate::storage::Claim;
+use crate::sync::MutexGuard;
 
 /// The Seqs of a batch that was appended.
 #[derive(Debug, Clone, Copy)]

@@ -14,14 +14,15 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, Thread};
 
 use super::watermark::Watermark;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
+use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, MutexGuard};
 
 #[derive(Debug, Default)]
 pub(super) struct Commit {

@@ -4,11 +4,12 @@
 //! anything was asked for since its last sync it syncs again, so that however many events are in
 //! flight, one sync follows the other without a pause. It is begun by the first who asks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
 
 use super::shared::Shared;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::{self, JoinHandle};
 
 #[derive(Debug, Default)]
 pub(super) struct Committer {

@@ -1,9 +1,10 @@
 //! [`LiveTable`]: where each Seq of a growing segment lies, in memory until the segment is sealed.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use crate::position::Seq;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 const CHUNK: usize = 4096;
 

@@ -3,7 +3,7 @@
 //! A segment is prepared ahead of need and settled (sealed, synced) after it is full. At most one full
 //! segment waits to be settled, so recovery never reads more than two.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::opening::{begin_segment, ceiling_from, random};
 use super::segment::{Seal, Segment};
@@ -14,6 +14,7 @@ use crate::format::names;
 use crate::format::segment::{SegmentHeader, frames_max};
 use crate::position::SegmentId;
 use crate::storage::{Prepare, Region};
+use crate::sync::MutexGuard;
 
 impl Shared {
     /// Begins the next segment. The active one becomes the forerunner; the one before it must have

@@ -1,9 +1,10 @@
 //! [`Segments`]: the segments of a log in order of Seq, shared by the appender and all readers.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError};
 
 use super::segment::Segment;
 use crate::position::Seq;
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The open segments.
 #[derive(Debug, Default)]

@@ -1,7 +1,9 @@
 //! [`Shared`]: what the log's handle, its readers and its keeper have in common.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
+
+use crossbeam::utils::CachePadded;
 
 use super::LogConfig;
 use super::commit::Commit;
@@ -13,14 +15,13 @@ use super::signal::Signal;
 use super::sums::Sums;
 use super::tail::Tail;
 use super::watermark::Watermark;
-use crossbeam::utils::CachePadded;
-
 use crate::clock::Clock;
 #[cfg(test)]
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 use crate::storage::{Region, Storage};
+use crate::sync::{Mutex, MutexGuard};
 
 #[derive(Debug)]
 pub(crate) struct Shared {

@@ -1,10 +1,9 @@
 //! [`Sums`]: what is reckoned over all published events, in their order.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-
 use crate::clock::Timestamp;
 use crate::format::footer::TimeRanges;
 use crate::format::frame::Chain;
+use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// The chain over all events of the log, and the times of those in the active segment.
 ///

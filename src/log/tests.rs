@@ -6,6 +6,8 @@ mod damage;
 mod faults;
 mod files;
 mod holes;
+#[cfg(shuttle)]
+mod model;
 mod opening;
 mod pending;
 mod portable;

@@ -9,11 +9,12 @@
 //! a word that nobody writes. An unpark that comes late makes the next park return at once, which is
 //! why a waiter looks again each time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::PoisonError;
 
 use crate::position::Seq;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, MutexGuard};
 
 /// No Seq is as high.
 const NOBODY: u64 = u64::MAX;

@@ -1,13 +1,13 @@
 //! [`Watermark`]: how far the log is appended and durable. The only signal that goes upward.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::thread;
 use std::time::Instant;
 
 use crossbeam::utils::CachePadded;
 
 use super::waiting::Waiting;
 use crate::position::Seq;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::thread;
 
 /// Two numbers that only grow, and that followers wait on.
 #[derive(Debug, Default)]

@@ -22,14 +22,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crossbeam::utils::CachePadded;
 use memmap2::MmapRaw;
 
 use super::turns::{Abandoned, Turns, WAITING_MAX};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bytes that are fetched ahead will be read (x86: `PREFETCHT0`).
 pub(crate) const TO_READ: i32 = 3;

@@ -18,6 +18,8 @@ pub(crate) mod memory;
 pub(crate) mod lock;
 #[cfg(test)]
 pub(crate) mod sim;
+#[cfg(all(test, shuttle))]
+mod model;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
