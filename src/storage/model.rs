@@ -144,7 +144,7 @@ fn spawn(model: &Arc<Model>, act: impl FnOnce(&Model) + Send + 'static) -> threa
 
 #[test]
 fn claims_are_published_whole_in_order_and_once() {
-    explore(6_000, || {
+    explore(40_000, || {
         let model = Model::new();
         let appends = |model: &Model| assert!((0..CLAIMS).all(|_| model.append()));
         let mut threads: Vec<_> = (0..3).map(|_| spawn(&model, appends)).collect();
@@ -170,7 +170,7 @@ fn claims_are_published_whole_in_order_and_once() {
 /// As a rotation does it: what was claimed is awaited, then the segment gets another writer.
 #[test]
 fn a_writer_that_awaited_its_claims_makes_room_for_another() {
-    explore(4_000, || {
+    explore(20_000, || {
         let model = Model::new();
         let appends = |model: &Model| {
             while append(&model.writer).is_some_and(|is_published| is_published) {
@@ -202,7 +202,7 @@ fn a_writer_that_awaited_its_claims_makes_room_for_another() {
 /// The claims hold no count of region and owner, so these must outlive them, and no longer.
 #[test]
 fn region_and_owner_live_as_long_as_their_claims() {
-    explore(6_000, || {
+    explore(40_000, || {
         let model = Model::new();
         let (is_region_gone, is_owner_gone) =
             (model.is_region_gone.clone(), model.is_owner_gone.clone());
@@ -238,7 +238,7 @@ fn region_and_owner_live_as_long_as_their_claims() {
 
 #[test]
 fn behind_an_abandoned_claim_everybody_is_told() {
-    explore(6_000, || {
+    explore(40_000, || {
         let model = Model::new();
         let appends = |model: &Model| {
             let is_published: Vec<bool> = (0..2).map(|_| model.append()).collect();

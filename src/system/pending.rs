@@ -49,7 +49,8 @@ impl PendingReceipt {
         }
     }
 
-    /// The event's place in the total order.
+    /// The event's place in the total order. Until the receipt is ready, a crash may lose the event,
+    /// and then another one may get its place.
     pub fn seq(&self) -> Seq {
         self.receipt.seq
     }

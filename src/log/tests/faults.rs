@@ -8,6 +8,7 @@ use super::run::{Run, Setup, Step, steps};
 use super::survive::survive;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind};
+use crate::position::Seq;
 use crate::storage::sim::{Choice, CrashKind, OpKind, SimDisk, Times};
 
 const LATER: [Choice; 8] = [
@@ -32,8 +33,8 @@ fn check_poisoned(run: &mut Run) {
     assert!(failed.is_err() || run.promise.synced == run.promise.last());
     let found = read(run.log()).unwrap();
     assert_eq!(
-        found.last().map(|sent| sent.seq),
-        run.promise.events.last().map(|sent| sent.seq)
+        found.last().map_or(Seq::ZERO, |sent| sent.seq),
+        run.promise.published
     );
 }
 

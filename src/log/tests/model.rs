@@ -93,7 +93,7 @@ impl Group {
 }
 
 fn explore_commit(fails: u64) {
-    explore(4_000, move || {
+    explore(20_000, move || {
         let group = Arc::new(Group {
             fails,
             ..Group::default()
@@ -134,8 +134,32 @@ fn every_waiter_returns_when_a_sync_fails() {
 }
 
 #[test]
+fn no_task_that_waits_is_forgotten() {
+    for fails in [false, true] {
+        explore(10_000, move || {
+            let group = Arc::new(Group::default());
+            let task = {
+                let group = group.clone();
+                let poll = move |context: &Context<'_>| {
+                    group.commit.poll(&group.watermark, Seq(1), context)
+                };
+                thread::spawn(move || assert_eq!(block_on(poll).is_err(), fails))
+            };
+            if fails {
+                let planned = Error::new(ErrorKind::SyncFailed, "planned");
+                group.commit.end(planned);
+            } else {
+                group.watermark.set_durable(Seq(1));
+            }
+            group.commit.wake_pending(&group.watermark);
+            join([task]);
+        });
+    }
+}
+
+#[test]
 fn no_wait_for_the_watermark_is_forgotten() {
-    explore(6_000, || {
+    explore(40_000, || {
         let watermark = Arc::new(Watermark::default());
         let spawn = |wanted, is_durable: bool| {
             let watermark = watermark.clone();
@@ -206,7 +230,7 @@ fn emit_async(log: &Log) {
 /// Appends of every kind, rotations, a reader and a close at once.
 #[test]
 fn a_whole_log_keeps_its_word() {
-    explore(1_500, || {
+    explore(10_000, || {
         let log = log();
         let spawn = |act: fn(&Log)| {
             let log = log.clone();

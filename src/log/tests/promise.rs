@@ -30,6 +30,8 @@ impl Sent {
 pub(super) struct Promise {
     /// All events that may still be in the log, in order.
     pub(super) events: Vec<Sent>,
+    /// All up to here were published; what lies behind is staged, and dies with the process.
+    pub(super) published: Seq,
     /// All up to here were acknowledged as synced.
     pub(super) synced: Seq,
     /// Events before this one may have been removed.
@@ -57,7 +59,7 @@ impl Promise {
         let held = self.held(&found)?;
         let last = found.last().map_or(Seq::ZERO, |sent| sent.seq);
         let wanted = match kind {
-            CrashKind::Process => self.last(),
+            CrashKind::Process => self.published,
             CrashKind::System => self.synced,
         };
         // What retention was asked to remove may be all there was, a gap behind it.
@@ -106,6 +108,7 @@ impl Promise {
         let kept_upto = if found.is_empty() { self.synced } else { last };
         after.events.retain(|sent| sent.seq <= kept_upto);
         after.synced = last;
+        after.published = last;
         after
     }
 }

@@ -25,6 +25,8 @@ use crate::storage::sim::SimDisk;
 pub(super) enum Step {
     /// A batch of this many events, each with this many bytes besides its number.
     Append(u64, usize, Durability),
+    /// The same, to be synced, and nobody waits for it.
+    Stage(u64, usize),
     Flush,
     /// A mark that witnesses the last sync, as an idle log writes it.
     Mark,
@@ -174,6 +176,11 @@ impl Run {
 
     pub(super) fn step(&mut self, step: Step) -> Result<()> {
         let done = self.take(step);
+        if let Some(log) = self.log.as_ref().filter(|_| !self.disk.is_stopped()) {
+            let published = log.watermark().appended().min(self.promise.last());
+            self.promise.published = published;
+            self.promise.seen = self.promise.seen.max(published);
+        }
         // The oldest segment may be on its way out when the crash comes.
         if self.setup.max_events.is_some() || matches!(step, Step::Retire) {
             let segments = self.log.as_ref().map(Log::segments).unwrap_or_default();
@@ -186,7 +193,15 @@ impl Run {
 
     fn take(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::Append(count, len, durability) => self.append(count, len, durability),
+            Step::Append(count, len, durability) => {
+                let last = self.append(count, len, durability)?;
+                if durability == Durability::Sync && !self.disk.is_stopped() {
+                    self.log().wait_durable(last)?;
+                    self.promise.synced = last;
+                }
+                Ok(())
+            }
+            Step::Stage(count, len) => self.append(count, len, Durability::Sync).map(drop),
             Step::Flush => self.flush(),
             Step::Mark => self.log().shared.mark_if_idle().map(drop),
             Step::Settle => self.log().shared.settle(),
@@ -209,7 +224,7 @@ impl Run {
         }
     }
 
-    fn append(&mut self, count: u64, len: usize, durability: Durability) -> Result<()> {
+    fn append(&mut self, count: u64, len: usize, durability: Durability) -> Result<Seq> {
         let numbers: Vec<u64> = (self.next_number..)
             .take(usize::try_from(count).unwrap())
             .collect();
@@ -224,11 +239,10 @@ impl Run {
             .collect();
         let last = self.log().append(&records?, durability)?.last;
         if self.disk.is_stopped() {
-            return Ok(());
+            return Ok(last);
         }
         let first = Seq(last.0 + 1 - count);
         assert!(first > self.promise.seen, "{first} was handed out before");
-        self.promise.seen = last;
         for (seq, number) in (first.0..).zip(numbers) {
             self.promise.events.push(Sent {
                 seq: Seq(seq),
@@ -237,11 +251,7 @@ impl Run {
                 batch_end: last,
             });
         }
-        if durability == Durability::Sync {
-            self.log().wait_durable(last)?;
-            self.promise.synced = last;
-        }
-        Ok(())
+        Ok(last)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -286,7 +296,7 @@ pub(super) fn steps(seed: u64, count: usize, lazy: bool) -> Vec<Step> {
         Durability::Os,
         Durability::Interval(Duration::from_secs(1)),
     ];
-    let mut step = |_| match random.below(if lazy { 26 } else { 22 }) {
+    let mut step = |_| match random.below(if lazy { 29 } else { 25 }) {
         0..=11 => {
             let len = random.pick(&[10, 200, 450, 900]);
             Step::Append(1, len, random.pick(&durabilities))
@@ -301,7 +311,8 @@ pub(super) fn steps(seed: u64, count: usize, lazy: bool) -> Vec<Step> {
         19 => Step::Retire,
         20 => Step::Reopen,
         21 => Step::Kill,
-        22 | 23 => Step::Settle,
+        22..=24 => Step::Stage(1 + random.below(2), random.pick(&[10, 450])),
+        25 | 26 => Step::Settle,
         _ => Step::Prepare,
     };
     (0..count).map(&mut step).collect()
