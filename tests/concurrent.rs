@@ -225,7 +225,9 @@ fn a_close_wakes_who_is_in_flight_and_dropped_receipts_leave_nothing_behind() {
     }
     let task = |number| -> Task {
         let pending = system.emit_async(event(0, number)).unwrap();
-        Box::pin(async move { drop(pending.await.unwrap()) })
+        Box::pin(async move {
+            pending.await.unwrap();
+        })
     };
     let tasks: Vec<Task> = (500..1_000).map(task).collect();
     let running = thread::spawn(move || run(tasks));
