@@ -133,9 +133,17 @@ fn sync_if_due(shared: &Shared) -> Result<()> {
 
 fn prepare_if_wanted(shared: &Shared) -> Result<()> {
     // Its own statement: the tail's lock must not be held while the file is made.
-    let is_wanted = shared.tail().is_next_wanted;
+    let (is_wanted, is_stream) = {
+        let tail = shared.tail();
+        (tail.is_next_wanted, tail.is_stream())
+    };
     if is_wanted {
-        shared.prepare_next(Prepare::Write)?;
+        let how = if is_stream {
+            Prepare::Fill
+        } else {
+            Prepare::Write
+        };
+        shared.prepare_next(how)?;
     }
     Ok(())
 }

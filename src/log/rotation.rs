@@ -107,7 +107,12 @@ impl Shared {
     fn prepare(&self, id: SegmentId, how: Prepare) -> Result<Region> {
         let name = names::segment(id, 0);
         let region = self.storage.create(&name, self.config.segment_len, how)?;
-        let synced = region.sync().and_then(|()| self.storage.sync_dir());
+        // What is filled is durable already but for its name, and its zeros need never be.
+        let synced = match how {
+            Prepare::Fill => Ok(()),
+            Prepare::Allocate | Prepare::Write => region.sync(),
+        };
+        let synced = synced.and_then(|()| self.storage.sync_dir());
         synced.map_err(|cause| self.fail(cause))?;
         Ok(region)
     }

@@ -222,6 +222,11 @@ impl Tail {
         asks
     }
 
+    /// Whether many events were appended that nobody waits to be synced, and none else among them.
+    pub(super) fn is_stream(&self) -> bool {
+        self.buffered_len >= PAGES_AFTER
+    }
+
     /// The pages to be mapped ahead of a stream of buffered events. Each page that is mapped counts
     /// as dirty, so a log whose events are synced one by one never asks for any.
     fn asks_for_pages(&mut self, reservation: Reservation) -> Option<(Arc<Region>, Range<usize>)> {
@@ -233,8 +238,7 @@ impl Tail {
         let region = &self.active().region;
         let reserved = region.reserved();
         let wanted = (reserved + PAGES_AHEAD).min(region.len());
-        let is_stream = self.buffered_len >= PAGES_AFTER;
-        if !is_stream || self.mapped_upto >= wanted.saturating_sub(PAGES_AHEAD / 2) {
+        if !self.is_stream() || self.mapped_upto >= wanted.saturating_sub(PAGES_AHEAD / 2) {
             return None;
         }
         let from = self.mapped_upto.max(reserved);

@@ -171,7 +171,10 @@ impl Storage for FileStorage {
         let file = file.map_err(|e| Error::io("create", &path, e))?;
         let prepared = self.sys.allocate(&file, len).and_then(|()| match prepare {
             Prepare::Allocate => Ok(()),
-            Prepare::Write => self.sys.prewrite(&file, len),
+            Prepare::Write => self.sys.prewrite(&file, len, true),
+            Prepare::Fill => file
+                .sync_data()
+                .and_then(|()| self.sys.prewrite(&file, len, false)),
         });
         let mapped = prepared.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
         match mapped {

@@ -39,6 +39,10 @@ pub(crate) enum Prepare {
     /// Blocks are allocated and written, so that a later sync need not convert them: slow, for a
     /// thread in the background.
     Write,
+    /// Blocks are allocated, which is durable on return, and zeros lie in the page cache: for events
+    /// that nobody waits to be synced. The first write-back has their bytes in place of the zeros, so
+    /// the disk has half of the work.
+    Fill,
 }
 
 /// A name in a folder.

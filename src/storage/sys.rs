@@ -49,9 +49,9 @@ impl Sys {
     /// first store to each page are cheap, but a sync writes back a whole folio for one store through
     /// the map. Pieces of 64 KiB cost a fifth of pieces of a page, and such a sync hardly more.
     ///
-    /// Each few megabytes are synced before the next: a whole segment at once would keep the syncs of
+    /// With `sync` each few megabytes are synced before the next: a whole segment at once would keep the syncs of
     /// events waiting for tens of milliseconds.
-    pub(crate) fn prewrite(self, mut file: &File, len: usize) -> io::Result<()> {
+    pub(crate) fn prewrite(self, mut file: &File, len: usize, sync: bool) -> io::Result<()> {
         const SYNC_AFTER: usize = 4 << 20;
         if !self.native {
             return Ok(());
@@ -64,7 +64,9 @@ impl Sys {
                 let piece = zeros.get(..end - at).unwrap_or(&zeros);
                 file.write_all(piece)?;
             }
-            file.sync_data()?;
+            if sync {
+                file.sync_data()?;
+            }
         }
         Ok(())
     }

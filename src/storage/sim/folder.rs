@@ -114,12 +114,15 @@ impl Storage for SimFolder {
         })
     }
 
-    fn create(&self, name: &str, len: usize, _: Prepare) -> Result<Region> {
+    fn create(&self, name: &str, len: usize, prepare: Prepare) -> Result<Region> {
         self.clear(name)?;
         let what = format!("make room for {len} bytes");
         let file = self.run(&what, name, |world| world.create(self.id, name, len))?;
         let region = self.new_region(name, file, len, true)?;
         self.disk.world().attach(file, region.view());
+        if prepare == Prepare::Fill {
+            region.sync()?;
+        }
         Ok(region)
     }
 
