@@ -4,11 +4,8 @@ use rmp_serde::decode::Error as DecodeError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use super::whole::is_one_value;
+use super::whole::{MAX_DEPTH, is_one_value};
 use crate::error::{Error, ErrorKind, Result};
-
-/// How deep maps and arrays of an event's data may nest.
-pub const MAX_DEPTH: usize = 64;
 
 /// The data of an event: exactly one `MessagePack` value, checked when it was made.
 ///
@@ -148,5 +145,71 @@ mod tests {
         let data = Data::new(&Point { x: 3 }).unwrap();
         assert_eq!(data.as_bytes(), [0x81, 0xa1, b'x', 3]);
         assert_eq!(data.decode::<Point>().unwrap(), Point { x: 3 });
+    }
+
+    /// Bytes from a fixed sequence, in favour of the first bytes of nested values.
+    fn sample(state: &mut u64) -> Vec<u8> {
+        let mut next = || {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            *state
+        };
+        let len = next() % 12;
+        let byte = |_| match next() % 3 {
+            0 => [0x81, 0x92, 0xa1, 0xc4, 0xdc, 0xde, 0xd4, 0xc7]
+                [usize::from(next().to_le_bytes()[0] % 8)],
+            1 => next().to_le_bytes()[0] % 4,
+            _ => next().to_le_bytes()[0],
+        };
+        (0..len).map(byte).collect()
+    }
+
+    #[test]
+    fn what_the_quick_look_takes_the_decoder_takes_as_well() {
+        let mut state = 7;
+        let mut taken = 0;
+        for _ in 0..200_000 {
+            let bytes = sample(&mut state);
+            if is_one_value(&bytes) {
+                taken += 1;
+                assert!(decodes(&bytes).is_ok(), "{bytes:02x?}");
+            }
+        }
+        assert!(taken > 1_000, "{taken}");
+    }
+
+    #[test]
+    fn each_length_is_counted_and_cut_short_it_is_refused() {
+        let samples: [Vec<u8>; 6] = [
+            [vec![0xd9, 40], vec![b'x'; 40]].concat(),
+            [vec![0xc5, 1, 0], vec![0; 256]].concat(),
+            [vec![0xc7, 3, 9], vec![0; 3]].concat(),
+            [vec![0xd8, 1], vec![0; 16]].concat(),
+            [vec![0xdc, 0, 20], vec![0xc0; 20]].concat(),
+            [
+                vec![0xdf, 0, 0, 0, 2],
+                vec![0xcf; 1],
+                vec![0; 8],
+                vec![1, 2, 3],
+            ]
+            .concat(),
+        ];
+        for bytes in samples {
+            assert!(is_one_value(&bytes), "{bytes:02x?}");
+            assert!(decodes(&bytes).is_ok());
+            assert!(!is_one_value(&bytes[..bytes.len() - 1]));
+            assert!(!is_one_value(&[bytes, vec![0xc0]].concat()));
+        }
+    }
+
+    #[test]
+    fn as_deep_as_the_decoder_goes() {
+        for depth in MAX_DEPTH - 3..MAX_DEPTH + 3 {
+            let bytes = [vec![0x91; depth], vec![0xc0]].concat();
+            assert_eq!(is_one_value(&bytes), decodes(&bytes).is_ok(), "{depth}");
+        }
+        assert!(is_one_value(&[vec![0x91; 8], vec![0xc0]].concat()));
+        assert!(!is_one_value(&[vec![0x91; 10_000], vec![0xc0]].concat()));
     }
 }

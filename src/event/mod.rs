@@ -9,12 +9,13 @@ mod json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use data::{Data, MAX_DEPTH};
+pub use data::Data;
 pub(crate) use data::{decode, encode};
 pub use filter::Filter;
 pub use id::EventId;
 pub(crate) use id::{IdRange, IdSource};
 pub(crate) use json::to_value;
+pub use whole::MAX_DEPTH;
 
 use crate::clock::Timestamp;
 use crate::error::Result;

@@ -43,6 +43,9 @@ pub(super) struct Tail {
     pub(super) mapped_upto: usize,
 }
 
+/// Frames that were staged, and the claim that they are to be written into.
+pub(super) type Staged = (Claim<Segment>, Vec<u8>);
+
 /// What a batch needs of the tail.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reservation {
@@ -139,7 +142,7 @@ impl Tail {
     ///
     /// # Errors
     /// [`Abandoned`] if there are some, and no claim for them: the segment has room for them.
-    pub(super) fn take_staged(&mut self) -> Result<Option<(Claim<Segment>, Vec<u8>)>, Abandoned> {
+    pub(super) fn take_staged(&mut self) -> Result<Option<Staged>, Abandoned> {
         if self.stage.len() == 0 {
             return Ok(None);
         }

@@ -18,7 +18,8 @@ pub(crate) mod memory;
 pub(crate) mod lock;
 #[cfg(test)]
 pub(crate) mod sim;
-#[cfg(all(test, shuttle))]
+#[cfg(test)]
+#[cfg(shuttle)]
 mod model;
 
 use std::fmt::Debug;

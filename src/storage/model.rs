@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use memmap2::MmapRaw;
 
 use super::memory::anonymous_map;
-use super::mmap::{Backing, Region, Writer};
+use super::mmap::{Backing, Claim, Region, Writer};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, explore, thread};
 
@@ -142,6 +142,12 @@ fn spawn(model: &Arc<Model>, act: impl FnOnce(&Model) + Send + 'static) -> threa
     thread::spawn(move || act(&model))
 }
 
+fn join(threads: Vec<thread::JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
 #[test]
 fn claims_are_published_whole_in_order_and_once() {
     explore(40_000, || {
@@ -157,9 +163,7 @@ fn claims_are_published_whole_in_order_and_once() {
                 thread::yield_now();
             }
         }));
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        join(threads);
         assert_eq!(model.check_readable(), 3 * CLAIMS * PIECE);
         model.owner.assert_noted_upto(3 * CLAIMS * PIECE);
         *model.writer.lock().unwrap() = None;
@@ -191,9 +195,7 @@ fn a_writer_that_awaited_its_claims_makes_room_for_another() {
         claim
             .publish(|(), range| assert_eq!(range, end..LEN))
             .unwrap();
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        join(threads);
         model.owner.assert_noted_upto(end);
         assert_eq!(model.region.published(), LEN);
     });
@@ -230,9 +232,7 @@ fn region_and_owner_live_as_long_as_their_claims() {
         };
         let threads: Vec<_> = (0..3).map(spawn).collect();
         drop(writer.lock().unwrap().take());
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        join(threads);
     });
 }
 
@@ -250,14 +250,12 @@ fn behind_an_abandoned_claim_everybody_is_told() {
                 let mut writer = model.writer.lock().unwrap();
                 writer.as_mut().and_then(|writer| writer.claim(PIECE))
             };
-            let hole = claim.as_ref().map(|claim| claim.offset());
+            let hole = claim.as_ref().map(Claim::offset);
             drop(claim);
             assert!(model.region.await_published().is_err());
             assert!(model.region.published() <= hole.unwrap_or(LEN));
         }));
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        join(threads);
         let end = model.check_readable();
         model.owner.assert_noted_upto(end);
         *model.writer.lock().unwrap() = None;

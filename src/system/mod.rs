@@ -3,8 +3,8 @@
 mod builder;
 mod directory;
 mod handlers;
-mod pending;
 mod receipt;
+mod pending;
 mod reindex;
 mod stats;
 mod store;

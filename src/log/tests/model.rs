@@ -17,9 +17,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, explore, thread};
 
 fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 /// Unparks a thread, which polls again.
@@ -164,9 +164,13 @@ fn no_wait_for_the_watermark_is_forgotten() {
         let spawn = |wanted, is_durable: bool| {
             let watermark = watermark.clone();
             thread::spawn(move || {
-                let ready = |mark: &Watermark| match is_durable {
-                    true => mark.durable() >= Seq(2),
-                    false => mark.appended() >= Seq(2),
+                let ready = |mark: &Watermark| {
+                    let number = if is_durable {
+                        mark.durable()
+                    } else {
+                        mark.appended()
+                    };
+                    number >= Seq(2)
                 };
                 assert!(watermark.wait(wanted, None, ready));
             })
