@@ -146,6 +146,8 @@ fn a_full_disk_is_an_error_and_the_log_goes_on_once_there_is_room() {
         assert!(met.iter().all(|error| error.kind() == ErrorKind::NoSpace));
 
         let mut run = Run::of(Setup::SMALL, &script, |_| {});
+        // What is staged and waits for its sync is not to be read yet.
+        run.step(Step::Flush).unwrap();
         let before: Vec<String> = run.disk.files().into_iter().map(|(path, _)| path).collect();
         run.disk.set_capacity(0);
         let mut refused = None;
