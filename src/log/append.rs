@@ -53,7 +53,7 @@ impl Appended {
 
 /// What one thread has published.
 #[derive(Debug)]
-pub(super) struct News {
+struct News {
     last: Option<Seq>,
     /// Whether all of it waits for a sync before it may be delivered.
     awaits_sync: bool,
@@ -78,17 +78,17 @@ impl Shared {
         if records.is_empty() {
             return self.appended_nothing();
         }
-        let now = self.clock.now();
         let reservation = Reservation {
             len,
             count: u16::try_from(records.len()).unwrap_or(u16::MAX),
             is_sync: durability == Durability::Sync,
+            now: self.clock.now(),
         };
         let tail = self.tail_with_room(len, records.len())?;
         let (batch, asks) = if reservation.is_sync {
-            self.append_staged(tail, reservation, now, records)?
+            self.append_staged(tail, reservation, records)?
         } else {
-            self.append_mapped(tail, reservation, now, records)?
+            self.append_mapped(tail, reservation, records)?
         };
         let last = batch.first.plus(u64::from(reservation.count)).prev();
         if let Some(asks) = asks {
@@ -106,14 +106,13 @@ impl Shared {
         &self,
         mut tail: MutexGuard<'_, Tail>,
         reservation: Reservation,
-        now: Timestamp,
         records: &[Record<'_>],
     ) -> Result<(Batch, Option<Asks>)> {
         let Some(mut claim) = tail.claim(reservation.len) else {
             // Frames before these are staged: they go the same way, at once.
-            return self.append_staged(tail, reservation, now, records);
+            return self.append_staged(tail, reservation, records);
         };
-        let batch = tail.hand_out(reservation, now, self.watermark.durable());
+        let batch = tail.hand_out(reservation, self.watermark.durable());
         let asks = tail.asks(reservation);
         drop(tail);
         let place = place_of(&claim);
@@ -127,10 +126,9 @@ impl Shared {
         &self,
         mut tail: MutexGuard<'_, Tail>,
         reservation: Reservation,
-        now: Timestamp,
         records: &[Record<'_>],
     ) -> Result<(Batch, Option<Asks>)> {
-        let batch = tail.hand_out(reservation, now, self.watermark.durable());
+        let batch = tail.hand_out(reservation, self.watermark.durable());
         let (room, place) = tail.stage(reservation.len);
         write(room, place, records, &batch);
         let asks = tail.asks(reservation);
@@ -143,7 +141,7 @@ impl Shared {
     }
 
     /// Writes and publishes what is staged.
-    pub(super) fn write_staged(&self, mut tail: MutexGuard<'_, Tail>) -> Result<()> {
+    fn write_staged(&self, mut tail: MutexGuard<'_, Tail>) -> Result<()> {
         let staged = tail.take_staged().map_err(|_| self.abandoned())?;
         let Some((claim, bytes)) = staged else {
             return Ok(());
@@ -222,13 +220,7 @@ impl Shared {
     }
 
     /// Reckons with frames that are visible now; for the thread that publishes them.
-    pub(super) fn note(
-        &self,
-        segment: &Segment,
-        range: Range<usize>,
-        bytes: Option<&[u8]>,
-        news: &mut News,
-    ) {
+    fn note(&self, segment: &Segment, range: Range<usize>, bytes: Option<&[u8]>, news: &mut News) {
         let mut place = segment.place(range.start);
         let mapped = || segment.region.bytes().get(range).unwrap_or_default();
         let mut rest = bytes.unwrap_or_else(mapped);

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::opening::Chores;
+use super::rotation::Prepare;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::Prepare;
 
 /// How long the keeper waits before it tries again what failed, such as preparing on a full disk.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use crate::format::frame::Chain;
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{Gap, SegmentId, Seq};
-use crate::storage::{Prepare, Region, Storage};
+use crate::storage::{Region, Storage};
 
 /// A log that is open, before threads share it.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ impl<'a> Opening<'a> {
     pub(super) fn build(&self, header: SegmentHeader) -> Result<(SegmentHeader, Region)> {
         let tmp = names::tmp(&names::segment(header.segment_id, header.generation));
         let len = usize::try_from(header.segment_len).unwrap_or(usize::MAX);
-        let region = self.storage.create(&tmp, len, Prepare::Allocate)?;
+        let region = self.storage.create(&tmp, len)?;
         Ok(begin_under_ceiling(header, region))
     }
 

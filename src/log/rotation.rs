@@ -13,8 +13,24 @@ use crate::error::Result;
 use crate::format::names;
 use crate::format::segment::{SegmentHeader, frames_max};
 use crate::position::SegmentId;
-use crate::storage::{Prepare, Region};
+use crate::storage::Region;
 use crate::sync::MutexGuard;
+
+/// How the file of a segment to come is prepared; its blocks are allocated in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prepare {
+    /// That is all: quick, for whoever waits for it.
+    Allocate,
+    /// Its blocks are written and synced, so that syncs of events need not convert them.
+    Write,
+    /// Zeros lie in the page cache, unsynced: for events that nobody waits to be synced. The first
+    /// write-back has their bytes in place of the zeros, so the disk has half of the work.
+    Fill,
+}
+
+/// How much is written ahead between two syncs: a whole segment at once would keep the syncs of events
+/// waiting for tens of milliseconds.
+const WRITE_AHEAD: usize = 4 << 20;
 
 impl Shared {
     /// Begins the next segment. The active one becomes the forerunner; the one before it must have
@@ -106,15 +122,28 @@ impl Shared {
     /// names of all segments, could not be trusted.
     fn prepare(&self, id: SegmentId, how: Prepare) -> Result<Region> {
         let name = names::segment(id, 0);
-        let region = self.storage.create(&name, self.config.segment_len, how)?;
-        // What is filled is durable already but for its name, and its zeros need never be.
-        let synced = match how {
-            Prepare::Fill => Ok(()),
-            Prepare::Allocate | Prepare::Write => region.sync(),
-        };
-        let synced = synced.and_then(|()| self.storage.sync_dir());
+        let mut region = self.storage.create(&name, self.config.segment_len)?;
+        let synced = region.sync().and_then(|()| self.storage.sync_dir());
         synced.map_err(|cause| self.fail(cause))?;
+        match how {
+            Prepare::Allocate => {}
+            Prepare::Fill => {
+                region.fill(0..region.len())?;
+            }
+            Prepare::Write => self.write_ahead(&mut region)?,
+        }
         Ok(region)
+    }
+
+    /// Writes and syncs all blocks of a file, piece by piece.
+    fn write_ahead(&self, region: &mut Region) -> Result<()> {
+        for start in (0..region.len()).step_by(WRITE_AHEAD) {
+            if !region.fill(start..start.saturating_add(WRITE_AHEAD))? {
+                return Ok(());
+            }
+            region.sync().map_err(|cause| self.fail(cause))?;
+        }
+        Ok(())
     }
 
     /// Makes the next segment's file ahead of need.

@@ -52,6 +52,8 @@ pub(super) struct Reservation {
     pub(super) len: usize,
     pub(super) count: u16,
     pub(super) is_sync: bool,
+    /// The time by the clock.
+    pub(super) now: Timestamp,
 }
 
 /// What other threads should do ahead of the tail.
@@ -103,13 +105,13 @@ impl Batch {
 
 impl Tail {
     /// Hands out Seqs to the events of a batch.
-    pub(super) fn hand_out(
-        &mut self,
-        reservation: Reservation,
-        now: Timestamp,
-        durable_upto: Seq,
-    ) -> Batch {
-        let Reservation { count, is_sync, .. } = reservation;
+    pub(super) fn hand_out(&mut self, reservation: Reservation, durable_upto: Seq) -> Batch {
+        let Reservation {
+            count,
+            is_sync,
+            now,
+            ..
+        } = reservation;
         self.last_appended_at = self.last_appended_at.max(now);
         let batch = Batch {
             first: self.last_seq.next(),

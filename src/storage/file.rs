@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::mmap::Backing;
+use super::backing::Backing;
 use super::sys::{self, Sys};
-use super::{Entry, Prepare, Region, Storage};
+use super::{Entry, Region, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 
@@ -164,19 +164,13 @@ impl Storage for FileStorage {
         Ok(entries)
     }
 
-    fn create(&self, name: &str, len: usize, prepare: Prepare) -> Result<Region> {
+    fn create(&self, name: &str, len: usize) -> Result<Region> {
         let path = self.path(name);
         self.remove(name)?;
         let file = sys::open_options().write(true).create_new(true).open(&path);
         let file = file.map_err(|e| Error::io("create", &path, e))?;
-        let prepared = self.sys.allocate(&file, len).and_then(|()| match prepare {
-            Prepare::Allocate => Ok(()),
-            Prepare::Write => self.sys.prewrite(&file, len, true),
-            Prepare::Fill => file
-                .sync_data()
-                .and_then(|()| self.sys.prewrite(&file, len, false)),
-        });
-        let mapped = prepared.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
+        let allocated = self.sys.allocate(&file, len);
+        let mapped = allocated.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
         match mapped {
             Ok(map) => Ok(Region::new(
                 map,

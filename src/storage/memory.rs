@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::mmap::Backing;
-use super::{Entry, Prepare, Region, Storage};
+use super::backing::Backing;
+use super::{Entry, Region, Storage};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A folder whose regions are anonymous memory. A region lives as long as its handle: a folder in
@@ -60,7 +60,7 @@ impl Storage for MemoryStorage {
         Ok(self.files().iter().map(entry).collect())
     }
 
-    fn create(&self, name: &str, len: usize, _: Prepare) -> Result<Region> {
+    fn create(&self, name: &str, len: usize) -> Result<Region> {
         let path = self.path(name);
         let map = anonymous_map(len).map_err(|e| Error::io("get memory", &path, e))?;
         self.files()

@@ -17,7 +17,6 @@
 #![allow(unsafe_code, reason = "the crate's one file with unsafe code")]
 
 use std::fmt;
-use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -27,6 +26,7 @@ use std::sync::{Arc, PoisonError};
 use crossbeam::utils::CachePadded;
 use memmap2::MmapRaw;
 
+use super::backing::Backing;
 use super::turns::{Abandoned, Turns, WAITING_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
@@ -36,27 +36,6 @@ use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) const TO_READ: i32 = 3;
 /// They will be written (x86: `PREFETCHW`).
 const TO_WRITE: i32 = 7;
-
-/// What stands behind a region's map.
-pub(crate) trait Backing: fmt::Debug + Send + Sync {
-    /// Makes the region's published bytes, `live`, durable; `map` is for systems where the file has
-    /// to be told of stores into its map.
-    fn sync(&self, live: &[u8], map: &MmapRaw) -> io::Result<()>;
-
-    /// Reads bytes at `offset` without the map, so that a bad disk is an error and not a signal.
-    /// Fills `out` or fails.
-    fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()>;
-
-    /// Writes bytes at `offset` so that the map shows them and a sync has little to do; `false`, with
-    /// nothing written, where storing them through the map is the way.
-    fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool>;
-
-    /// The length of the file now: less than the region's if somebody truncated it.
-    fn len(&self) -> io::Result<u64>;
-
-    /// Gives the blocks of a range back; its bytes read as zeros. May do nothing.
-    fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()>;
-}
 
 /// A mapped file (or anonymous memory) of fixed size.
 pub(crate) struct Region {
@@ -163,8 +142,8 @@ impl Region {
         // SAFETY: the map is valid for `len` bytes as long as `self` lives, and `published <= len`.
         // Bytes below `published` are never written again: claims start at or above it, because
         // `reserved >= published` when they are made and both only grow (`adopt` takes the region
-        // exclusively, so no claim and no borrow of these bytes lives then). The Acquire load pairs with the Release store in `publish`, so the
-        // writes of the claims below are visible. Other processes do not write the file: the
+        // exclusively, so no claim and no borrow of these bytes lives then). The Acquire load pairs
+        // with the Release store in `Claim::publish`, so the writes of the claims below are visible. Other processes do not write the file: the
         // directory's lock keeps them out; that nobody truncates it is the documented assumption of
         // every mapped file, and `check_len` finds the common case.
         unsafe { slice::from_raw_parts(self.shared.map.as_ptr(), published) }
@@ -215,6 +194,30 @@ impl Region {
         self.turns.skip_to(end);
         self.shared.published.store(end, Ordering::Release);
         Some(start)
+    }
+
+    /// Writes zeros to a range that is free and holds zeros, so that its blocks are in the page cache
+    /// and, after a sync, written; `false`, with nothing done, where the map and the file may have
+    /// caches of their own.
+    ///
+    /// Linux keeps the file in folios as large as the writes were: with large ones the writing and
+    /// the first store to each page are cheap, but a sync writes back a whole folio for one store
+    /// through the map. See [`FILL_PIECE`].
+    pub(crate) fn fill(&mut self, range: Range<usize>) -> Result<bool> {
+        let (start, end) = (range.start.max(self.reserved()), range.end.min(self.len()));
+        let zeros = vec![0; FILL_PIECE];
+        for at in (start..end).step_by(FILL_PIECE) {
+            let piece = zeros.get(..end - at).unwrap_or(&zeros);
+            if !self.write_through(at, piece)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn write_through(&self, offset: usize, bytes: &[u8]) -> Result<bool> {
+        let written = self.backing.write_through(offset, bytes);
+        written.map_err(|e| Error::io("write", &self.path, e).at_offset(offset as u64))
     }
 
     /// Makes all published bytes durable.
@@ -306,6 +309,10 @@ impl fmt::Debug for View {
         f.debug_struct("View").finish_non_exhaustive()
     }
 }
+
+/// How much is filled with one write: 64 KiB cost a fifth of pages one by one, and a sync after a store
+/// through the map hardly more than with those.
+const FILL_PIECE: usize = 64 << 10;
 
 /// How far ahead of a claim cache lines are fetched to be written, in bytes.
 const PREFETCH_AHEAD: usize = 2048;
@@ -406,9 +413,8 @@ impl<T> Claim<T> {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: `start + len <= map.len()` was checked when the claim was made. The range belongs
         // to this claim alone: `reserved` only grows, so no other claim overlaps it, and readers are
-        // lent only bytes below `published`, which passes `start` no earlier than `Turn::publish`;
-        // a turn has consumed its claim, and lends no bytes. The borrow of `self` keeps the slice
-        // from outliving it.
+        // lent only bytes below `published`, which passes `start` no earlier than in `publish`,
+        // which consumes the claim. The borrow of `self` keeps the slice from outliving it.
         unsafe {
             slice::from_raw_parts_mut(
                 self.region().shared.map.as_mut_ptr().add(self.start),
@@ -423,11 +429,7 @@ impl<T> Claim<T> {
     /// If the file cannot be written; the claim is then of no use.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let bytes = bytes.get(..self.len).unwrap_or(bytes);
-        let region = self.region();
-        let written = region.backing.write_through(self.start, bytes);
-        let is_written = written
-            .map_err(|e| Error::io("write", &region.path, e).at_offset(self.start as u64))?;
-        if !is_written {
+        if !self.region().write_through(self.start, bytes)? {
             self.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
         }
         Ok(())

@@ -12,6 +12,7 @@
 
 pub(crate) mod sys;
 mod turns;
+mod backing;
 pub(crate) mod mmap;
 pub(crate) mod file;
 pub(crate) mod memory;
@@ -31,20 +32,6 @@ pub(crate) use turns::Abandoned;
 
 use crate::error::Result;
 use crate::format::names;
-
-/// How the bytes of a new region are prepared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prepare {
-    /// Blocks are allocated: quick.
-    Allocate,
-    /// Blocks are allocated and written, so that a later sync need not convert them: slow, for a
-    /// thread in the background.
-    Write,
-    /// Blocks are allocated, which is durable on return, and zeros lie in the page cache: for events
-    /// that nobody waits to be synced. The first write-back has their bytes in place of the zeros, so
-    /// the disk has half of the work.
-    Fill,
-}
 
 /// A name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +54,7 @@ pub(crate) trait Storage: Debug + Send + Sync {
 
     /// Makes a file of `len` zero bytes and maps it; replaces a file of that name. Neither its name
     /// nor its bytes are durable yet. On an error no file is left.
-    fn create(&self, name: &str, len: usize, prepare: Prepare) -> Result<Region>;
+    fn create(&self, name: &str, len: usize) -> Result<Region>;
 
     /// Maps a file to read and write.
     fn open(&self, name: &str) -> Result<Region>;

@@ -43,34 +43,6 @@ impl Sys {
         write_zeros(file, len, 1 << 20)
     }
 
-    /// Writes all blocks of a file, so that syncs of later stores find them written.
-    ///
-    /// Linux keeps the file in folios as large as the writes were: with large ones writing and the
-    /// first store to each page are cheap, but a sync writes back a whole folio for one store through
-    /// the map. Pieces of 64 KiB cost a fifth of pieces of a page, and such a sync hardly more.
-    ///
-    /// With `sync` each few megabytes are synced before the next: a whole segment at once would keep the syncs of
-    /// events waiting for tens of milliseconds.
-    pub(crate) fn prewrite(self, mut file: &File, len: usize, sync: bool) -> io::Result<()> {
-        const SYNC_AFTER: usize = 4 << 20;
-        if !self.native {
-            return Ok(());
-        }
-        let zeros = vec![0_u8; 64 << 10];
-        file.rewind()?;
-        for start in (0..len).step_by(SYNC_AFTER) {
-            let end = len.min(start + SYNC_AFTER);
-            for at in (start..end).step_by(zeros.len()) {
-                let piece = zeros.get(..end - at).unwrap_or(&zeros);
-                file.write_all(piece)?;
-            }
-            if sync {
-                file.sync_data()?;
-            }
-        }
-        Ok(())
-    }
-
     /// Makes the bytes and the length of a file durable; `map` may hold stores to it.
     pub(crate) fn sync(self, file: &File, map: &MmapRaw) -> io::Result<()> {
         if !self.native {

@@ -42,9 +42,10 @@ fn leave_a_hole(log: &Log) {
         len: 256,
         count: 1,
         is_sync: false,
+        now: Timestamp(1),
     };
     let claim = tail.claim(reservation.len).unwrap();
-    tail.hand_out(reservation, Timestamp(1), Seq::ZERO);
+    tail.hand_out(reservation, Seq::ZERO);
     drop(tail);
     drop(claim);
 }

@@ -11,11 +11,12 @@ use crate::durability::Durability;
 use crate::format::names;
 use crate::format::record::Record;
 use crate::log::pins::Pins;
+use crate::log::rotation::Prepare;
 use crate::log::{Log, LogConfig};
 use crate::position::{SegmentId, Seq};
+use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 use crate::storage::sys::Sys;
-use crate::storage::{Prepare, Storage};
 
 const SEGMENT_LEN: usize = 4 << 20;
 /// What is read ahead of the end of the frames.

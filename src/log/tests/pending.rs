@@ -14,9 +14,9 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind};
 use crate::log::Log;
 use crate::log::commit::Commit;
+use crate::log::rotation::Prepare;
 use crate::log::watermark::Watermark;
 use crate::position::Seq;
-use crate::storage::Prepare;
 use crate::storage::sim::{OpKind, SimDisk, Times};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,11 +13,11 @@ use crate::format::record::Record;
 use crate::log::committer::Committer;
 use crate::log::keeper::Keeper;
 use crate::log::pins::Pins;
+use crate::log::rotation::Prepare;
 use crate::log::shared::Shared;
 use crate::log::{Log, LogConfig, recovery};
 use crate::position::Seq;
 use crate::snapshot::Snapshots;
-use crate::storage::Prepare;
 use crate::storage::sim::SimDisk;
 
 /// What is done to a log.

@@ -11,9 +11,9 @@ use super::file::SECTOR;
 use super::tree::{FileId, FolderId, Node};
 use super::{SimDisk, World};
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::backing::Backing;
 use crate::storage::memory::anonymous_map;
-use crate::storage::mmap::Backing;
-use crate::storage::{Entry, Prepare, Region, Storage};
+use crate::storage::{Entry, Region, Storage};
 
 /// A folder on a [`SimDisk`].
 #[derive(Debug)]
@@ -114,20 +114,17 @@ impl Storage for SimFolder {
         })
     }
 
-    fn create(&self, name: &str, len: usize, prepare: Prepare) -> Result<Region> {
+    fn create(&self, name: &str, len: usize) -> Result<Region> {
         self.clear(name)?;
         let what = format!("make room for {len} bytes");
         let file = self.run(&what, name, |world| world.create(self.id, name, len))?;
         let region = self.new_region(name, file, len, true)?;
         self.disk.world().attach(file, region.view());
-        if prepare == Prepare::Fill {
-            region.sync()?;
-        }
         Ok(region)
     }
 
     fn touch(&self, name: &str) -> Result<()> {
-        self.create(name, 1, Prepare::Allocate).map(drop)
+        self.create(name, 1).map(drop)
     }
 
     fn open(&self, name: &str) -> Result<Region> {

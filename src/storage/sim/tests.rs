@@ -6,7 +6,7 @@ use std::io;
 use super::file::SECTOR;
 use super::*;
 use crate::error::ErrorKind;
-use crate::storage::{Prepare, Region};
+use crate::storage::Region;
 
 const LEN: usize = 8 * SECTOR;
 
@@ -21,7 +21,7 @@ fn publish(region: &Arc<Region>, bytes: &[u8]) {
 fn disk_with_a() -> (SimDisk, Arc<Region>) {
     let disk = SimDisk::new();
     let storage = disk.storage();
-    let region = storage.create("a", LEN, Prepare::Allocate).unwrap();
+    let region = storage.create("a", LEN).unwrap();
     region.sync().unwrap();
     storage.sync_dir().unwrap();
     (disk, Arc::new(region))
@@ -240,7 +240,7 @@ fn a_region_works_on_after_its_file_was_renamed_or_removed() {
 #[test]
 fn a_new_file_that_was_never_synced_may_be_empty_or_whole() {
     let disk = SimDisk::new();
-    let region = disk.storage().create("a", LEN, Prepare::Write).unwrap();
+    let region = disk.storage().create("a", LEN).unwrap();
     let region = Arc::new(region);
     publish(&region, &[1; SECTOR]);
     let found = |image: SimDisk| {
@@ -353,7 +353,7 @@ fn planned_faults_strike_the_operation_they_name() {
         disk.fail(op, 1, error, Times::Once);
     }
     let kinds = [
-        storage.create("a", 1, Prepare::Allocate).err(),
+        storage.create("a", 1).err(),
         storage.write("a", b"1").err(),
         storage.rename("a", "b").err(),
         storage.remove("a").err(),
@@ -387,7 +387,7 @@ fn a_full_disk_takes_no_new_file_and_leaves_none() {
     let (disk, region) = disk_with_a();
     disk.set_capacity(LEN as u64 + 10);
     let storage = disk.storage();
-    let error = storage.create("b", 11, Prepare::Allocate).unwrap_err();
+    let error = storage.create("b", 11).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSpace);
     assert_eq!(
         storage.write("b", &[0; 11]).unwrap_err().kind(),

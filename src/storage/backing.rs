@@ -1,0 +1,27 @@
+//! [`Backing`]: what a storage puts behind the map of a region.
+
+use std::fmt;
+use std::io;
+
+use memmap2::MmapRaw;
+
+/// What stands behind a region's map.
+pub(crate) trait Backing: fmt::Debug + Send + Sync {
+    /// Makes the region's published bytes, `live`, durable; `map` is for systems where the file has
+    /// to be told of stores into its map.
+    fn sync(&self, live: &[u8], map: &MmapRaw) -> io::Result<()>;
+
+    /// Reads bytes at `offset` without the map, so that a bad disk is an error and not a signal.
+    /// Fills `out` or fails.
+    fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()>;
+
+    /// Writes bytes at `offset` so that the map shows them and a sync has little to do; `false`, with
+    /// nothing written, where storing them through the map is the way.
+    fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool>;
+
+    /// The length of the file now: less than the region's if somebody truncated it.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Gives the blocks of a range back; its bytes read as zeros. May do nothing.
+    fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()>;
+}
