@@ -179,6 +179,7 @@ impl Record<'_> {
 
 /// Writes a frame to the start of `out`, which must have the room of [`padded`]`(record.frame_len())`
 /// bytes; returns the checksum of its content.
+#[inline]
 pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: Place) -> u32 {
     let len = record.frame_len();
     // Built apart and copied at once: a dozen small stores into the map cost more than all the rest.

@@ -39,6 +39,7 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if type or source is empty or too long, or the headers are.
+    #[inline]
     pub(crate) fn of(event: &'a Event) -> Result<Self> {
         let data = event.data.as_bytes();
         let mut record = Record::new(&event.event_type, &event.source, event.timestamp, data)?;
@@ -49,6 +50,7 @@ impl<'a> Record<'a> {
     }
 
     /// A record without headers and with the nil id.
+    #[inline]
     pub(crate) fn new(
         event_type: &'a str,
         source: &'a str,
@@ -104,6 +106,7 @@ impl<'a> Record<'a> {
     }
 
     /// Writes the payload region to the start of `out`.
+    #[inline]
     pub(crate) fn write_payload(&self, out: &mut [u8]) {
         let mut at: usize = 0;
         let mut write = |bytes: &[u8]| {
@@ -123,20 +126,24 @@ impl<'a> Record<'a> {
     }
 }
 
+#[inline]
 fn checked_len(what: &str, text: &str, max: usize) -> Result<()> {
-    match text.len() {
-        0 => Err(Error::new(
-            ErrorKind::Invalid,
-            format!("the {what} is empty"),
-        )),
-        len if len > max => {
-            let message = format!("the {what} has {len} bytes; at most {max} are possible");
-            Err(Error::new(ErrorKind::Invalid, message))
-        }
-        _ => Ok(()),
+    if (1..=max).contains(&text.len()) {
+        return Ok(());
     }
+    Err(wrong_len(what, text.len(), max))
 }
 
+#[cold]
+fn wrong_len(what: &str, len: usize, max: usize) -> Error {
+    let message = match len {
+        0 => format!("the {what} is empty"),
+        _ => format!("the {what} has {len} bytes; at most {max} are possible"),
+    };
+    Error::new(ErrorKind::Invalid, message)
+}
+
+#[inline]
 fn headers_len(headers: &[(String, String)]) -> Result<u16> {
     let pairs = headers.iter().map(|(name, value)| {
         PAIR_HEAD

@@ -41,6 +41,14 @@ pub(crate) struct Appended {
 }
 
 impl Appended {
+    fn of(batch: &Batch) -> Self {
+        Appended {
+            first: batch.first,
+            last: batch.first.plus(u64::from(batch.count)).prev(),
+            ids: batch.ids,
+        }
+    }
+
     /// The id under which the record at this place of the batch is in the log.
     pub(crate) fn event_id(&self, record: &Record<'_>, place: usize) -> EventId {
         if record.event_id.is_nil() {
@@ -85,20 +93,11 @@ impl Shared {
             now: self.clock.now(),
         };
         let tail = self.tail_with_room(len, records.len())?;
-        let (batch, asks) = if reservation.is_sync {
-            self.append_staged(tail, reservation, records)?
+        if reservation.is_sync {
+            self.append_staged(tail, reservation, records)
         } else {
-            self.append_mapped(tail, reservation, records)?
-        };
-        let last = batch.first.plus(u64::from(reservation.count)).prev();
-        if let Some(asks) = asks {
-            self.pass_on(&asks);
+            self.append_mapped(tail, reservation, records)
         }
-        Ok(Appended {
-            first: batch.first,
-            last,
-            ids: batch.ids,
-        })
     }
 
     /// Stores frames through the map, and publishes them.
@@ -107,7 +106,7 @@ impl Shared {
         mut tail: MutexGuard<'_, Tail>,
         reservation: Reservation,
         records: &[Record<'_>],
-    ) -> Result<(Batch, Option<Asks>)> {
+    ) -> Result<Appended> {
         let Some(mut claim) = tail.claim(reservation.len) else {
             // Frames before these are staged: they go the same way, at once.
             return self.append_staged(tail, reservation, records);
@@ -118,7 +117,8 @@ impl Shared {
         let place = place_of(&claim);
         write(claim.bytes_mut(), place, records, &batch);
         self.publish(claim, None)?;
-        Ok((batch, asks))
+        self.pass_on(asks);
+        Ok(Appended::of(&batch))
     }
 
     /// Stages frames: the next sync writes them, or whoever wants to see them published before.
@@ -127,7 +127,7 @@ impl Shared {
         mut tail: MutexGuard<'_, Tail>,
         reservation: Reservation,
         records: &[Record<'_>],
-    ) -> Result<(Batch, Option<Asks>)> {
+    ) -> Result<Appended> {
         let batch = tail.hand_out(reservation, self.watermark.durable());
         let (room, place) = tail.stage(reservation.len);
         write(room, place, records, &batch);
@@ -136,8 +136,11 @@ impl Shared {
         // append that is not synced returns, and its event has to be published by then.
         if !reservation.is_sync || tail.stage.len() > STAGE_MAX {
             self.write_staged(tail)?;
+        } else {
+            drop(tail);
         }
-        Ok((batch, asks))
+        self.pass_on(asks);
+        Ok(Appended::of(&batch))
     }
 
     /// Writes and publishes what is staged.
@@ -160,9 +163,16 @@ impl Shared {
         self.publish(claim, Some(bytes))
     }
 
+    #[inline]
+    fn pass_on(&self, asks: Option<Asks>) {
+        if let Some(asks) = asks {
+            self.have_done(&asks);
+        }
+    }
+
     /// Has the other threads do what the tail asks for.
     #[cold]
-    fn pass_on(&self, asks: &Asks) {
+    fn have_done(&self, asks: &Asks) {
         if asks.next_segment {
             self.signal.wake();
         }
@@ -250,6 +260,7 @@ impl Shared {
 }
 
 /// Lays out the frames of a batch, which go to `place`.
+#[inline]
 fn write(mut out: &mut [u8], mut place: Place, records: &[Record<'_>], batch: &Batch) {
     for (batch_place, record) in (0..).zip(records) {
         let (room, rest) = out.split_at_mut(padded(record.frame_len()).min(out.len()));

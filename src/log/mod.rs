@@ -244,6 +244,8 @@ impl Log {
     /// # Errors
     /// [`SyncFailed`](ErrorKind::SyncFailed): the batch may or may not be in the log. On any other
     /// error nothing of it is.
+    #[expect(clippy::inline_always, reason = "its result is not copied then")]
+    #[inline(always)]
     pub(crate) fn append(
         &self,
         records: &[Record<'_>],

@@ -80,11 +80,12 @@ pub(super) struct Batch {
     pub(super) appended_at: Timestamp,
     durable_upto: Seq,
     flags: u16,
-    count: u16,
+    pub(super) count: u16,
 }
 
 impl Batch {
     /// The stamp of the record at this place.
+    #[inline]
     pub(super) fn stamp(&self, record: &Record<'_>, place: u16) -> Stamp {
         Stamp {
             kind: Kind::Event,
@@ -127,6 +128,7 @@ impl Tail {
 
     /// Takes the room of a batch that goes into the map at once; `None` if there is none, or frames
     /// before it are staged.
+    #[inline]
     pub(super) fn claim(&mut self, len: usize) -> Option<Claim<Segment>> {
         if self.stage.len() > 0 {
             return None;

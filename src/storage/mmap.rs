@@ -340,6 +340,7 @@ impl<T> Writer<T> {
     }
 
     /// Takes the next `len` free bytes to write; `None` if there are not as many, or for no bytes.
+    #[inline]
     pub(crate) fn claim(&mut self, len: usize) -> Option<Claim<T>> {
         // Plain loads and stores: nobody else reserves while there is a writer.
         let start = self.region.reserved.load(Ordering::Relaxed);

@@ -103,7 +103,7 @@ impl EventSystem {
     /// # Errors
     /// As [`EventSystem::emit`].
     pub fn emit_with(&self, event: impl Borrow<Event>, durability: Durability) -> Result<Receipt> {
-        self.emit_record(&Record::of(event.borrow())?, durability)
+        self.emit_event(event.borrow(), durability)
     }
 
     /// Emits what an [`Event::new`] of these would be, without making one: the value is encoded into
@@ -298,6 +298,14 @@ impl EventSystem {
         self.0.close()
     }
 
+    // What is called for each event is inlined from here down to the log: a result as large as a
+    // record's or a receipt's costs more to hand on through memory than to make.
+
+    fn emit_event(&self, event: &Event, durability: Durability) -> Result<Receipt> {
+        self.emit_record(&Record::of(event)?, durability)
+    }
+
+    #[inline]
     fn emit_record(&self, record: &Record<'_>, durability: Durability) -> Result<Receipt> {
         let appended = self.append(std::slice::from_ref(record), durability)?;
         Ok(Receipt {
@@ -308,6 +316,8 @@ impl EventSystem {
     }
 
     /// Appends records once the queue has places for them.
+    #[expect(clippy::inline_always, reason = "the note above")]
+    #[inline(always)]
     fn append(&self, records: &[Record<'_>], durability: Durability) -> Result<Appended> {
         let queue = self.0.dispatcher.queue();
         let is_over = || self.0.log.watermark().is_closed();
@@ -318,6 +328,7 @@ impl EventSystem {
     }
 
     /// Waits for what the durability promises.
+    #[inline]
     fn reach(&self, seq: Seq, durability: Durability) -> Result<Level> {
         if durability != Durability::Sync {
             return Ok(Level::Published);
