@@ -187,6 +187,10 @@ fn zeros_below_the_witness_are_damage() {
             for id in 1..=4 {
                 let damaged = copy(&disk);
                 let bytes = disk.read_file(&file(id)).unwrap();
+                if len == 1 && bytes[at] == 0 {
+                    // Salts are random: one checksum in 256 begins with a zero.
+                    continue;
+                }
                 assert!(bytes[at..at + len].iter().any(|byte| *byte != 0));
                 damaged
                     .corrupt(&file(id), at..at + len, |bytes| bytes.fill(0))
