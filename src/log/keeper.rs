@@ -1,8 +1,11 @@
 //! [`Keeper`]: the housekeeping thread of a log.
 //!
-//! It seals and syncs full segments, prepares the next one, syncs by interval, writes idle marks and
-//! applies retention. With nothing to do it sleeps until an append wakes it: a quiet log costs
+//! It seals and syncs full segments, has the next one prepared, syncs by interval, writes idle marks
+//! and applies retention. With nothing to do it sleeps until an append wakes it: a quiet log costs
 //! nothing.
+//!
+//! The next segment is prepared on a thread that lives as long as that takes: while it writes zeros,
+//! the keeper has the disk write events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -77,13 +80,16 @@ impl Keeper {
     }
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &Arc<Shared>) {
+    let mut preparer = Preparer::default();
     let mut seen = shared.watermark.appended();
     loop {
         let now_at = shared.watermark.appended();
         let quiet = now_at == seen;
         seen = now_at;
-        let again = match keep(shared, quiet) {
+        let kept = keep(shared, quiet);
+        let seen_to = preparer.see_to(shared);
+        let again = match kept.and_then(|again| seen_to.map(|()| again)) {
             Ok(again) => again,
             // After a failed sync or a close there is nothing left to keep.
             Err(_) if shared.watermark.is_closed() => None,
@@ -96,6 +102,7 @@ fn run(shared: &Shared) {
             .signal
             .wait(again, || shared.watermark.appended() != seen)
         {
+            let _reported = preparer.finish();
             return;
         }
     }
@@ -105,14 +112,7 @@ fn run(shared: &Shared) {
 fn keep(shared: &Shared, quiet: bool) -> Result<Option<Duration>> {
     // Each step is tried, whatever became of the one before: a disk too full to prepare a segment
     // must not keep a due sync, or the retention that makes room, from happening.
-    let steps = [
-        sync_if_due,
-        Shared::settle,
-        sync_if_due,
-        prepare_if_wanted,
-        sync_if_due,
-        Shared::retain,
-    ];
+    let steps = [sync_if_due, Shared::settle, sync_if_due, Shared::retain];
     let failures = steps.map(|step| step(shared).err());
     if let Some(first) = failures.into_iter().flatten().next() {
         return Err(first);
@@ -131,19 +131,61 @@ fn sync_if_due(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-fn prepare_if_wanted(shared: &Shared) -> Result<()> {
-    // Its own statement: the tail's lock must not be held while the file is made.
-    let (is_wanted, is_stream) = {
-        let tail = shared.tail();
-        (tail.is_next_wanted, tail.is_stream())
-    };
-    if is_wanted {
-        let how = if is_stream {
+/// Has the next segment prepared, one at a time.
+#[derive(Debug, Default)]
+struct Preparer(Option<JoinHandle<Result<()>>>);
+
+impl Preparer {
+    /// Begins where it is wanted; an error is that of the preparation before.
+    fn see_to(&mut self, shared: &Arc<Shared>) -> Result<()> {
+        if self.0.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Ok(());
+        }
+        self.finish()?;
+        let Some(how) = wanted(shared) else {
+            return Ok(());
+        };
+        let own = shared.clone();
+        let work = move || {
+            let prepared = own.prepare_next(how);
+            if prepared.is_err() {
+                // Its error is found at once, and it is tried again in time.
+                own.signal.wake();
+            }
+            prepared
+        };
+        let builder = std::thread::Builder::new().name("forelog-prepare".to_owned());
+        match builder.spawn(work) {
+            Ok(thread) => self.0 = Some(thread),
+            // No thread to be had: it is done here, a little slower.
+            Err(_) => shared.prepare_next(how)?,
+        }
+        Ok(())
+    }
+
+    /// Waits for the thread, and says how it went.
+    fn finish(&mut self) -> Result<()> {
+        match self.0.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(prepared)) => prepared,
+            Some(Err(_)) => {
+                let message =
+                    "the thread that prepares segments panicked; the log goes on without it";
+                Err(Error::new(ErrorKind::Io, message))
+            }
+        }
+    }
+}
+
+/// How the next segment is to be prepared, if it is to be.
+fn wanted(shared: &Shared) -> Option<Prepare> {
+    let tail = shared.tail();
+    let is_wanted = tail.is_next_wanted && tail.prepared.is_none() && !tail.closed;
+    is_wanted.then(|| {
+        if tail.is_stream() {
             Prepare::Fill
         } else {
             Prepare::Write
-        };
-        shared.prepare_next(how)?;
-    }
-    Ok(())
+        }
+    })
 }

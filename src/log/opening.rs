@@ -273,6 +273,7 @@ pub(super) fn tail_of(active: &Arc<Segment>, last_appended_at: Timestamp) -> Res
         forerunner: None,
         prepared: None,
         is_next_wanted: false,
+        is_begun: true,
         marked: Seq::ZERO,
         closed: false,
         stage: Stage::default(),

@@ -48,8 +48,10 @@ impl Shared {
             );
             return Ok(false);
         }
+        // Or else nothing might be left by which to tell a log.
+        self.begin_durably()?;
         self.storage.remove(&oldest.name)?;
-        self.storage.sync_dir().map_err(|cause| self.fail(cause))?;
+        self.sync_names()?;
         self.segments.drop_oldest();
         Ok(true)
     }

@@ -50,9 +50,9 @@ impl Shared {
             }
         }
         // The ceiling in the active segment's header covers the Seqs of the next segment as well,
-        // so that header must be durable before one of them is handed out.
-        if self.watermark.durable() < tail.active().base_seq() {
-            self.sync_region(&tail.active().region)?;
+        // so that header must be durable before one of them is handed out. The keeper has seen to it.
+        if !self.is_begun(&tail) {
+            self.sync_header(&tail.active().region)?;
         }
         let Some(region) = tail.prepared.take() else {
             return Ok(tail);
@@ -68,8 +68,9 @@ impl Shared {
         // The ceiling was reckoned with the segment size of its day; with a larger one now, the new
         // header has to be durable as well.
         let highest = active.base_seq().plus(frames_max(active.region.len()));
-        if highest > tail.active().header.seq_ceiling {
-            self.sync_region(&active.region)?;
+        let is_begun = highest > tail.active().header.seq_ceiling;
+        if is_begun {
+            self.sync_header(&active.region)?;
         }
         let durable = self.watermark.durable();
         let seal = Seal {
@@ -78,6 +79,7 @@ impl Shared {
             durable_upto: durable,
         };
         let segment = tail.move_to(active.writer()?);
+        tail.is_begun = is_begun;
         tail.forerunner = Some(Unsettled { segment, seal });
         self.sums.forget_times();
         self.segments.push(active);
@@ -90,6 +92,26 @@ impl Shared {
             tail = self.tail();
         }
         Ok(tail)
+    }
+
+    /// Whether the active segment's header is durable.
+    fn is_begun(&self, tail: &Tail) -> bool {
+        tail.is_begun || self.watermark.durable() >= tail.active().base_seq()
+    }
+
+    /// Makes the active segment's header durable, ahead of the next rotation, and before all that is
+    /// durable of the log is removed.
+    pub(super) fn begin_durably(&self) -> Result<()> {
+        let tail = self.tail();
+        if self.is_begun(&tail) {
+            return Ok(());
+        }
+        let active = tail.active().clone();
+        drop(tail);
+        self.sync_header(&active.region)?;
+        let mut tail = self.tail();
+        tail.is_begun |= tail.active().id() == active.id();
+        Ok(())
     }
 
     /// Writes the header of the segment that follows the active one.
@@ -123,8 +145,8 @@ impl Shared {
     fn prepare(&self, id: SegmentId, how: Prepare) -> Result<Region> {
         let name = names::segment(id, 0);
         let mut region = self.storage.create(&name, self.config.segment_len)?;
-        let synced = region.sync().and_then(|()| self.storage.sync_dir());
-        synced.map_err(|cause| self.fail(cause))?;
+        region.sync().map_err(|cause| self.fail(cause))?;
+        self.sync_names()?;
         match how {
             Prepare::Allocate => {}
             Prepare::Fill => {
@@ -149,7 +171,10 @@ impl Shared {
     /// Makes the next segment's file ahead of need.
     pub(super) fn prepare_next(&self, how: Prepare) -> Result<()> {
         // Under this lock nobody else makes the file, and no rotation can begin without it.
-        let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .preparing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let id = {
             let tail = self.tail();
             if tail.prepared.is_some() || tail.closed {
@@ -168,8 +193,11 @@ impl Shared {
         let Some(Unsettled { segment, seal }) = self.tail().forerunner.clone() else {
             return Ok(());
         };
+        // First: it takes a fraction of a millisecond, and the next rotation waits for it.
+        self.begin_durably()?;
         let last = segment.last_seq();
         let sealed = Arc::new(segment.seal(seal)?);
+        sealed.region.unmap_pages();
         self.sync_region(&sealed.region)?;
         self.segments.replace(sealed.clone());
         self.tail().forerunner = None;

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 #[cfg(test)]
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::segment::BLOCK_LEN;
 use crate::position::Seq;
 use crate::storage::{Region, Storage};
 use crate::sync::{Mutex, MutexGuard};
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     tail: CachePadded<Mutex<Tail>>,
     /// One settling at a time; taken before the tail's lock.
     pub(super) settling: Mutex<()>,
+    /// One preparation at a time; taken before the tail's lock.
+    pub(super) preparing: Mutex<()>,
     /// One removal at a time: two could take the same segment for the oldest.
     pub(super) removing: Mutex<()>,
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
@@ -71,6 +74,7 @@ impl Shared {
             sums: opened.sums,
             tail: CachePadded::new(Mutex::new(opened.tail)),
             settling: Mutex::new(()),
+            preparing: Mutex::new(()),
             removing: Mutex::new(()),
             syncing: Mutex::new(()),
         }
@@ -147,6 +151,21 @@ impl Shared {
         let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_alive()?;
         region.sync().map_err(|cause| self.fail(cause))
+    }
+
+    /// Syncs a segment's header block; as [`Shared::sync_region`].
+    pub(super) fn sync_header(&self, region: &Region) -> Result<()> {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_alive()?;
+        let synced = region.sync_head(BLOCK_LEN);
+        synced.map_err(|cause| self.fail(cause))
+    }
+
+    /// Makes the names of the segments durable; as [`Shared::sync_region`].
+    pub(super) fn sync_names(&self) -> Result<()> {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_alive()?;
+        self.storage.sync_dir().map_err(|cause| self.fail(cause))
     }
 
     /// What ended the log's life, if anything has.

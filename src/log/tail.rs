@@ -32,6 +32,9 @@ pub(super) struct Tail {
     pub(super) prepared: Option<Region>,
     /// Whether the housekeeping was asked to prepare it.
     pub(super) is_next_wanted: bool,
+    /// Whether the active segment's header is known to be durable. (It is as well once one of the
+    /// segment's events is.)
+    pub(super) is_begun: bool,
     /// The durable Seq that the last mark witnessed.
     pub(super) marked: Seq,
     pub(super) closed: bool,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 
 use memmap2::MmapRaw;
 
@@ -11,6 +12,10 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
     /// to be told of stores into its map.
     fn sync(&self, live: &[u8], map: &MmapRaw) -> io::Result<()>;
 
+    /// Makes the bytes of a range durable, and as little else as can be; `live` are those of the map.
+    /// `false`, with nothing done, where there is only a sync of all.
+    fn sync_range(&self, live: &[u8], range: Range<usize>) -> io::Result<bool>;
+
     /// Reads bytes at `offset` without the map, so that a bad disk is an error and not a signal.
     /// Fills `out` or fails.
     fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()>;
@@ -18,6 +23,11 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
     /// Writes bytes at `offset` so that the map shows them and a sync has little to do; `false`, with
     /// nothing written, where storing them through the map is the way.
     fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool>;
+
+    /// Whether the map is a shared one of a file, with whose page cache it is one.
+    fn is_file_map(&self) -> bool {
+        false
+    }
 
     /// The length of the file now: less than the region's if somebody truncated it.
     fn len(&self) -> io::Result<u64>;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -276,8 +277,17 @@ impl Backing for OnDisk {
         self.sys.sync(&self.file, map)
     }
 
+    fn sync_range(&self, live: &[u8], range: Range<usize>) -> io::Result<bool> {
+        let bytes = live.get(range.clone()).unwrap_or_default();
+        self.sys.write_synced(&self.file, range.start as u64, bytes)
+    }
+
     fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool> {
         self.sys.write_through(&self.file, offset as u64, bytes)
+    }
+
+    fn is_file_map(&self) -> bool {
+        true
     }
 
     fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {

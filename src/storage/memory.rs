@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -131,6 +132,10 @@ struct Anonymous {
 impl Backing for Anonymous {
     fn sync(&self, _: &[u8], _: &MmapRaw) -> io::Result<()> {
         Ok(())
+    }
+
+    fn sync_range(&self, _: &[u8], _: Range<usize>) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn write_through(&self, _: usize, _: &[u8]) -> io::Result<bool> {

@@ -28,7 +28,7 @@ use memmap2::MmapRaw;
 
 use super::backing::Backing;
 use super::turns::{Abandoned, Turns, WAITING_MAX};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -43,8 +43,8 @@ pub(crate) struct Region {
     reserved: CachePadded<AtomicUsize>,
     turns: Turns,
     has_writer: AtomicBool,
-    backing: Box<dyn Backing>,
-    path: PathBuf,
+    pub(super) backing: Box<dyn Backing>,
+    pub(super) path: PathBuf,
 }
 
 /// What a region shares with its views.
@@ -110,24 +110,8 @@ impl Region {
         Ok(())
     }
 
-    /// Whether the file still has its length. A file that is truncated from outside while its map is
-    /// being read ends the process with SIGBUS; this finds the ones truncated before.
-    pub(crate) fn check_len(&self) -> Result<()> {
-        let len = self
-            .backing
-            .len()
-            .map_err(|e| Error::io("read the length", &self.path, e))?;
-        if len >= self.len() as u64 {
-            return Ok(());
-        }
-        let message = format!(
-            "the file was {} bytes long and has {len} now; restore it from a backup, or run \
-             forelog-recovery verify on the directory",
-            self.len()
-        );
-        Err(Error::new(ErrorKind::Truncated, message)
-            .at_path(&self.path)
-            .at_offset(len))
+    pub(super) fn map(&self) -> &MmapRaw {
+        &self.shared.map
     }
 
     /// Where the readable bytes end.
@@ -196,39 +180,6 @@ impl Region {
         Some(start)
     }
 
-    /// Writes zeros to a range that is free and holds zeros, so that its blocks are in the page cache
-    /// and, after a sync, written; `false`, with nothing done, where the map and the file may have
-    /// caches of their own.
-    ///
-    /// Linux keeps the file in folios as large as the writes were: with large ones the writing and
-    /// the first store to each page are cheap, but a sync writes back a whole folio for one store
-    /// through the map. See [`FILL_PIECE`].
-    pub(crate) fn fill(&mut self, range: Range<usize>) -> Result<bool> {
-        let (start, end) = (range.start.max(self.reserved()), range.end.min(self.len()));
-        let zeros = vec![0; FILL_PIECE];
-        for at in (start..end).step_by(FILL_PIECE) {
-            let piece = zeros.get(..end - at).unwrap_or(&zeros);
-            if !self.write_through(at, piece)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn write_through(&self, offset: usize, bytes: &[u8]) -> Result<bool> {
-        let written = self.backing.write_through(offset, bytes);
-        written.map_err(|e| Error::io("write", &self.path, e).at_offset(offset as u64))
-    }
-
-    /// Makes all published bytes durable.
-    ///
-    /// # Errors
-    /// An error is final: the kernel may have dropped the bytes and report success the next time.
-    pub(crate) fn sync(&self) -> Result<()> {
-        let synced = self.backing.sync(self.bytes(), &self.shared.map);
-        synced.map_err(|e| Error::io("sync", &self.path, e))
-    }
-
     /// Has the pages of a range mapped for writing, where the system can: a later store finds them
     /// there. Pages that were written since, or whose room was given back, are left alone.
     pub(crate) fn populate(&self, range: Range<usize>) {
@@ -245,6 +196,23 @@ impl Region {
         let _ = (start, end);
     }
 
+    /// Takes the pages of published bytes out of the process's page tables, to be found again when they
+    /// are touched. A sync has to protect each mapped page that was written, one by one, and to tell
+    /// every other processor that is at work in this process; this tells them once for many.
+    pub(crate) fn unmap_pages(&self) {
+        #[cfg(target_os = "linux")]
+        if self.backing.is_file_map() {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the map is a shared one of a file, whose bytes, those stored through the map
+            // included, lie in the page cache: each later access finds them there. (In a private or
+            // anonymous map they would be lost.)
+            let done = unsafe { self.shared.map.unchecked_advise(advice) };
+            if let Err(error) = done {
+                tracing::debug!(target: "forelog::storage", %error, "pages stay mapped");
+            }
+        }
+    }
+
     /// Begins to fetch the cache lines of a range, [`TO_READ`] or [`TO_WRITE`], where the processor can
     /// be asked to.
     #[inline]
@@ -258,19 +226,6 @@ impl Region {
             #[cfg(not(target_arch = "x86_64"))]
             let _ = line;
         }
-    }
-
-    /// Reads bytes from the file rather than the map.
-    pub(crate) fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
-        let read = self.backing.read_at(offset, out);
-        read.map_err(|e| Error::io("read", &self.path, e).at_offset(offset as u64))
-    }
-
-    /// Gives the blocks of published bytes back where the system can; they must not be needed.
-    pub(crate) fn punch_hole(&self, offset: usize, len: usize) -> Result<()> {
-        self.backing
-            .punch_hole(offset, len)
-            .map_err(|e| Error::io("punch a hole", &self.path, e))
     }
 }
 
@@ -309,10 +264,6 @@ impl fmt::Debug for View {
         f.debug_struct("View").finish_non_exhaustive()
     }
 }
-
-/// How much is filled with one write: 64 KiB cost a fifth of pages one by one, and a sync after a store
-/// through the map hardly more than with those.
-const FILL_PIECE: usize = 64 << 10;
 
 /// How far ahead of a claim cache lines are fetched to be written, in bytes.
 const PREFETCH_AHEAD: usize = 2048;

@@ -14,6 +14,7 @@ pub(crate) mod sys;
 mod turns;
 mod backing;
 pub(crate) mod mmap;
+mod region;
 pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod lock;

@@ -7,8 +7,9 @@ use std::sync::{Arc, PoisonError};
 
 use memmap2::MmapRaw;
 
+use super::backing::Backing;
 use super::memory::anonymous_map;
-use super::mmap::{Backing, Claim, Region, Writer};
+use super::mmap::{Claim, Region, Writer};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, explore, thread};
 
@@ -30,6 +31,10 @@ impl Drop for Probe {
 impl Backing for Probe {
     fn sync(&self, _: &[u8], _: &MmapRaw) -> io::Result<()> {
         Ok(())
+    }
+
+    fn sync_range(&self, _: &[u8], _: Range<usize>) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn write_through(&self, _: usize, _: &[u8]) -> io::Result<bool> {

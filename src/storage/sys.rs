@@ -4,6 +4,8 @@
 //! library has everywhere. The tests run both, so that the fallback cannot rot.
 
 use std::fs::{File, OpenOptions};
+#[cfg(target_os = "linux")]
+use std::io::IoSlice;
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
@@ -30,7 +32,7 @@ impl Sys {
 
     /// Gives a new, empty file `len` bytes with real blocks behind them.
     pub(crate) fn allocate(self, file: &File, len: usize) -> io::Result<()> {
-        check_file_size_limit(len)?;
+        check_file_size_limit(len as u64)?;
         #[cfg(target_os = "linux")]
         if self.native {
             use rustix::fs::FallocateFlags;
@@ -56,17 +58,34 @@ impl Sys {
     pub(crate) fn write_through(self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         #[cfg(target_os = "linux")]
         if self.native {
-            use rustix::process::{Resource, getrlimit};
             use std::os::unix::fs::FileExt;
             // The limit may have been lowered since the file was made; a store is not subject to it.
             let end = offset.saturating_add(bytes.len() as u64);
-            if getrlimit(Resource::Fsize)
-                .current
-                .is_some_and(|max| end > max)
-            {
+            if check_file_size_limit(end).is_err() {
                 return Ok(false);
             }
             return file.write_all_at(bytes, offset).map(|()| true);
+        }
+        let _ = (file, offset, bytes);
+        Ok(false)
+    }
+
+    /// Writes bytes that the file's map holds already, and makes these durable: Linux then syncs their
+    /// range and no other. `false` where the system or the file system cannot.
+    pub(crate) fn write_synced(self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<bool> {
+        #[cfg(target_os = "linux")]
+        if self.native {
+            use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+            let end = offset.saturating_add(bytes.len() as u64);
+            if check_file_size_limit(end).is_err() {
+                return Ok(false);
+            }
+            let written = pwritev2(file, &[IoSlice::new(bytes)], offset, ReadWriteFlags::DSYNC);
+            return match written {
+                Ok(count) => Ok(count == bytes.len()),
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => Ok(false),
+                Err(errno) => Err(errno.into()),
+            };
         }
         let _ = (file, offset, bytes);
         Ok(false)
@@ -114,13 +133,13 @@ pub(crate) fn sync_dir(dir: Option<&File>) -> io::Result<()> {
 
 /// Whether the process may write files of this length. Unix answers a file beyond the limit with
 /// SIGXFSZ, which ends a process that does not ignore it; an error is wanted instead.
-fn check_file_size_limit(len: usize) -> io::Result<()> {
+fn check_file_size_limit(len: u64) -> io::Result<()> {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit};
         if getrlimit(Resource::Fsize)
             .current
-            .is_some_and(|max| len as u64 > max)
+            .is_some_and(|max| len > max)
         {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,

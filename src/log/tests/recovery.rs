@@ -114,6 +114,23 @@ fn a_seq_above_a_gap_is_not_handed_out_twice_either() {
     assert_eq!(run.promise.synced, Seq(3));
 }
 
+/// Nothing of the active segment may be synced when all segments before it are removed.
+#[test]
+fn a_log_whose_sealed_segments_are_removed_goes_on_above_them() {
+    let retaining = Setup {
+        max_events: Some(1),
+        ..Setup::SMALL
+    };
+    for count in 1..40 {
+        let run = Run::of(retaining, &vec![os(1, 900); count], |_| {});
+        for choice in [Choice::AllLost, Choice::AllKept, Choice::Seed(count as u64)] {
+            let disk = system(&run.disk, choice);
+            let (log, _) = open(&disk, retaining, &run.promise, CrashKind::System).unwrap();
+            assert!(log.watermark().appended() >= Seq(count as u64), "{count}");
+        }
+    }
+}
+
 /// A cursor may stand inside a batch; all of the batch is kept with it.
 #[test]
 fn a_witness_inside_a_batch_keeps_the_batch() {

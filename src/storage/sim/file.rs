@@ -104,9 +104,12 @@ impl File {
         self.dirty.retain(|sector, _| !touched.contains(sector));
     }
 
-    pub(super) fn sync(&mut self) {
+    /// Makes the length and the sectors of these bytes durable.
+    pub(super) fn sync(&mut self, bytes: &Range<usize>) {
         self.is_len_durable = true;
-        self.dirty.retain(|_, dirty| dirty.is_forgotten);
+        let synced = bytes.start / SECTOR..bytes.end.div_ceil(SECTOR);
+        self.dirty
+            .retain(|sector, dirty| dirty.is_forgotten || !synced.contains(sector));
     }
 
     /// After a failed sync the system forgets what it had to write.

@@ -1,6 +1,7 @@
 //! A folder of a simulated disk as a [`Storage`], and its files as [`Backing`] of regions.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -197,6 +198,10 @@ impl Backing for SimFile {
 
     fn sync(&self, _: &[u8], _: &MmapRaw) -> io::Result<()> {
         self.disk.world().sync(self.id)
+    }
+
+    fn sync_range(&self, _: &[u8], range: Range<usize>) -> io::Result<bool> {
+        self.disk.world().sync_range(self.id, &range).map(|()| true)
     }
 
     fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {

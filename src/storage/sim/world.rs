@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::faults::{Faults, OpKind};
@@ -199,12 +200,16 @@ impl World {
     }
 
     pub(super) fn sync(&mut self, id: FileId) -> io::Result<()> {
+        self.sync_range(id, &(0..usize::MAX))
+    }
+
+    pub(super) fn sync_range(&mut self, id: FileId, bytes: &Range<usize>) -> io::Result<()> {
         let admitted = self.begin(OpKind::Sync);
         let ignores_syncs = self.faults.ignores_syncs;
         let is_stopped = self.faults.is_stopped;
         let file = self.file_mut(id)?;
         match &admitted {
-            Ok(()) if !ignores_syncs => file.sync(),
+            Ok(()) if !ignores_syncs => file.sync(bytes),
             Err(_) if !is_stopped => file.forget_dirty(),
             _ => {}
         }

@@ -1,0 +1,88 @@
+//! What a [`Region`] does with its file rather than its map: writing, syncing, reading past the map.
+
+use std::ops::Range;
+
+use super::mmap::Region;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How much is filled with one write: 64 KiB cost a fifth of pages one by one, and a sync after a store
+/// through the map hardly more than with those.
+const FILL_PIECE: usize = 64 << 10;
+
+impl Region {
+    /// Whether the file still has its length. A file that is truncated from outside while its map is
+    /// being read ends the process with SIGBUS; this finds the ones truncated before.
+    pub(crate) fn check_len(&self) -> Result<()> {
+        let len = self
+            .backing
+            .len()
+            .map_err(|e| Error::io("read the length", &self.path, e))?;
+        if len >= self.len() as u64 {
+            return Ok(());
+        }
+        let message = format!(
+            "the file was {} bytes long and has {len} now; restore it from a backup, or run \
+             forelog-recovery verify on the directory",
+            self.len()
+        );
+        Err(Error::new(ErrorKind::Truncated, message)
+            .at_path(&self.path)
+            .at_offset(len))
+    }
+
+    /// Writes zeros to a range that is free and holds zeros, so that its blocks are in the page cache
+    /// and, after a sync, written; `false`, with nothing done, where the map and the file may have
+    /// caches of their own.
+    ///
+    /// Linux keeps the file in folios as large as the writes were: with large ones the writing and
+    /// the first store to each page are cheap, but a sync writes back a whole folio for one store
+    /// through the map. See [`FILL_PIECE`].
+    pub(crate) fn fill(&mut self, range: Range<usize>) -> Result<bool> {
+        let (start, end) = (range.start.max(self.reserved()), range.end.min(self.len()));
+        let zeros = vec![0; FILL_PIECE];
+        for at in (start..end).step_by(FILL_PIECE) {
+            let piece = zeros.get(..end - at).unwrap_or(&zeros);
+            if !self.write_through(at, piece)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn write_through(&self, offset: usize, bytes: &[u8]) -> Result<bool> {
+        let written = self.backing.write_through(offset, bytes);
+        written.map_err(|e| Error::io("write", &self.path, e).at_offset(offset as u64))
+    }
+
+    /// Makes all published bytes durable.
+    ///
+    /// # Errors
+    /// An error is final: the kernel may have dropped the bytes and report success the next time.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let synced = self.backing.sync(self.bytes(), self.map());
+        synced.map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    /// Makes the first `len` bytes durable, which must be published, and as little else as can be.
+    ///
+    /// # Errors
+    /// As [`Region::sync`].
+    pub(crate) fn sync_head(&self, len: usize) -> Result<()> {
+        let synced = self.backing.sync_range(self.bytes(), 0..len);
+        let is_synced = synced.map_err(|e| Error::io("sync", &self.path, e).at_offset(0))?;
+        if is_synced { Ok(()) } else { self.sync() }
+    }
+
+    /// Reads bytes from the file rather than the map.
+    pub(crate) fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        let read = self.backing.read_at(offset, out);
+        read.map_err(|e| Error::io("read", &self.path, e).at_offset(offset as u64))
+    }
+
+    /// Gives the blocks of published bytes back where the system can; they must not be needed.
+    pub(crate) fn punch_hole(&self, offset: usize, len: usize) -> Result<()> {
+        self.backing
+            .punch_hole(offset, len)
+            .map_err(|e| Error::io("punch a hole", &self.path, e))
+    }
+}
