@@ -119,7 +119,7 @@ impl Shared {
     fn sync(&self) -> Result<Seq> {
         // What is appended by now lies in a settled segment, in the forerunner or in the active
         // segment as they are now. What is staged is published behind all that was reserved before.
-        let (target, staged, forerunner, active) = {
+        let (target, staged, forerunner, active, is_stream) = {
             let mut tail = self.tail();
             let staged = tail.take_staged().map_err(|_| self.abandoned())?;
             (
@@ -127,8 +127,12 @@ impl Shared {
                 staged,
                 tail.forerunner.clone(),
                 tail.active().clone(),
+                tail.forget_pages(),
             )
         };
+        if is_stream {
+            active.region.unmap_pages();
+        }
         if let Some((claim, bytes)) = staged {
             self.write_out(claim, &bytes)?;
             self.tail().stage.give_back(bytes);

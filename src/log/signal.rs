@@ -1,6 +1,6 @@
 //! [`Signal`]: how appends and rotations wake the housekeeping thread.
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ pub(super) struct Signal {
     idle: AtomicBool,
     state: Mutex<State>,
     woken: Condvar,
+    /// Within how many nanoseconds the sync was asked for that is to come; 0: none is to come.
+    asked_within: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -21,8 +23,15 @@ struct State {
 }
 
 impl Signal {
-    /// Asks for a sync that starts within this time.
+    /// Asks for a sync that starts within this time, after an append: one load while a sync is to come
+    /// that was asked for no later, and to start no later.
     pub(super) fn sync_within(&self, within: Duration) {
+        let nanos = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+        // Either this sees that the sync was begun (see `take_due_sync`), or the sync covers the event:
+        // the exchange that published it is the fence on this side.
+        if (1..=nanos).contains(&self.asked_within.load(Ordering::SeqCst)) {
+            return;
+        }
         // An interval beyond the clock's range never comes due.
         let Some(by) = Instant::now().checked_add(within) else {
             return;
@@ -30,6 +39,7 @@ impl Signal {
         let mut state = self.lock();
         if state.sync_by.is_none_or(|earlier| by < earlier) {
             state.sync_by = Some(by);
+            self.asked_within.store(nanos, Ordering::SeqCst);
             state.awake = true;
             drop(state);
             self.woken.notify_one();
@@ -102,6 +112,8 @@ impl Signal {
         let due = state.sync_by.is_some_and(|by| by <= Instant::now());
         if due {
             state.sync_by = None;
+            self.asked_within.store(0, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
         }
         due
     }

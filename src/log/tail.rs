@@ -237,6 +237,15 @@ impl Tail {
         self.buffered_len >= PAGES_AFTER
     }
 
+    /// Whether many pages are mapped ahead and behind; they will not be any more.
+    pub(super) fn forget_pages(&mut self) -> bool {
+        let is_stream = self.is_stream();
+        if is_stream {
+            self.mapped_upto = 0;
+        }
+        is_stream
+    }
+
     /// The pages to be mapped ahead of a stream of buffered events. Each page that is mapped counts
     /// as dirty, so a log whose events are synced one by one never asks for any.
     fn asks_for_pages(&mut self, reservation: Reservation) -> Option<(Arc<Region>, Range<usize>)> {
