@@ -37,6 +37,7 @@ impl<'a> EventRef<'a> {
     }
 
     /// The event of a frame for which [`EventRef::new`] has succeeded before.
+    #[inline]
     pub(crate) fn of_checked(frame: Checked<'a>) -> Self {
         EventRef::new(frame).unwrap_or(EventRef {
             frame,

@@ -1,8 +1,10 @@
 //! [`LiveTable`]: where each Seq of a growing segment lies, in memory until the segment is sealed.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 
+use super::guesses::{RUN, between};
 use crate::position::Seq;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -56,6 +58,15 @@ impl LiveTable {
         usize::try_from(chunk[at % CHUNK].load(Ordering::Relaxed))
             .ok()
             .filter(|&offset| offset > 0)
+    }
+
+    /// About where the frame of the `index`th Seq lies; see [`guesses`](super::guesses).
+    #[inline]
+    pub(super) fn guess(&self, index: usize) -> Option<Range<usize>> {
+        let first = (index / RUN * RUN) as u64;
+        let start = self.get(first)?;
+        let end = self.get(first + RUN as u64)?;
+        Some(between(start, end, index))
     }
 
     /// The table as it stands in the file.

@@ -22,6 +22,7 @@ pub(crate) mod survey;
 pub(crate) mod point;
 mod walk;
 pub(crate) mod examine;
+mod guesses;
 mod live_table;
 pub(crate) mod segment;
 pub(crate) mod segments;
@@ -168,6 +169,7 @@ pub struct StoredEvent {
 
 impl StoredEvent {
     /// The event, borrowed from the log.
+    #[inline]
     pub fn event(&self) -> EventRef<'_> {
         self.segment.located(self.offset, self.len)
     }
@@ -307,6 +309,7 @@ impl Log {
     }
 
     /// The event of this Seq; `None` if the log does not hold it.
+    #[inline]
     pub(crate) fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
         if seq > self.watermark().appended() {
             return Ok(None);
@@ -314,6 +317,19 @@ impl Log {
         let Some(segment) = self.shared.segments.at_or_after(seq) else {
             return Ok(None);
         };
+        match segment.find(seq) {
+            Some((offset, len)) => Ok(Some(StoredEvent {
+                segment,
+                offset,
+                len,
+            })),
+            None => Log::why_not_found(segment, seq),
+        }
+    }
+
+    /// What a look-up that found nothing comes to.
+    #[cold]
+    fn why_not_found(segment: Arc<Segment>, seq: Seq) -> Result<Option<StoredEvent>> {
         let Some((offset, event)) = segment.locate(seq)? else {
             return Ok(None);
         };

@@ -1,7 +1,9 @@
 //! [`Segment`]: one segment file as the log has it open: header, region, and where each Seq lies.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::guesses::Guesses;
 use super::live_table::LiveTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::checked::{self, Checked};
@@ -10,7 +12,7 @@ use crate::format::frame::{self, Chain, Invalid, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
-use crate::storage::{Region, Writer};
+use crate::storage::{Region, TO_READ, Writer};
 
 /// One segment, shared by the appender and the readers.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ enum Offsets {
     /// Still growing: the table is in memory.
     Live(LiveTable),
     /// Sealed: the table is in the file.
-    Sealed(Footer),
+    Sealed(Footer, Guesses),
 }
 
 impl Segment {
@@ -52,7 +54,7 @@ impl Segment {
             header,
             name,
             region,
-            offsets: Offsets::Sealed(footer),
+            offsets: Offsets::Sealed(footer, Guesses::default()),
         }
     }
 
@@ -77,7 +79,7 @@ impl Segment {
     pub(crate) fn last_seq(&self) -> Seq {
         match &self.offsets {
             Offsets::Live(table) => table.last(),
-            Offsets::Sealed(footer) => footer.last_seq,
+            Offsets::Sealed(footer, _) => footer.last_seq,
         }
     }
 
@@ -85,7 +87,7 @@ impl Segment {
     pub(crate) fn count(&self) -> u64 {
         match &self.offsets {
             Offsets::Live(table) => table.last().next().since(self.header.base_seq),
-            Offsets::Sealed(footer) => footer.count,
+            Offsets::Sealed(footer, _) => footer.count,
         }
     }
 
@@ -98,7 +100,7 @@ impl Segment {
     pub(crate) fn footer(&self) -> Option<&Footer> {
         match &self.offsets {
             Offsets::Live(_) => None,
-            Offsets::Sealed(footer) => Some(footer),
+            Offsets::Sealed(footer, _) => Some(footer),
         }
     }
 
@@ -127,6 +129,15 @@ impl Segment {
     /// The event of this Seq, checked; `None` if it was dropped from this segment.
     pub(crate) fn event(&self, seq: Seq) -> Result<Option<EventRef<'_>>> {
         Ok(self.locate(seq)?.map(|(_, event)| event))
+    }
+
+    /// Where the frame of this Seq starts and how long it is, if its event is here and passes the check;
+    /// where not, [`Segment::locate`] tells why.
+    #[inline]
+    pub(crate) fn find(&self, seq: Seq) -> Option<(usize, usize)> {
+        let offset = self.offset_of(seq).ok()??;
+        let event = self.event_at(seq, offset)?;
+        Some((offset, event.frame().len()))
     }
 
     /// The event of this Seq, checked, and where its frame starts; `None` if it was dropped.
@@ -159,6 +170,7 @@ impl Segment {
     }
 
     /// The event of `len` bytes at an offset, which [`Segment::locate`] has found there.
+    #[inline]
     pub(crate) fn located(&self, offset: usize, len: usize) -> EventRef<'_> {
         let end = offset.saturating_add(len);
         let frame = self.region.bytes().get(offset..end).and_then(Checked::of);
@@ -178,21 +190,29 @@ impl Segment {
         decoded.err().unwrap_or(Invalid::Checksum).reason()
     }
 
-    /// The offset of a Seq's frame.
+    /// The offset of a Seq's frame, which is being fetched by then.
+    #[inline]
     fn offset_of(&self, seq: Seq) -> Result<Option<usize>> {
         let index = seq.since(self.header.base_seq);
         if seq < self.base_seq() || seq > self.last_seq() {
             return Ok(None);
         }
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
         match &self.offsets {
-            Offsets::Live(table) => Ok(table.get(index)),
-            Offsets::Sealed(footer) => {
+            Offsets::Live(table) => {
+                self.fetch(table.guess(at));
+                Ok(table.get(index))
+            }
+            Offsets::Sealed(footer, guesses) => {
+                let guess = guesses.range(at);
+                let is_known = guess.is_some();
+                self.fetch(guess);
                 let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
-                let table = self.region.bytes().get(start..);
-                let table = table.ok_or_else(|| self.corrupt(seq, start, "no offset table"))?;
-                let offset = usize::try_from(index)
-                    .ok()
-                    .and_then(|index| table_entry(table, index));
+                let table = self.region.bytes().get(start..).unwrap_or_default();
+                let offset = table_entry(table, at);
+                if !is_known {
+                    guesses.learn(at, table, footer);
+                }
                 if offset.is_none() && footer.is_full() {
                     let reason = "its place in the offset table is empty";
                     return Err(self.corrupt(seq, start, reason));
@@ -202,6 +222,15 @@ impl Segment {
         }
     }
 
+    /// Has the bytes fetched where a frame probably lies.
+    #[inline]
+    fn fetch(&self, guess: Option<Range<usize>>) {
+        if let Some(guess) = guess {
+            self.region.prefetch::<TO_READ>(guess.start, guess.len());
+        }
+    }
+
+    #[cold]
     fn corrupt(&self, seq: Seq, offset: usize, reason: &str) -> Error {
         let message = format!(
             "{reason}: the event was once durable and cannot be read; run forelog-recovery verify \
@@ -227,7 +256,7 @@ impl Segment {
     pub(crate) fn frames_end(&self) -> usize {
         match &self.offsets {
             Offsets::Live(_) => self.region.published(),
-            Offsets::Sealed(footer) => usize::try_from(footer.frames_end).unwrap_or(usize::MAX),
+            Offsets::Sealed(footer, _) => usize::try_from(footer.frames_end).unwrap_or(usize::MAX),
         }
     }
 
@@ -237,7 +266,7 @@ impl Segment {
         let frames_end = self.region.published();
         let table: Vec<u8> = match &self.offsets {
             Offsets::Live(live) => live.bytes(),
-            Offsets::Sealed(_) => return Err(self.already_sealed()),
+            Offsets::Sealed(..) => return Err(self.already_sealed()),
         };
         let footer = Footer {
             segment_id: self.id(),

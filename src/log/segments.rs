@@ -25,6 +25,7 @@ impl Segments {
     }
 
     /// The segment that holds `seq`, or else the first one behind it.
+    #[inline]
     pub(super) fn at_or_after(&self, seq: Seq) -> Option<Arc<Segment>> {
         let held = self.read();
         let next = held.bases.partition_point(|&base| base <= seq);

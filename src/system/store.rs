@@ -20,6 +20,7 @@ impl EventStore {
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if it cannot be read.
+    #[inline]
     pub fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
         self.log.get(seq)
     }
