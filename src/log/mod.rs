@@ -31,6 +31,7 @@ mod stage;
 mod tail;
 mod opening;
 mod plan;
+mod copier;
 mod rewrite;
 mod recovery;
 mod signal;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Recovery;
+use super::copier::Copier;
 use super::examine::{Examination, Open, Torn};
 use super::opening::{
     Chores, Opened, Opening, first_of, gap_between, note_failed_sync, random, tail_of,
@@ -13,13 +14,12 @@ use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
 use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::format::footer::{ENTRY_LEN, TRAILER_LEN, TimeRanges};
-use crate::format::frame::{self, Place};
+use crate::format::frame;
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader};
 use crate::position::Seq;
-use crate::storage::Region;
 
 /// Room that a rewritten segment leaves for marks.
 const MARK_ROOM: usize = 4 * frame::HEADER_LEN;
@@ -157,9 +157,11 @@ fn seal_anew(
         ..open.at.header
     })?;
     let mut scanner = Scanner::new(&open.region, open.at.header.salt, sealing.point.frames_end);
+    let mut copier = Copier::new(&mut region, header.salt);
     while let Found::Frame { frame, bytes, .. } = scanner.next()? {
-        copy_frame(&mut region, header.salt, bytes, frame.header.content_crc)?;
+        copier.copy(bytes, frame.header.content_crc)?;
     }
+    copier.finish()?;
     let name = names::segment(header.segment_id, header.generation);
     region.set_path(opening.storage.path(&name));
     let segment = Segment::live(header, name, region);
@@ -213,29 +215,16 @@ fn rewrite(
     };
     let mut offsets = Vec::new();
     let mut times = TimeRanges::EMPTY;
+    let mut copier = Copier::new(&mut region, header.salt);
     examination.visit_after(plan.kept_upto, |frame, bytes| {
-        offsets.push(copy_frame(
-            &mut region,
-            header.salt,
-            bytes,
-            frame.content_crc,
-        )?);
+        offsets.push(copier.copy(bytes, frame.content_crc)?);
         times.include(frame.timestamp, frame.appended_at);
         Ok(())
     })?;
+    copier.finish()?;
     let segment = opening.finish(header, region)?;
     segment.note_all(&offsets);
     Ok((segment, times))
-}
-
-/// Appends a checked frame to a region under its salt; returns its offset there.
-fn copy_frame(region: &mut Region, salt: u64, bytes: &[u8], content_crc: u32) -> Result<usize> {
-    let copied = region.write_with(frame::padded(bytes.len()), |offset, room| {
-        frame::relocate(room, bytes, content_crc, Place { salt, offset });
-    });
-    copied.ok_or_else(|| {
-        Error::new(ErrorKind::Io, "the rewritten segment is full").at_path(region.path())
-    })
 }
 
 /// Removes what neither stays nor is the new segment: what was replaced now or by earlier openings,

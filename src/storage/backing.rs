@@ -16,6 +16,12 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
     /// `false`, with nothing done, where there is only a sync of all.
     fn sync_range(&self, live: &[u8], range: Range<usize>) -> io::Result<bool>;
 
+    /// Has the system begin to write a range, where it can be asked to; promises nothing, and does not
+    /// wait. What fails is told by the next sync.
+    fn begin_write_back(&self, offset: usize, len: usize) {
+        let _ = (offset, len);
+    }
+
     /// Reads bytes at `offset` without the map, so that a bad disk is an error and not a signal.
     /// Fills `out` or fails.
     fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()>;

@@ -282,6 +282,10 @@ impl Backing for OnDisk {
         self.sys.write_synced(&self.file, range.start as u64, bytes)
     }
 
+    fn begin_write_back(&self, offset: usize, len: usize) {
+        self.sys.begin_write_back(&self.file, offset, len);
+    }
+
     fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool> {
         self.sys.write_through(&self.file, offset as u64, bytes)
     }

@@ -49,6 +49,32 @@ impl Region {
         Ok(true)
     }
 
+    /// Writes and publishes the next free bytes of a region that nobody else has yet, with a system call
+    /// where the map shows what that writes: many bytes at once, and no page fault. `false` if there is
+    /// no room for them.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<bool> {
+        let start = self.reserved();
+        let end = start.saturating_add(bytes.len());
+        if end > self.len() {
+            return Ok(false);
+        }
+        if self.write_through(start, bytes)? {
+            self.adopt(end)?;
+        } else {
+            self.write_with(bytes.len(), |_, room| room.copy_from_slice(bytes));
+        }
+        Ok(true)
+    }
+
+    /// Has the system begin to write published bytes, so that a sync finds less to do.
+    pub(crate) fn begin_write_back(&self, range: Range<usize>) {
+        let len = range.end.min(self.published()).saturating_sub(range.start);
+        // No bytes would mean all of them to the system.
+        if len > 0 {
+            self.backing.begin_write_back(range.start, len);
+        }
+    }
+
     pub(super) fn write_through(&self, offset: usize, bytes: &[u8]) -> Result<bool> {
         let written = self.backing.write_through(offset, bytes);
         written.map_err(|e| Error::io("write", &self.path, e).at_offset(offset as u64))
@@ -84,5 +110,30 @@ impl Region {
         self.backing
             .punch_hole(offset, len)
             .map_err(|e| Error::io("punch a hole", &self.path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::storage::Storage;
+    use crate::storage::file::FileStorage;
+    use crate::storage::sys::Sys;
+
+    #[test]
+    fn appended_bytes_are_published_behind_each_other_until_there_is_no_room() {
+        for sys in [Sys::native(), Sys::PORTABLE] {
+            let dir = tempfile::tempdir().unwrap();
+            let storage = FileStorage::create(dir.path(), sys).unwrap();
+            let mut region = storage.create("a", 8192).unwrap();
+            assert!(region.append(&[1; 5000]).unwrap());
+            assert!(region.append(&[2; 3000]).unwrap());
+            region.begin_write_back(0..4096);
+            assert!(!region.append(&[3; 193]).unwrap());
+            assert_eq!(region.bytes(), [vec![1; 5000], vec![2; 3000]].concat());
+            region.sync().unwrap();
+            let mut read = [0; 3000];
+            region.read_at(5000, &mut read).unwrap();
+            assert_eq!(read, [2; 3000]);
+        }
     }
 }

@@ -53,6 +53,19 @@ impl Sys {
         file.sync_data()
     }
 
+    /// Has the system begin to write a range of a file, if it can be asked to.
+    pub(crate) fn begin_write_back(self, file: &File, offset: usize, len: usize) {
+        #[cfg(target_os = "linux")]
+        if self.native {
+            // Linux begins to write what is dirty, and drops what is clean and not mapped. It is the one
+            // such call that needs no unsafe code; what goes wrong is told by the sync.
+            let advice = rustix::fs::Advice::DontNeed;
+            let len = std::num::NonZeroU64::new(len as u64);
+            let _ = rustix::fs::fadvise(file, offset as u64, len, advice);
+        }
+        let _ = (file, offset, len);
+    }
+
     /// Writes bytes into a file that is mapped, where the system keeps map and file in one cache;
     /// `false`, with nothing written, where it may not.
     pub(crate) fn write_through(self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<bool> {
