@@ -7,11 +7,14 @@ use forelog::{Durability, EventSystem, Result};
 use crate::bench::Bench;
 use crate::child::Child;
 use crate::num::{float, median};
-use crate::row::{Row, quotient};
+use crate::rescue::rescue;
+use crate::row::{Pair, Row, quotient};
 use crate::work::read::get_random;
 
 /// What each further run appends before it is killed: most of a segment.
 const EVENTS_MORE: u64 = 150_000;
+/// What no opening can do without that believes no page cache.
+const FLOOR: &str = "read, CRC, write and sync of as many bytes as were rewritten, with raw calls";
 /// Gets that show what a read costs in a log of this size.
 const GETS: u64 = 50_000;
 
@@ -25,7 +28,13 @@ pub(crate) fn run(bench: &Bench, full: bool) -> Result<Vec<Row>> {
     let last = rows.last().cloned();
     if let Some(last) = last {
         let mut row = Row::new("open", last.what.clone(), "ms")
-            .values(last.runs.clone())
+            .times(
+                Pair {
+                    engine: last.runs.clone(),
+                    floor: last.floor_runs.clone(),
+                },
+                FLOOR,
+            )
             .extra("largest_to_smallest", quotient(last.value, first))
             .note(
                 "the writer is killed with SIGKILL as soon as it has emitted; each further run \
@@ -49,7 +58,8 @@ fn sizes(bench: &Bench, full: bool) -> Vec<u64> {
 fn at_size(bench: &Bench, events: u64) -> Result<Row> {
     let path = bench.path("open");
     let size = bench.options.size;
-    let (mut gets, mut rewritten) = (Vec::new(), Vec::new());
+    let frame_len = bench.frame_len()?;
+    let (mut gets, mut rewritten, mut floor) = (Vec::new(), Vec::new(), Vec::new());
     let mut more = events;
     let what = format!(
         "open after kill -9, {} events",
@@ -66,15 +76,23 @@ fn at_size(bench: &Bench, events: u64) -> Result<Row> {
             .durability(Durability::Os)
             .open()?;
         let millis = started.elapsed().as_secs_f64() * 1e3;
-        rewritten.push(float(system.recovery().rewritten));
+        let rescued = system.recovery().rewritten;
+        rewritten.push(float(rescued));
         gets.push(get_random(&system, GETS.min(events))?);
         system.close()?;
+        floor.push(rescue(&bench.path("."), rescued, frame_len)?);
         Ok(millis)
     })?;
     bench.clear("open")?;
     Ok(Row::new(format!("open_at_{events}"), what, "ms")
         .extra("first_run_ms", times.first().copied())
-        .values(times)
+        .times(
+            Pair {
+                engine: times,
+                floor,
+            },
+            FLOOR,
+        )
         .events(events)
         .extra("get_ns", median(&gets))
         .extra("rewritten_events", median(&rewritten)))

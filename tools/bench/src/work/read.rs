@@ -7,7 +7,8 @@ use forelog::{EventSystem, Result, Seq};
 
 use crate::bench::{Bench, Random};
 use crate::floor::Room;
-use crate::num::rate;
+use crate::lookup::Lookup;
+use crate::num::{median, rate};
 use crate::row::Row;
 
 /// A replay of all events in the page cache, every checksum checked.
@@ -37,18 +38,26 @@ fn replay_all(system: &EventSystem) -> Result<f64> {
 pub(crate) fn get(bench: &Bench) -> Result<Row> {
     let events = bench.options.events_or(1_000_000);
     let system = bench.filled_system("get", events)?;
-    let room = Room::new(events, bench.frame_len()?)?;
+    let bare = Lookup::new(events, bench.frame_len()?)?;
     let pair = bench.pairs(
         "get by Seq, random",
         || get_random(&system, events),
-        || Ok(room.crc_random(events)),
+        || Ok(bare.overlapped(events)),
     )?;
+    let in_turn: Vec<f64> = (0..bench.options.runs())
+        .map(|_| bare.in_turn(events))
+        .collect();
     system.close()?;
     bench.clear("get")?;
     Ok(Row::new("get", "get by Seq, random, warm", "ns")
         .times(
             pair,
-            "CRC of frames at random places in memory, as many bytes in all",
+            "a table of offsets and CRCs of the frames that it leads to, in memory, as many bytes",
+        )
+        .extra("floor_in_turn_ns", median(&in_turn))
+        .note(
+            "the floor's look-ups overlap in the processor, which needs loops of a few dozen \
+             instructions; floor_in_turn_ns is the same where each waits for the one before",
         )
         .events(events))
 }
