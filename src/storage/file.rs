@@ -173,14 +173,12 @@ impl Storage for FileStorage {
         let allocated = self.sys.allocate(&file, len);
         let mapped = allocated.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
         match mapped {
-            Ok(map) => Ok(Region::new(
-                map,
-                Box::new(OnDisk {
-                    file,
-                    sys: self.sys,
-                }),
-                path,
-            )),
+            Ok(map) => {
+                let sys = self.sys;
+                let mut region = Region::new(map, Box::new(OnDisk { file, sys }), path);
+                region.note_unwritten();
+                Ok(region)
+            }
             Err(error) => {
                 // A failed allocation leaves a partial file; the error to report is the first one.
                 let _ = fs::remove_file(&path);

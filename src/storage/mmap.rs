@@ -45,6 +45,8 @@ pub(crate) struct Region {
     has_writer: AtomicBool,
     pub(super) backing: Box<dyn Backing>,
     pub(super) path: PathBuf,
+    /// Up to where blocks of the file were written; beyond its end if there is nothing to do about it.
+    pub(super) filled_upto: AtomicUsize,
 }
 
 /// What a region shares with its views.
@@ -70,6 +72,7 @@ impl Region {
             has_writer: AtomicBool::new(false),
             backing,
             path,
+            filled_upto: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -315,6 +318,22 @@ impl<T> Writer<T> {
             len,
             is_published: false,
         })
+    }
+}
+
+impl<T> Writer<T> {
+    /// Writes the blocks of the next `most` free bytes, unless those of the next `least` are written:
+    /// a sync need not note then that they are. Where map and file are not one, it does nothing.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn fill_ahead(&mut self, least: usize, most: usize) -> Result<()> {
+        let (region, free) = (&self.region, self.region.reserved());
+        let filled = region.filled_upto.load(Ordering::Relaxed);
+        if filled < region.len().min(free.saturating_add(least)) {
+            region.fill_free(filled.max(free)..free.saturating_add(most))?;
+        }
+        Ok(())
     }
 }
 

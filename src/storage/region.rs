@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::mmap::Region;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::atomic::Ordering;
 
 /// How much is filled with one write: 64 KiB cost a fifth of pages one by one, and a sync after a store
 /// through the map hardly more than with those.
@@ -38,15 +39,28 @@ impl Region {
     /// the first store to each page are cheap, but a sync writes back a whole folio for one store
     /// through the map. See [`FILL_PIECE`].
     pub(crate) fn fill(&mut self, range: Range<usize>) -> Result<bool> {
+        self.fill_free(range)
+    }
+
+    /// As [`Region::fill`], while nobody can take a claim.
+    pub(super) fn fill_free(&self, range: Range<usize>) -> Result<bool> {
         let (start, end) = (range.start.max(self.reserved()), range.end.min(self.len()));
         let zeros = vec![0; FILL_PIECE];
         for at in (start..end).step_by(FILL_PIECE) {
             let piece = zeros.get(..end - at).unwrap_or(&zeros);
             if !self.write_through(at, piece)? {
+                self.filled_upto.store(usize::MAX, Ordering::Relaxed);
                 return Ok(false);
             }
+            self.filled_upto
+                .fetch_max(at + piece.len(), Ordering::Relaxed);
         }
         Ok(true)
+    }
+
+    /// Notes that no block of the file was ever written.
+    pub(super) fn note_unwritten(&mut self) {
+        *self.filled_upto.get_mut() = 0;
     }
 
     /// Writes and publishes the next free bytes of a region that nobody else has yet, with a system call

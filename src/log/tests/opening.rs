@@ -110,6 +110,26 @@ fn an_opening_reads_each_byte_of_the_last_segments_once_and_rewritten_ones_twice
     }
 }
 
+/// Blocks are written ahead of synced events, and buffered ones come in between: no zero ever lands on
+/// either.
+#[test]
+fn blocks_written_ahead_hide_no_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    for round in 0..300 {
+        append(&log, round % 7);
+        let number = log.watermark().appended().next().0;
+        let data = Sent::data(number, 1_000);
+        let record = Record::new("test.number", "unit", Timestamp(1), &data).unwrap();
+        let appended = log.append(&[record], Durability::Sync).unwrap();
+        log.wait_durable(appended.last).unwrap();
+    }
+    let last = log.watermark().appended().0;
+    check(&log, last);
+    drop(log);
+    check(&open(dir.path()), last);
+}
+
 #[test]
 fn only_what_no_frame_proves_is_rewritten() {
     let dir = tempfile::tempdir().unwrap();
