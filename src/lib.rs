@@ -91,8 +91,9 @@ pub use system::{Builder, EventSystem, PendingReceipt, Receipt};
 // Handle: who gets which events, and what they say of them.
 pub use control::{ControlRecovery, ParkedEvent};
 pub use dispatch::{
-    Delivery, Handler, HandlerId, IntoOutcome, Outcome, Phase, RetryPolicy, Start, Status,
-    Subscription, SubscriptionState, WhenFull,
+    AckToken, BatchHandler, BatchOutcome, BatchSize, Delivery, Handler, HandlerId, IntoBatchOutcome,
+    IntoOutcome, KeyFn, OrderBy, Outcome, Phase, RetryPolicy, Start, Status, Subscription,
+    SubscriptionState, WhenBehind, WhenFull, WhenParked, key_of,
 };
 
 // Read: events as they lie in the log.

@@ -1,5 +1,6 @@
 //! [`Books`]: the state, and how much of the log it stands for.
 
+use super::ahead::Ahead;
 use super::record::{Assembler, encode_state, no_record};
 use super::state::{CursorEntry, Entry, State};
 use crate::error::Result;
@@ -33,14 +34,30 @@ impl Books {
     }
 }
 
-/// The place of a subscription, with the parkings that are on record.
-pub(super) fn place(state: &State, name: &str, cursor: Seq, durable_upto: Seq) -> CursorEntry {
+/// Where a subscription has come to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    /// The last Seq of which all up to it are acknowledged, parked or skipped.
+    pub(crate) cursor: Seq,
+    /// What was handled beyond it.
+    pub(crate) ahead: Ahead,
+    /// How many Seqs were passed that hold no event, or were skipped.
+    pub(crate) skipped: u64,
+    /// The highest Seq of the main log known to be durable.
+    pub(crate) durable_upto: Seq,
+}
+
+/// The record of a place, with the parkings and seeks that are on record.
+pub(super) fn place(state: &State, name: &str, place: Place) -> CursorEntry {
     let standing = state.subscriptions.get(name);
     CursorEntry {
         subscription: name.to_owned(),
-        cursor,
+        cursor: place.cursor,
         parkings: standing.map_or(0, |one| one.parkings),
-        durable_upto,
+        durable_upto: place.durable_upto,
+        ahead: place.ahead,
+        seeks: standing.map_or(0, |one| one.seeks),
+        skipped: place.skipped,
     }
 }
 

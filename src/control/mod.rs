@@ -19,18 +19,20 @@
 //! **Damage** never stops a system: what is readable is salvaged (see [`salvage`]), the files are set
 //! aside, and a new control log begins. Events may be delivered again; none is skipped.
 
+mod ahead;
 mod bytes;
 mod parked;
 mod state;
+mod standing;
 mod record;
 mod reading;
 mod books;
+mod subscriptions;
 mod salvage;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,10 +45,13 @@ use crate::format::record::Record;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::storage::Storage;
-use books::{Books, place, read};
-use state::{AttemptEntry, ClosedEntry, CursorEntry, Entry, State, UnparkedEntry};
+use books::{Books, read};
+use state::{ClosedEntry, Entry, State};
 
+pub(crate) use ahead::Ahead;
+pub(crate) use books::Place;
 pub(crate) use reading::Reading;
+pub(crate) use state::Tries;
 
 /// The length of a segment of the control log.
 const SEGMENT_LEN: usize = 1 << 20;
@@ -203,112 +208,6 @@ impl Control {
     pub(crate) fn set_incomplete(&self) -> Result<()> {
         self.books().state.incomplete = true;
         self.checkpoint()
-    }
-
-    /// All named subscriptions with their cursors.
-    pub(crate) fn cursors(&self) -> Vec<(String, Seq)> {
-        let books = self.books();
-        let all = books.state.subscriptions.iter();
-        all.map(|(name, standing)| (name.clone(), standing.cursor))
-            .collect()
-    }
-
-    /// The last Seq that a subscription has acknowledged; `None` if the name is not known.
-    pub(crate) fn cursor(&self, name: &str) -> Option<Seq> {
-        let books = self.books();
-        books.state.subscriptions.get(name).map(|one| one.cursor)
-    }
-
-    /// Makes a subscription known, with all up to `cursor` behind it; durable on return.
-    pub(crate) fn begin(&self, name: &str, cursor: Seq, durable_upto: Seq) -> Result<()> {
-        let seq = self.write(|state| Entry::Cursor(place(state, name, cursor, durable_upto)))?;
-        self.log.wait_durable(seq)
-    }
-
-    /// Moves a cursor forward. Published on return, synced within a second.
-    pub(crate) fn advance(&self, name: &str, cursor: Seq, durable_upto: Seq) -> Result<()> {
-        self.write(|state| Entry::Cursor(place(state, name, cursor, durable_upto)))
-            .map(drop)
-    }
-
-    /// How many deliveries have begun of the events behind the cursor.
-    pub(crate) fn attempts(&self, name: &str) -> BTreeMap<Seq, u32> {
-        let books = self.books();
-        let standing = books.state.subscriptions.get(name);
-        standing.map(|one| one.attempts.clone()).unwrap_or_default()
-    }
-
-    /// Notes how many deliveries of an event have begun. Published on return; with `synced` durable.
-    pub(crate) fn set_attempts(
-        &self,
-        name: &str,
-        seq: Seq,
-        attempts: u32,
-        synced: bool,
-    ) -> Result<()> {
-        let noted = self.write(|_| {
-            Entry::Attempt(AttemptEntry {
-                subscription: name.to_owned(),
-                seq,
-                attempts,
-            })
-        })?;
-        if synced {
-            self.log.wait_durable(noted)?;
-        }
-        Ok(())
-    }
-
-    /// Sets an event aside, in place of an earlier copy, and moves the cursor to `cursor`; durable on
-    /// return.
-    pub(crate) fn park(
-        &self,
-        name: &str,
-        parked: ParkedEvent,
-        cursor: Seq,
-        durable_upto: Seq,
-    ) -> Result<()> {
-        let parked = Arc::new(parked);
-        let seq = self.write(|state| {
-            let place = place(state, name, cursor, durable_upto);
-            let parkings = place.parkings.saturating_add(1);
-            Entry::Parked(CursorEntry { parkings, ..place }, parked.clone())
-        })?;
-        self.log.wait_durable(seq)
-    }
-
-    /// The parked events of a subscription, oldest first.
-    pub(crate) fn parked(&self, name: &str) -> Vec<Arc<ParkedEvent>> {
-        let books = self.books();
-        let standing = books.state.subscriptions.get(name);
-        standing
-            .map(|one| one.parked.values().cloned().collect())
-            .unwrap_or_default()
-    }
-
-    /// How many events of a subscription are parked.
-    pub(crate) fn parked_count(&self, name: &str) -> u64 {
-        let books = self.books();
-        let standing = books.state.subscriptions.get(name);
-        standing.map_or(0, |one| one.parked.len() as u64)
-    }
-
-    /// One parked event.
-    pub(crate) fn parked_event(&self, name: &str, seq: Seq) -> Option<Arc<ParkedEvent>> {
-        let books = self.books();
-        let standing = books.state.subscriptions.get(name)?;
-        standing.parked.get(&seq).cloned()
-    }
-
-    /// Forgets a parked event, which was delivered after all or is not wanted; durable on return.
-    pub(crate) fn unpark(&self, name: &str, seq: Seq) -> Result<()> {
-        let noted = self.write(|_| {
-            Entry::Unparked(UnparkedEntry {
-                subscription: name.to_owned(),
-                seq,
-            })
-        })?;
-        self.log.wait_durable(noted)
     }
 
     /// Makes everything that was written durable.

@@ -1,7 +1,11 @@
 //! [`ParkedEvent`]: the copy of an event that was set aside.
 
+use serde::{Deserialize, Serialize};
+
+use super::bytes::Bytes;
 use crate::clock::Timestamp;
-use crate::event::Event;
+use crate::error::Result;
+use crate::event::{Data, Event, EventId};
 use crate::position::Seq;
 
 /// An event that was set aside because its handler failed too often, or asked for it.
@@ -22,4 +26,57 @@ pub struct ParkedEvent {
     pub appended_at: Timestamp,
     /// When it was parked.
     pub parked_at: Timestamp,
+}
+
+/// A parked event as it lies in a record.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ParkedFields {
+    seq: Seq,
+    attempts: u32,
+    reason: String,
+    parked_at: Timestamp,
+    appended_at: Timestamp,
+    event_id: EventId,
+    event_type: String,
+    source: String,
+    timestamp: Timestamp,
+    headers: Vec<(String, String)>,
+    data: Bytes,
+}
+
+impl ParkedFields {
+    pub(super) fn of(parked: &ParkedEvent) -> Self {
+        let event = &parked.event;
+        ParkedFields {
+            seq: parked.seq,
+            attempts: parked.attempts,
+            reason: parked.reason.clone(),
+            parked_at: parked.parked_at,
+            appended_at: parked.appended_at,
+            event_id: event.event_id,
+            event_type: event.event_type.clone(),
+            source: event.source.clone(),
+            timestamp: event.timestamp,
+            headers: event.headers.clone(),
+            data: Bytes(event.data.as_bytes().to_vec()),
+        }
+    }
+
+    pub(super) fn into_parked(self) -> Result<ParkedEvent> {
+        Ok(ParkedEvent {
+            seq: self.seq,
+            attempts: self.attempts,
+            reason: self.reason,
+            parked_at: self.parked_at,
+            appended_at: self.appended_at,
+            event: Event {
+                event_id: self.event_id,
+                event_type: self.event_type,
+                source: self.source,
+                timestamp: self.timestamp,
+                headers: self.headers,
+                data: Data::from_msgpack(self.data.0)?,
+            },
+        })
+    }
 }

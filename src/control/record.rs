@@ -3,17 +3,20 @@
 //! An entry is an event whose type names it and whose data is a `MessagePack` map. An entry that is
 //! too long for one frame lies in several `forelog.chunk` records, and a `forelog.whole` record
 //! behind them says what they are together; without it they are nothing.
+//!
+//! **Versions.** Fields are found by their names. A field that came later has a default, so that older
+//! records are read; a record type that is not known was written by a newer version, and is refused.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
-use super::parked::ParkedEvent;
-use super::state::{CursorEntry, Entry, Standing, State};
-use crate::clock::Timestamp;
+use super::parked::ParkedFields;
+use super::standing::StandingRecord;
+use super::state::{CursorEntry, Entry, State};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{self, Data, Event, EventId};
+use crate::event;
 use crate::position::Seq;
 
 /// The longest data of one record; what is longer is split.
@@ -23,6 +26,8 @@ const CURSOR: &str = "forelog.cursor";
 const ATTEMPT: &str = "forelog.attempt";
 const PARKED: &str = "forelog.parked";
 const UNPARKED: &str = "forelog.unparked";
+const PAUSED: &str = "forelog.paused";
+const DELETED: &str = "forelog.deleted";
 const CHECKPOINT: &str = "forelog.checkpoint";
 const CLOSED: &str = "forelog.closed";
 const CHUNK: &str = "forelog.chunk";
@@ -35,34 +40,10 @@ struct ParkedRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ParkedFields {
-    seq: Seq,
-    attempts: u32,
-    reason: String,
-    parked_at: Timestamp,
-    appended_at: Timestamp,
-    event_id: EventId,
-    event_type: String,
-    source: String,
-    timestamp: Timestamp,
-    headers: Vec<(String, String)>,
-    data: Bytes,
-}
-
-#[derive(Serialize, Deserialize)]
 struct CheckpointRecord {
     witness: Seq,
     incomplete: bool,
     subscriptions: Vec<StandingRecord>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StandingRecord {
-    subscription: String,
-    cursor: Seq,
-    parkings: u64,
-    attempts: Vec<(Seq, u32)>,
-    parked: Vec<ParkedFields>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,6 +76,8 @@ impl Entry {
                 (PARKED, to_bytes(&record)?)
             }
             Entry::Unparked(entry) => (UNPARKED, to_bytes(entry)?),
+            Entry::Paused(entry) => (PAUSED, to_bytes(entry)?),
+            Entry::Deleted(entry) => (DELETED, to_bytes(entry)?),
             Entry::Checkpoint(state) => (CHECKPOINT, encode_state(state)?),
             Entry::Closed(entry) => (CLOSED, to_bytes(entry)?),
         };
@@ -113,6 +96,8 @@ impl Entry {
                 Entry::Parked(record.place, Arc::new(record.parked.into_parked()?))
             }
             UNPARKED => Entry::Unparked(event::decode(data)?),
+            PAUSED => Entry::Paused(event::decode(data)?),
+            DELETED => Entry::Deleted(event::decode(data)?),
             CHECKPOINT => Entry::Checkpoint(decode_state(data)?),
             CLOSED => Entry::Closed(event::decode(data)?),
             other => {
@@ -128,21 +113,10 @@ impl Entry {
 
 /// All of a state in one piece.
 pub(super) fn encode_state(state: &State) -> Result<Vec<u8>> {
-    let standing = |(name, standing): (&String, &Standing)| StandingRecord {
-        subscription: name.clone(),
-        cursor: standing.cursor,
-        parkings: standing.parkings,
-        attempts: standing.attempts.clone().into_iter().collect(),
-        parked: standing
-            .parked
-            .values()
-            .map(|p| ParkedFields::of(p))
-            .collect(),
-    };
     to_bytes(&CheckpointRecord {
         witness: state.witness,
         incomplete: state.incomplete,
-        subscriptions: state.subscriptions.iter().map(standing).collect(),
+        subscriptions: state.subscriptions.iter().map(StandingRecord::of).collect(),
     })
 }
 
@@ -155,17 +129,8 @@ pub(super) fn decode_state(bytes: &[u8]) -> Result<State> {
         ..State::default()
     };
     for one in record.subscriptions {
-        let parked = one.parked.into_iter().map(|fields| {
-            let parked = fields.into_parked()?;
-            Ok((parked.seq, Arc::new(parked)))
-        });
-        let standing = Standing {
-            cursor: one.cursor,
-            parkings: one.parkings,
-            attempts: one.attempts.into_iter().collect(),
-            parked: parked.collect::<Result<_>>()?,
-        };
-        state.subscriptions.insert(one.subscription, standing);
+        let (name, standing) = one.into_standing()?;
+        state.subscriptions.insert(name, standing);
     }
     Ok(state)
 }
@@ -256,43 +221,6 @@ impl Assembler {
         } else {
             self.chunks = u32::MAX;
         }
-    }
-}
-
-impl ParkedFields {
-    fn of(parked: &ParkedEvent) -> Self {
-        let event = &parked.event;
-        ParkedFields {
-            seq: parked.seq,
-            attempts: parked.attempts,
-            reason: parked.reason.clone(),
-            parked_at: parked.parked_at,
-            appended_at: parked.appended_at,
-            event_id: event.event_id,
-            event_type: event.event_type.clone(),
-            source: event.source.clone(),
-            timestamp: event.timestamp,
-            headers: event.headers.clone(),
-            data: Bytes(event.data.as_bytes().to_vec()),
-        }
-    }
-
-    fn into_parked(self) -> Result<ParkedEvent> {
-        Ok(ParkedEvent {
-            seq: self.seq,
-            attempts: self.attempts,
-            reason: self.reason,
-            parked_at: self.parked_at,
-            appended_at: self.appended_at,
-            event: Event {
-                event_id: self.event_id,
-                event_type: self.event_type,
-                source: self.source,
-                timestamp: self.timestamp,
-                headers: self.headers,
-                data: Data::from_msgpack(self.data.0)?,
-            },
-        })
     }
 }
 

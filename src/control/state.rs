@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::ahead::Ahead;
 use super::parked::ParkedEvent;
+use crate::clock::Timestamp;
 use crate::position::Seq;
 
 /// Everything that cannot be derived from the main log.
@@ -25,9 +27,26 @@ pub(super) struct Standing {
     pub(super) cursor: Seq,
     /// How many parkings are on record.
     pub(super) parkings: u64,
-    /// How many deliveries of events behind the cursor have begun.
-    pub(super) attempts: BTreeMap<Seq, u32>,
+    /// What was handled beyond the cursor.
+    pub(super) ahead: Ahead,
+    /// How many times the subscription was sent to another place.
+    pub(super) seeks: u64,
+    /// How many Seqs it has passed that it was not given.
+    pub(super) skipped: u64,
+    /// Why nothing is delivered, if it was paused.
+    pub(super) paused: Option<String>,
+    /// The deliveries that have begun of events behind the cursor.
+    pub(super) attempts: BTreeMap<Seq, Tries>,
     pub(super) parked: BTreeMap<Seq, Arc<ParkedEvent>>,
+}
+
+/// What is known of an event that was delivered and not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tries {
+    /// How many deliveries have begun.
+    pub(crate) count: u32,
+    /// When the first of them had failed, if one has.
+    pub(crate) failing_since: Option<Timestamp>,
 }
 
 /// One change of the state, or all of it.
@@ -37,6 +56,8 @@ pub(super) enum Entry {
     Attempt(AttemptEntry),
     Parked(CursorEntry, Arc<ParkedEvent>),
     Unparked(UnparkedEntry),
+    Paused(PausedEntry),
+    Deleted(DeletedEntry),
     Checkpoint(State),
     Closed(ClosedEntry),
 }
@@ -51,6 +72,16 @@ pub(super) struct CursorEntry {
     pub(super) parkings: u64,
     /// The highest Seq of the main log known to be durable.
     pub(super) durable_upto: Seq,
+    /// What was handled beyond the cursor.
+    #[serde(default, skip_serializing_if = "Ahead::is_empty")]
+    pub(super) ahead: Ahead,
+    /// How many times the subscription was sent to another place. One that knows of more than are on
+    /// record is such a place: it counts also where it lies before the cursor.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) seeks: u64,
+    /// How many Seqs it has passed that it was not given.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) skipped: u64,
 }
 
 /// How many deliveries of an event have begun.
@@ -59,6 +90,23 @@ pub(super) struct AttemptEntry {
     pub(super) subscription: String,
     pub(super) seq: Seq,
     pub(super) attempts: u32,
+    /// When the first of them had failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) failing_since: Option<Timestamp>,
+}
+
+/// A subscription was paused, or goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PausedEntry {
+    pub(super) subscription: String,
+    /// Why; `None` if it goes on.
+    pub(super) reason: Option<String>,
+}
+
+/// A name was given up, with its place and all that it had parked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DeletedEntry {
+    pub(super) subscription: String,
 }
 
 /// A parked event was delivered after all, or discarded.
@@ -84,7 +132,11 @@ impl State {
             }
             Entry::Attempt(entry) => {
                 let attempts = &mut self.standing(&entry.subscription).attempts;
-                attempts.insert(entry.seq, entry.attempts);
+                let tries = Tries {
+                    count: entry.attempts,
+                    failing_since: entry.failing_since,
+                };
+                attempts.insert(entry.seq, tries);
             }
             Entry::Parked(place, parked) => {
                 self.witness = self.witness.max(place.durable_upto);
@@ -98,6 +150,12 @@ impl State {
             Entry::Unparked(entry) => {
                 self.standing(&entry.subscription).parked.remove(&entry.seq);
             }
+            Entry::Paused(entry) => {
+                self.standing(&entry.subscription).paused = entry.reason.clone();
+            }
+            Entry::Deleted(entry) => {
+                self.subscriptions.remove(&entry.subscription);
+            }
             Entry::Checkpoint(state) => *self = state.clone(),
             Entry::Closed(entry) => self.witness = self.witness.max(entry.durable_upto),
         }
@@ -109,15 +167,30 @@ impl State {
 }
 
 impl Standing {
-    /// Moves the cursor forward, unless it has passed a parked event whose copy was lost to damage:
-    /// the subscription then stays before that event, and meets it again.
+    /// Moves the cursor forward, or to where it was sent, unless it has passed a parked event whose copy
+    /// was lost to damage: the subscription then stays before that event, and meets it again.
     fn move_to(&mut self, place: &CursorEntry) {
-        if place.parkings > self.parkings || place.cursor <= self.cursor {
+        let is_sent = place.seeks > self.seeks;
+        if place.parkings > self.parkings || (place.cursor < self.cursor && !is_sent) {
             return;
         }
+        if is_sent {
+            self.attempts.clear();
+        }
+        self.seeks = place.seeks;
         self.cursor = place.cursor;
+        self.ahead = place.ahead.clone();
+        self.skipped = place.skipped;
         if !self.attempts.is_empty() {
             self.attempts = self.attempts.split_off(&place.cursor.next());
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

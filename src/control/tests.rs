@@ -43,6 +43,21 @@ fn parked(seq: u64, attempts: u32) -> ParkedEvent {
     }
 }
 
+fn at(cursor: Seq, durable_upto: Seq) -> Place {
+    Place {
+        cursor,
+        durable_upto,
+        ..Place::default()
+    }
+}
+
+fn tries(count: u32) -> Tries {
+    Tries {
+        count,
+        failing_since: None,
+    }
+}
+
 /// A copy of a disk that can be damaged.
 fn copy(disk: &SimDisk) -> SimDisk {
     disk.crash(CrashKind::Process, Choice::AllKept)
@@ -60,10 +75,10 @@ fn everything_survives_a_clean_close_and_a_killed_process() {
         assert!(control.is_new());
         control.begin("a", Seq(3), Seq(2)).unwrap();
         control.begin("b", Seq::ZERO, Seq(2)).unwrap();
-        control.set_attempts("a", Seq(4), 2, true).unwrap();
-        control.park("a", parked(5, 3), Seq(5), Seq(4)).unwrap();
-        control.set_attempts("a", Seq(7), 1, false).unwrap();
-        control.advance("a", Seq(6), Seq(6)).unwrap();
+        control.set_tries("a", Seq(4), tries(2), true).unwrap();
+        control.park("a", parked(5, 3), at(Seq(5), Seq(4))).unwrap();
+        control.set_tries("a", Seq(7), tries(1), false).unwrap();
+        control.advance("a", at(Seq(6), Seq(6))).unwrap();
         if is_clean {
             control.close(Seq(8)).unwrap();
         }
@@ -74,7 +89,7 @@ fn everything_survives_a_clean_close_and_a_killed_process() {
         assert_eq!(control.cursor("a"), Some(Seq(6)));
         assert_eq!(control.cursor("b"), Some(Seq::ZERO));
         assert_eq!(control.cursor("c"), None);
-        assert_eq!(control.attempts("a"), [(Seq(7), 1)].into());
+        assert_eq!(control.tries("a"), [(Seq(7), tries(1))].into());
         assert_eq!(*control.parked("a")[0], parked(5, 3));
         control.unpark("a", Seq(5)).unwrap();
         drop(control);
@@ -85,7 +100,7 @@ fn everything_survives_a_clean_close_and_a_killed_process() {
 fn a_cursor_never_moves_back() {
     let control = open(&SimDisk::new());
     control.begin("a", Seq(9), Seq::ZERO).unwrap();
-    control.advance("a", Seq(4), Seq::ZERO).unwrap();
+    control.advance("a", at(Seq(4), Seq::ZERO)).unwrap();
     assert_eq!(control.cursor("a"), Some(Seq(9)));
 }
 
@@ -95,9 +110,9 @@ fn checkpoints_keep_the_state_and_let_old_segments_go() {
     let control = open(&disk);
     control.begin("idle", Seq(3), Seq::ZERO).unwrap();
     control.begin("busy", Seq::ZERO, Seq::ZERO).unwrap();
-    control.park("idle", parked(7, 1), Seq(7), Seq(7)).unwrap();
+    control.park("idle", parked(7, 1), at(Seq(7), Seq(7))).unwrap();
     for seq in 1..20_000 {
-        control.advance("busy", Seq(seq), Seq(seq)).unwrap();
+        control.advance("busy", at(Seq(seq), Seq(seq))).unwrap();
     }
     let files = folder(&disk).list().unwrap();
     assert!(files.len() < 16, "old segments are gone: {files:?}");
@@ -124,9 +139,9 @@ fn a_parked_event_may_be_larger_than_a_segment() {
     control.begin("a", Seq::ZERO, Seq::ZERO).unwrap();
     let mut large = parked(2, 1);
     large.event = Event::new("large", "unit", &"x".repeat(3 << 20)).unwrap();
-    control.park("a", large.clone(), Seq(2), Seq(2)).unwrap();
+    control.park("a", large.clone(), at(Seq(2), Seq(2))).unwrap();
     control.checkpoint().unwrap();
-    control.advance("a", Seq(3), Seq(3)).unwrap();
+    control.advance("a", at(Seq(3), Seq(3))).unwrap();
     drop(control);
     let control = open(&copy(&disk));
     assert_eq!(*control.parked("a")[0], large);
@@ -138,7 +153,7 @@ fn memory_keeps_a_control_log_as_well() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
     let control = Control::open(&storage, Arc::new(ManualClock::default()), true).unwrap();
     control.begin("a", Seq(1), Seq(1)).unwrap();
-    control.advance("a", Seq(2), Seq(1)).unwrap();
+    control.advance("a", at(Seq(2), Seq(1))).unwrap();
     assert_eq!(control.cursor("a"), Some(Seq(2)));
     control.close(Seq(2)).unwrap();
 }
@@ -182,18 +197,18 @@ fn example(checkpoints: bool) -> SimDisk {
     let control = open(&disk);
     control.begin("a", Seq::ZERO, Seq::ZERO).unwrap();
     control.begin("b", Seq(2), Seq(2)).unwrap();
-    control.advance("a", Seq(3), Seq(3)).unwrap();
-    control.park("a", parked(4, 5), Seq(4), Seq(4)).unwrap();
+    control.advance("a", at(Seq(3), Seq(3))).unwrap();
+    control.park("a", parked(4, 5), at(Seq(4), Seq(4))).unwrap();
     if checkpoints {
         control.checkpoint().unwrap();
     }
-    control.advance("a", Seq(5), Seq(5)).unwrap();
-    control.park("a", parked(6, 5), Seq(6), Seq(6)).unwrap();
+    control.advance("a", at(Seq(5), Seq(5))).unwrap();
+    control.park("a", parked(6, 5), at(Seq(6), Seq(6))).unwrap();
     control.begin("c", Seq(7), Seq(7)).unwrap();
     if checkpoints {
         control.checkpoint().unwrap();
     }
-    control.advance("a", Seq(9), Seq(9)).unwrap();
+    control.advance("a", at(Seq(9), Seq(9))).unwrap();
     control.close(Seq(10)).unwrap();
     disk
 }
@@ -293,7 +308,7 @@ fn a_parked_event_whose_copy_is_lost_is_met_again() {
     assert_eq!(control.cursor("c"), Some(Seq(7)), "what is readable counts");
     assert!(control.parked_event("a", Seq(6)).is_some());
     // The subscription is not stuck: it goes on from there.
-    control.advance("a", Seq(8), Seq(8)).unwrap();
+    control.advance("a", super::tests::at(Seq(8), Seq(8))).unwrap();
     drop(control);
     assert_eq!(open(&disk).cursor("a"), Some(Seq(8)));
 }
@@ -304,7 +319,7 @@ fn a_missing_or_cut_segment_is_survived() {
     let control = open(&disk);
     control.begin("a", Seq::ZERO, Seq::ZERO).unwrap();
     for seq in 1..1500 {
-        control.advance("a", Seq(seq), Seq(seq)).unwrap();
+        control.advance("a", at(Seq(seq), Seq(seq))).unwrap();
     }
     control.close(Seq(1500)).unwrap();
     assert!(
@@ -343,14 +358,15 @@ fn script(disk: &SimDisk) -> (Vec<&'static str>, Vec<Seq>) {
     }
     for round in 0..6 {
         let first = round * 10;
-        let _ = control.advance("a", Seq(first + 3), Seq(first));
+        let _ = control.advance("a", at(Seq(first + 3), Seq(first)));
         if control
-            .park("a", parked(first + 4, 1), Seq(first + 4), Seq(first))
+            .park("a", parked(first + 4, 1), at(Seq(first + 4), Seq(first)))
+            .and_then(|noted| control.wait_for(noted))
             .is_ok()
         {
             parked_seqs.push(Seq(first + 4));
         }
-        let _ = control.advance("a", Seq(first + 9), Seq(first));
+        let _ = control.advance("a", at(Seq(first + 9), Seq(first)));
         if round % 2 == 1 {
             let _ = control.checkpoint();
         }

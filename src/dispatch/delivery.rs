@@ -1,35 +1,12 @@
 //! [`Delivery`]: an event as a handler gets it, and [`Handler`], what takes it.
 
-use std::fmt;
 use std::ops::Deref;
 
 use super::outcome::{IntoOutcome, Outcome};
+use super::phase::Phase;
+use super::token::{AckToken, Origin};
 use crate::format::record::EventRef;
-
-/// In which part of a subscription's life an event is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Phase {
-    /// The event was emitted after the handler was registered.
-    Live,
-    /// The event was there when the handler was registered, and comes for the first time.
-    CatchUp,
-    /// The event may have been delivered before the process ended, or was parked since.
-    Redelivery,
-    /// The event is delivered because somebody asked for the past.
-    Replay,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Phase::Live => "live",
-            Phase::CatchUp => "catching up",
-            Phase::Redelivery => "redelivery",
-            Phase::Replay => "replay",
-        })
-    }
-}
+use crate::position::Gap;
 
 /// One delivery of one event; it borrows the event from the log, and reads like one.
 ///
@@ -50,15 +27,47 @@ pub struct Delivery<'a> {
     event: EventRef<'a>,
     attempt: u32,
     phase: Phase,
+    origin: &'a Origin,
 }
 
 impl<'a> Delivery<'a> {
-    pub(crate) fn new(event: EventRef<'a>, attempt: u32, phase: Phase) -> Self {
+    #[inline]
+    pub(super) fn new(
+        event: EventRef<'a>,
+        attempt: u32,
+        phase: Phase,
+        origin: &'a Origin,
+    ) -> Self {
         Delivery {
             event,
             attempt,
             phase,
+            origin,
         }
+    }
+
+    /// Puts the outcome off: whatever the handler returns or does then, the [`AckToken`] says what has
+    /// become of the event. The token may go to any thread.
+    ///
+    /// The subscription goes on meanwhile with events of other keys, up to
+    /// [`Subscription::in_flight_max`](crate::Subscription::in_flight_max) of them. A parked event that
+    /// was asked for again ([`Phase::Redelivery`]) can be put off as well; it stays parked until then.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Delivery, Event, EventSystem, Subscription};
+    /// let system = EventSystem::builder().open()?;
+    /// system.register_handler(Subscription::named("slow"), |delivery: &Delivery<'_>| {
+    ///     let token = delivery.defer();
+    ///     std::thread::spawn(move || token.ack());
+    /// })?;
+    /// system.start()?;
+    /// system.emit(Event::new("job", "web", &1)?)?;
+    /// system.drain(None)?;
+    /// # system.close() }
+    /// ```
+    pub fn defer(&self) -> AckToken {
+        self.origin.defer(self.event.seq(), self.attempt)
     }
 
     /// The event.
@@ -88,11 +97,18 @@ impl<'a> Deref for Delivery<'a> {
 /// What takes deliveries: any closure from `&Delivery<'_>` to something that is
 /// [`IntoOutcome`], or a type of your own.
 ///
-/// A handler is called by one thread at a time, in the order of Seq. A panic in it is a failed
-/// delivery.
+/// A handler is called by one thread at a time, in the order of Seq for each key
+/// ([`OrderBy`](crate::OrderBy)). A panic in it is a failed delivery.
 pub trait Handler: Send + 'static {
     /// Takes one delivery.
     fn handle(&mut self, delivery: &Delivery<'_>) -> Outcome;
+
+    /// Is told of Seqs that the subscription passes without a delivery: they hold no event, retention
+    /// has removed it, or the subscription is one that skips when it lags
+    /// ([`WhenBehind::Skip`](crate::WhenBehind::Skip)).
+    fn skipped(&mut self, gap: Gap) {
+        let _ = gap;
+    }
 }
 
 impl<F, R> Handler for F

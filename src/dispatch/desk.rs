@@ -1,24 +1,27 @@
-//! [`Desk`]: what a worker knows and notes: position, cursor, attempts, and what follows a delivery.
+//! [`Desk`]: what a worker knows and notes of the events that it takes up, and what follows a delivery.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::delivery::{Delivery, Handler, Phase};
-use super::office::{Office, after, asked_again, clip, is_final, pin_name};
+use super::office::{Office, asked_again, clip, guarded, is_final};
 use super::outcome::Outcome;
-use super::seat::{Seat, Status};
-use super::subscription::RetryPolicy;
-use crate::control::ParkedEvent;
+use super::phase::Phase;
+use super::seat::{Return, Seat};
+use super::status::Status;
+use super::subscription::Rules;
+use super::token::Origin;
+use super::window::Window;
+use crate::control::{Place, Tries};
 use crate::error::{Error, Result};
 use crate::format::record::EventRef;
-use crate::position::{Gap, Seq};
+use crate::position::Seq;
 
 /// After how many acknowledged events a cursor is written at the latest.
 pub(super) const ACKS_PER_CURSOR: u32 = 64;
 /// As many events passed by weigh like one acknowledged.
-const PASSES_PER_ACK: u32 = 64;
+pub(super) const PASSES_PER_ACK: u32 = 64;
 /// How many deliveries after an unclean end are noted, durably, before they begin.
 pub(super) const CAREFUL_DELIVERIES: u32 = 1024;
 /// How long a worker waits when what it has to note cannot be written.
@@ -29,112 +32,100 @@ const NOTE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Desk {
     pub(super) office: Office,
     pub(super) seat: Arc<Seat>,
-    policy: RetryPolicy,
+    pub(super) rules: Rules,
+    /// What the deliveries of the worker's own handler come from.
+    pub(super) origin: Origin,
+    /// Counts the seeks: what comes back from before one is no longer wanted.
+    epoch: Arc<AtomicU64>,
     /// The last Seq of the log when the handler was registered.
     attached_at: Seq,
     /// How many deliveries are still made carefully.
     careful: u32,
     /// Deliveries begun of events that are not acknowledged yet.
-    attempts: BTreeMap<Seq, u32>,
-    /// Events ahead of the position that are parked already: their cursor was lost to damage.
-    parked_ahead: BTreeSet<Seq>,
+    tries: BTreeMap<Seq, Tries>,
+    /// Events ahead of the position that are parked already: their cursor was lost to damage, or the
+    /// subscription was sent back.
+    pub(super) parked_ahead: BTreeSet<Seq>,
+    /// The parked events of each key that has to wait for them.
+    pub(super) held: HashMap<u64, BTreeSet<Seq>>,
+    pub(super) window: Window,
+    /// The last Seq that was taken up: all up to it is open or behind the subscription.
+    pub(super) taken: Seq,
     phase: Phase,
+    pub(super) skipped: u64,
     /// The last Seq that the control log and the pin know of.
-    flushed: Seq,
+    pub(super) flushed: Seq,
     /// How much was handled since, in events passed by.
-    unflushed: u32,
-    is_live: bool,
-}
-
-/// What becomes of the event at the head.
-pub(super) enum Verdict {
-    /// The position has moved past it.
-    Done,
-    /// It comes again, not before this time.
-    Again(Instant),
+    pub(super) unflushed: u32,
+    /// The last parking that may not be durable yet.
+    pub(super) unsynced: Option<Seq>,
+    pub(super) is_live: bool,
 }
 
 /// What is known of an event before it is delivered.
-enum Turn {
+pub(super) enum Turn {
     Deliver { attempt: u32, phase: Phase },
     Exhausted(u32),
 }
 
 impl Desk {
-    pub(super) fn new(office: Office, seat: Arc<Seat>, policy: RetryPolicy, careful: bool) -> Self {
-        let position = seat.position.get();
+    pub(super) fn new(
+        office: Office,
+        seat: Arc<Seat>,
+        rules: Rules,
+        place: &Place,
+        careful: bool,
+    ) -> Self {
         let name = seat.name.as_deref();
-        let attempts = name.map(|name| office.control.attempts(name));
+        let tries = name.map(|name| office.control.tries(name));
         let parked = name.map(|name| office.control.parked(name));
         let parked = parked.into_iter().flatten().map(|parked| parked.seq);
+        let epoch = Arc::<AtomicU64>::default();
         let desk = Desk {
-            policy,
+            window: Window::new(rules.in_flight_max),
+            origin: Origin::new(seat.clone(), epoch.clone()),
+            epoch,
+            rules,
             attached_at: office.log.watermark().appended(),
             careful: if careful { CAREFUL_DELIVERIES } else { 0 },
-            attempts: attempts.unwrap_or_default(),
-            parked_ahead: parked.filter(|&seq| seq > position).collect(),
+            tries: tries.unwrap_or_default(),
+            parked_ahead: parked.filter(|&seq| seq > place.cursor).collect(),
+            held: HashMap::new(),
+            taken: place.cursor,
             phase: Phase::CatchUp,
-            flushed: position,
+            skipped: place.skipped,
+            flushed: place.cursor,
             unflushed: 0,
+            unsynced: None,
             is_live: false,
             office,
             seat,
         };
+        desk.seat.notes().skipped = place.skipped;
         desk.pin();
         desk
     }
 
-    /// Delivers the event at the head, or parks it at once if it has had its attempts.
-    ///
-    /// # Errors
-    /// If what must be noted can never be written again.
-    pub(super) fn handle(
-        &mut self,
-        event: EventRef<'_>,
-        handler: &mut dyn Handler,
-    ) -> Result<Verdict> {
-        match self.try_handle(event, handler) {
-            Err(error) if !is_final(&error) => {
-                self.note_error(&error);
-                Ok(Verdict::Again(after(NOTE_AGAIN_AFTER)))
-            }
-            verdict => verdict,
-        }
+    /// What deliveries of another handler of this subscription come from.
+    pub(super) fn origin(&self) -> Origin {
+        Origin::new(self.seat.clone(), self.epoch.clone())
     }
 
-    fn try_handle(&mut self, event: EventRef<'_>, handler: &mut dyn Handler) -> Result<Verdict> {
-        let (attempt, phase) = match self.turn(event.seq())? {
-            Turn::Deliver { attempt, phase } => (attempt, phase),
-            Turn::Exhausted(attempts) => {
-                let reason = format!("the process ended while it was handled {attempts} times");
-                return self.park(&event, reason, attempts);
-            }
-        };
-        if phase != self.phase {
-            self.phase = phase;
-            self.seat.notes().phase = phase;
-        }
-        match self.call(handler, &Delivery::new(event, attempt, phase)) {
-            Outcome::Ack => self.acknowledge(event.seq()),
-            Outcome::Park(reason) => self.park(&event, reason, attempt),
-            Outcome::Failed(reason) => self.fail(&event, attempt, reason, None),
-            Outcome::Retry => self.fail(&event, attempt, asked_again(), None),
-            Outcome::RetryAfter(delay) => self.fail(&event, attempt, asked_again(), Some(delay)),
-        }
+    /// Nothing that was delivered before counts any more.
+    pub(super) fn begin_epoch(&mut self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.tries.clear();
+        self.window.clear();
     }
 
     /// Which attempt this would be. In careful mode it is noted, durably, before it begins.
-    fn turn(&mut self, seq: Seq) -> Result<Turn> {
-        let begun = self.attempts_of(seq);
-        let attempt = begun.saturating_add(1);
+    #[inline]
+    pub(super) fn turn(&mut self, seq: Seq) -> Result<Turn> {
+        let begun = self.tries_of(seq);
+        let attempt = begun.map_or(0, |tries| tries.count).saturating_add(1);
         let careful = self.is_careful(seq);
-        if let (true, Some(name)) = (careful, self.seat.name.as_deref()) {
-            if begun >= self.policy.attempts_max {
-                return Ok(Turn::Exhausted(begun));
-            }
-            self.office.control.set_attempts(name, seq, attempt, true)?;
-            self.attempts.insert(seq, attempt);
-            self.careful = self.careful.saturating_sub(1);
+        if careful && let Some(exhausted) = self.note_ahead(seq, begun, attempt)? {
+            return Ok(exhausted);
         }
         let phase = if seq <= self.office.opened_at && (attempt > 1 || careful) {
             Phase::Redelivery
@@ -143,183 +134,166 @@ impl Desk {
         } else {
             Phase::Live
         };
+        if phase != self.phase {
+            self.phase = phase;
+            self.seat.notes().phase = phase;
+        }
         Ok(Turn::Deliver { attempt, phase })
     }
 
-    fn is_careful(&self, seq: Seq) -> bool {
+    /// Notes an attempt before it begins, unless the event has had all of them.
+    #[cold]
+    fn note_ahead(
+        &mut self,
+        seq: Seq,
+        begun: Option<Tries>,
+        attempt: u32,
+    ) -> Result<Option<Turn>> {
+        let Some(name) = self.seat.name.as_deref() else {
+            return Ok(None);
+        };
+        if attempt > self.rules.retry.attempts_max {
+            return Ok(Some(Turn::Exhausted(attempt - 1)));
+        }
+        let tries = Tries {
+            count: attempt,
+            failing_since: begun.and_then(|tries| tries.failing_since),
+        };
+        self.office.control.set_tries(name, seq, tries, true)?;
+        self.tries.insert(seq, tries);
+        self.careful = self.careful.saturating_sub(1);
+        Ok(None)
+    }
+
+    #[inline]
+    pub(super) fn is_careful(&self, seq: Seq) -> bool {
         self.careful > 0 && seq <= self.office.opened_at
     }
 
-    fn attempts_of(&self, seq: Seq) -> u32 {
-        if self.attempts.is_empty() {
-            return 0;
+    #[inline]
+    fn tries_of(&self, seq: Seq) -> Option<Tries> {
+        if self.tries.is_empty() {
+            return None;
         }
-        self.attempts.get(&seq).copied().unwrap_or(0)
+        self.tries.get(&seq).copied()
     }
 
-    /// Calls the handler; a panic in it is a failed delivery.
-    pub(super) fn call(&self, handler: &mut dyn Handler, delivery: &Delivery<'_>) -> Outcome {
-        let _inside = self.office.queue.enter();
-        // The handler may be left in any state by a panic; it is the user's to keep it sound.
-        let called = catch_unwind(AssertUnwindSafe(|| handler.handle(delivery)));
-        called.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().copied();
-            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            Outcome::Failed(format!(
-                "the handler panicked: {}",
-                text.unwrap_or("no message")
-            ))
+    /// The key of an event; 0 if the user's function panics.
+    pub(super) fn key(&self, event: &EventRef<'_>) -> u64 {
+        let key = guarded("key function", || self.rules.order.of(event));
+        key.unwrap_or_else(|reason| {
+            self.seat.notes().last_error = Some(clip(reason));
+            0
         })
     }
 
-    fn acknowledge(&mut self, seq: Seq) -> Result<Verdict> {
+    /// Notes that an event was handled where it was read.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, seq: Seq) -> Result<()> {
         self.seat.count_delivered();
+        if !self.tries.is_empty() {
+            self.forget_tries(seq);
+        }
         self.move_to(seq, PASSES_PER_ACK)
+    }
+
+    /// Keeps an event that was read, but not handled, for later; it is the last that was taken up.
+    pub(super) fn take_up(&mut self, seq: Seq, key: u64) {
+        self.window.open(seq, key);
+        self.taken = seq;
+        self.publish();
+    }
+
+    /// Notes what has become of an open event; an error that may pass puts it off for a while.
+    ///
+    /// # Errors
+    /// If what must be noted can never be written again.
+    pub(super) fn settle(&mut self, seq: Seq, attempt: u32, outcome: Outcome) -> Result<()> {
+        let settled = match outcome {
+            Outcome::Ack => {
+                self.seat.count_delivered();
+                self.close(seq)
+            }
+            Outcome::Park(reason) => self.park(seq, reason, attempt),
+            Outcome::Failed(reason) => self.fail(seq, attempt, reason, None),
+            Outcome::Retry => self.fail(seq, attempt, asked_again(), None),
+            Outcome::RetryAfter(delay) => self.fail(seq, attempt, asked_again(), Some(delay)),
+        };
+        self.excuse(seq, settled)
+    }
+
+    /// Takes in what came back from a lane, or by a token.
+    pub(super) fn take_back(&mut self, back: Return) -> Result<()> {
+        let is_wanted = back.epoch == self.origin.epoch()
+            && self.window.is_running(back.seq, back.attempt);
+        if !is_wanted {
+            return Ok(());
+        }
+        self.settle(back.seq, back.attempt, back.outcome)
+    }
+
+    /// Puts an open event off for a while if something with it went wrong that may pass.
+    pub(super) fn excuse(&mut self, seq: Seq, done: Result<()>) -> Result<()> {
+        match done {
+            Err(error) if !is_final(&error) => {
+                self.note_error(&error);
+                let at = self.office.after(NOTE_AGAIN_AFTER);
+                self.window.retry_at(seq, at);
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Notes a failed attempt; parks the event if it was the last.
     fn fail(
         &mut self,
-        event: &EventRef<'_>,
+        seq: Seq,
         attempt: u32,
         reason: String,
         delay: Option<Duration>,
-    ) -> Result<Verdict> {
+    ) -> Result<()> {
         {
             let mut notes = self.seat.notes();
             notes.attempts = attempt;
             notes.last_error = Some(clip(reason.clone()));
         }
-        if attempt >= self.policy.attempts_max {
-            return self.park(event, reason, attempt);
+        let (now, policy) = (self.office.clock.now(), self.rules.retry);
+        let before = self.tries_of(seq);
+        let since = before.and_then(|tries| tries.failing_since);
+        let since = since.unwrap_or(now);
+        let is_late = policy
+            .deadline
+            .is_some_and(|within| now.since(since) >= within);
+        if attempt >= policy.attempts_max || is_late {
+            return self.park(seq, reason, attempt);
         }
-        if self.attempts.insert(event.seq(), attempt) != Some(attempt)
+        let tries = Tries {
+            count: attempt,
+            failing_since: Some(since),
+        };
+        if self.tries.insert(seq, tries) != Some(tries)
             && let Some(name) = &self.seat.name
         {
-            let control = &self.office.control;
-            control.set_attempts(name, event.seq(), attempt, false)?;
+            self.office.control.set_tries(name, seq, tries, false)?;
         }
-        let delay = delay.unwrap_or_else(|| self.policy.delay_after(attempt));
-        Ok(Verdict::Again(after(delay)))
-    }
-
-    /// Sets the event aside, durably, and only then moves past it.
-    fn park(&mut self, event: &EventRef<'_>, reason: String, attempts: u32) -> Result<Verdict> {
-        let seq = event.seq();
-        let reason = clip(reason);
-        tracing::warn!(
-            target: "forelog::dispatch", subscription = %self.seat.label(), %seq, attempts, %reason,
-            "an event is parked"
-        );
-        if let Some(name) = &self.seat.name {
-            let parked = ParkedEvent {
-                seq,
-                event: event.to_event()?,
-                reason: reason.clone(),
-                attempts,
-                appended_at: event.appended_at(),
-                parked_at: self.office.clock.now(),
-            };
-            let durable = self.office.log.watermark().durable();
-            self.office.control.park(name, parked, seq, durable)?;
-            self.flushed = seq;
-        } else {
-            self.seat.notes().given_up += 1;
-        }
-        {
-            let mut notes = self.seat.notes();
-            notes.attempts = 0;
-            notes.last_error = Some(reason);
-        }
-        self.move_to(seq, PASSES_PER_ACK)
-    }
-
-    /// Whether the event was parked already.
-    pub(super) fn is_parked(&self, seq: Seq) -> bool {
-        !self.parked_ahead.is_empty() && self.parked_ahead.contains(&seq)
-    }
-
-    /// Passes an event by that is not wanted.
-    pub(super) fn pass(&mut self, seq: Seq) -> Result<Verdict> {
-        self.move_to(seq, 1)
-    }
-
-    /// Passes Seqs by that hold no event.
-    pub(super) fn pass_gap(&mut self, gap: Gap) -> Result<Verdict> {
-        let count = gap.to.next().since(gap.from);
-        tracing::warn!(
-            target: "forelog::dispatch", subscription = %self.seat.label(), %gap,
-            "these Seqs hold no event"
-        );
-        self.seat.notes().skipped += count;
-        self.move_to(gap.to, PASSES_PER_ACK)
-    }
-
-    fn move_to(&mut self, seq: Seq, weight: u32) -> Result<Verdict> {
-        if !self.attempts.is_empty() {
-            self.attempts = self.attempts.split_off(&seq.next());
-            self.seat.notes().attempts = 0;
-        }
-        self.seat.position.set(seq);
-        self.office.queue.moved(&self.seat.position);
-        self.unflushed = self.unflushed.saturating_add(weight);
-        if self.unflushed >= ACKS_PER_CURSOR * PASSES_PER_ACK || self.is_careful(seq) {
-            self.flush()?;
-        }
-        Ok(Verdict::Done)
-    }
-
-    /// Whether something was handled that the control log does not know of.
-    pub(super) fn is_unflushed(&self) -> bool {
-        self.seat.position.get() > self.flushed
-    }
-
-    /// Writes the cursor, if it has moved, and lets go of what lies before it.
-    ///
-    /// # Errors
-    /// If it can never be written again. Other errors are noted: the cursor is written with the next.
-    pub(super) fn flush(&mut self) -> Result<()> {
-        self.unflushed = 0;
-        let position = self.seat.position.get();
-        if position > self.flushed
-            && let Some(name) = &self.seat.name
-        {
-            let durable = self.office.log.watermark().durable();
-            match self.office.control.advance(name, position, durable) {
-                Ok(()) => {}
-                Err(error) if is_final(&error) => return Err(error),
-                Err(error) => {
-                    self.note_error(&error);
-                    return Ok(());
-                }
-            }
-        }
-        self.flushed = position.max(self.flushed);
-        self.pin();
+        let delay = delay.unwrap_or_else(|| policy.delay_after(attempt, seq));
+        self.window.retry_at(seq, now.plus(delay));
         Ok(())
     }
 
-    fn pin(&self) {
-        let name = pin_name(self.seat.name.as_deref(), self.seat.id.0);
-        self.office.log.pins().set(&name, self.flushed.next());
+    /// Closes an open event: it is behind the subscription.
+    pub(super) fn close(&mut self, seq: Seq) -> Result<()> {
+        self.forget_tries(seq);
+        self.window.close(seq);
+        self.publish();
+        self.count_unflushed(PASSES_PER_ACK, seq)
     }
 
-    /// Counts this subscription for the queue, once it is near the end.
-    pub(super) fn join_queue(&mut self) {
-        if !self.is_live && self.office.queue.is_near(self.seat.position.get()) {
-            self.is_live = true;
-            self.office.queue.join(self.seat.position.clone());
+    fn forget_tries(&mut self, seq: Seq) {
+        if self.tries.remove(&seq).is_some() && self.window.next_due().is_none() {
+            self.seat.notes().attempts = 0;
         }
-    }
-
-    /// Tells whoever waits for this subscription how far it is, before a pause.
-    pub(super) fn rest_queue(&self) {
-        self.office.queue.paused(&self.seat.position);
-    }
-
-    /// Holds nobody up any more.
-    pub(super) fn leave_queue(&self) {
-        self.office.queue.leave(&self.seat.position);
     }
 
     pub(super) fn note_error(&self, error: &Error) {

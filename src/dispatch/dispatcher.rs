@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::delivery::Handler;
+use super::crew::Handlers;
 use super::office::{Office, pin_known, pin_name};
 use super::queue::Queue;
-use super::seat::{HandlerId, Seat};
+use super::seat::Seat;
+use super::status::HandlerId;
 use super::subscription::{Start, Subscription};
 use super::thread::spawn;
+use super::watch::Watch;
 use super::worker::Worker;
-use crate::clock::Clock;
-use crate::control::Control;
+use crate::clock::{Clock, Timestamp};
+use crate::control::{Control, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Log;
 use crate::position::Seq;
@@ -34,6 +36,7 @@ pub(crate) struct Dispatcher {
     /// The names that had a place when the log was opened after an unclean end.
     suspects: BTreeSet<String>,
     registry: Mutex<Registry>,
+    watch: Watch,
 }
 
 #[derive(Default)]
@@ -46,12 +49,12 @@ struct Registry {
     leaving: Vec<Arc<Seat>>,
 }
 
-struct Member {
+pub(super) struct Member {
     seat: Arc<Seat>,
     work: Work,
 }
 
-enum Work {
+pub(super) enum Work {
     /// Not started yet.
     Waiting(Box<Worker>),
     Running(JoinHandle<()>),
@@ -80,6 +83,7 @@ impl Dispatcher {
         let queue = Queue::new(config.max_queue_size, move || queued.watermark().appended());
         Ok(Dispatcher {
             suspects: suspects.map(|(name, _)| name).collect(),
+            watch: Watch::new(clock.clone()),
             office: Office {
                 queue: Arc::new(queue),
                 log,
@@ -104,9 +108,9 @@ impl Dispatcher {
     pub(crate) fn subscribe(
         &self,
         subscription: Subscription,
-        handler: impl Handler,
+        handlers: Handlers,
     ) -> Result<HandlerId> {
-        let (id, worker) = self.attach(subscription, Box::new(handler))?;
+        let (id, worker) = self.attach(subscription, handlers)?;
         let mut registry = self.registry();
         let seat = worker.desk.seat.clone();
         let work = if registry.is_started && !registry.is_stopped {
@@ -132,9 +136,10 @@ impl Dispatcher {
     pub(super) fn attach(
         &self,
         subscription: Subscription,
-        handler: Box<dyn Handler>,
+        handlers: Handlers,
     ) -> Result<(HandlerId, Worker)> {
         subscription.check()?;
+        handlers.check(subscription.concurrency)?;
         let mut registry = self.registry();
         if registry.is_stopped {
             return Err(Error::new(ErrorKind::Closed, "the system is stopped"));
@@ -151,41 +156,89 @@ impl Dispatcher {
             pin_name(subscription.name.as_deref(), id.0),
         );
         let is_new = pins.hold(&pin);
-        let position = self.place(&subscription).inspect_err(|_| {
+        let begun = self.begin(id, subscription, handlers);
+        begun.map(|worker| {
+            registry.leaving.push(worker.desk.seat.clone());
+            (id, worker)
+        })
+        .inspect_err(|_| {
             if is_new {
                 pins.remove(&pin);
             }
-        })?;
-        let seat = Arc::new(Seat::new(id, subscription.name.clone(), position));
-        registry.leaving.push(seat.clone());
-        let suspect = |name: &String| self.suspects.contains(name);
-        let careful = subscription.name.as_ref().is_some_and(suspect);
-        let office = self.office.clone();
-        let worker = Worker::new(office, seat, subscription, careful, handler);
-        Ok((id, worker))
+        })
     }
 
-    /// The last Seq that a subscription has behind it; a new name's place is noted durably.
-    fn place(&self, subscription: &Subscription) -> Result<Seq> {
+    /// Finds the place of a subscription, and makes the worker that goes on there.
+    fn begin(
+        &self,
+        id: HandlerId,
+        subscription: Subscription,
+        handlers: Handlers,
+    ) -> Result<Worker> {
+        let place = self.place(&subscription)?;
+        let name = subscription.name.clone();
+        let seat = Arc::new(Seat::new(id, name.clone(), place.cursor));
+        let suspect = |name: &String| self.suspects.contains(name);
+        let careful = name.as_ref().is_some_and(suspect);
+        let paused = name.and_then(|name| self.office.control.paused(&name));
+        seat.notes().paused = paused;
+        self.watch.add(&seat, subscription.rules.stall_after);
+        let office = self.office.clone();
+        let mut worker = Worker::new(office, seat, subscription, &place, careful, handlers);
+        worker.hold_keys()?;
+        Ok(worker)
+    }
+
+    /// Where a subscription goes on; a new name's place is noted durably.
+    fn place(&self, subscription: &Subscription) -> Result<Place> {
         let (log, control) = (&self.office.log, &self.office.control);
-        let start = match subscription.start {
-            Start::Beginning => log.first_seq().prev(),
-            Start::Now => log.watermark().appended(),
-            Start::At(seq) => seq.prev(),
+        let at = |cursor| Place {
+            cursor,
+            ..Place::default()
         };
         let Some(name) = &subscription.name else {
-            return Ok(start);
+            return self.behind(subscription.start).map(at);
         };
-        if let Some(cursor) = control.cursor(name) {
-            return Ok(cursor);
+        if let Some(place) = control.place(name) {
+            return Ok(place);
         }
         let start = if control.is_incomplete() {
             log.first_seq().prev()
         } else {
-            start
+            self.behind(subscription.start)?
         };
         control.begin(name, start, log.watermark().durable())?;
-        Ok(start)
+        Ok(at(start))
+    }
+
+    /// The last Seq before a start.
+    ///
+    /// # Errors
+    /// If the events cannot be read among which a time is looked for.
+    pub(super) fn behind(&self, start: Start) -> Result<Seq> {
+        let log = &self.office.log;
+        Ok(match start {
+            Start::Beginning => log.first_seq().prev(),
+            Start::Now => log.watermark().appended(),
+            Start::At(seq) => seq.prev(),
+            Start::Time(time) => self.first_at(time)?.prev(),
+        })
+    }
+
+    /// The first Seq that was appended at this time or later; the one after the last if there is none.
+    fn first_at(&self, time: Timestamp) -> Result<Seq> {
+        let log = &self.office.log;
+        let (mut from, mut to) = (log.first_seq().0, log.watermark().appended().next().0);
+        // `appended_at` never decreases.
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let mut reader = log.reader(Seq(middle));
+            match reader.next_event()? {
+                Some(event) if event.appended_at() < time => from = event.seq().next().0,
+                _ => to = middle,
+            }
+        }
+        Ok(Seq(from))
     }
 
     /// Detaches a handler and waits until its running delivery has ended; called from inside a
@@ -202,7 +255,7 @@ impl Dispatcher {
             registry.leaving.push(member.seat.clone());
             member
         };
-        self.end(vec![member]);
+        self.end(vec![member], None);
         Ok(())
     }
 
@@ -216,6 +269,7 @@ impl Dispatcher {
             return Err(Error::new(ErrorKind::Closed, "the system is stopped"));
         }
         registry.is_started = true;
+        self.watch.start()?;
         let mut failure = None;
         for (id, member) in std::mem::take(&mut registry.members) {
             let Member { seat, work } = member;
@@ -240,7 +294,7 @@ impl Dispatcher {
     }
 
     /// Waits until every running subscription has handled all that is appended now, and returns the
-    /// names of those that have not by the deadline. A handler does not wait for itself.
+    /// names of those that have not by the deadline, or are paused. A handler does not wait for itself.
     ///
     /// # Errors
     /// If the log cannot be synced, so that not everything can be delivered.
@@ -248,16 +302,19 @@ impl Dispatcher {
         let target = self.office.log.watermark().appended();
         self.office.log.flush()?;
         let seats = self.registry().running();
-        let is_behind = |seat: &Seat| seat.position.get() < target && !seat.has_ended();
+        let is_behind = |seat: &Seat| {
+            seat.position.get() < target && !seat.has_ended() && !seat.is_paused()
+        };
         let done = || !seats.iter().any(|seat| is_behind(seat));
         self.office.queue.watch(target, deadline, done);
         let behind = seats.iter().filter(|seat| seat.position.get() < target);
         Ok(behind.map(|seat| seat.label()).collect())
     }
 
-    /// Ends all deliveries and joins all threads; called from inside a handler it does not wait for
-    /// them. Events that are not acknowledged come again. Emitters that wait get an error.
-    pub(crate) fn stop(&self) {
+    /// Ends all deliveries and joins all threads, and returns the names of those that had not ended by
+    /// the deadline: their threads are left to themselves. Called from inside a handler it does not wait
+    /// for them. Events that are not acknowledged come again. Emitters that wait get an error.
+    pub(crate) fn stop(&self, deadline: Option<Instant>) -> Vec<String> {
         let members = {
             let mut registry = self.registry();
             registry.is_stopped = true;
@@ -268,7 +325,31 @@ impl Dispatcher {
             members
         };
         self.office.queue.close();
-        self.end(members.into_values().collect());
+        self.watch.stop();
+        self.end(members.into_values().collect(), deadline)
+    }
+
+    /// Sends a subscription whose handler was registered, and not started yet; `None` if it runs, or has
+    /// no handler.
+    pub(super) fn seek_waiting(&self, name: &str, to: Seq) -> Option<Result<()>> {
+        let mut registry = self.registry();
+        let members = registry.members.values_mut();
+        let mut named = members.filter(|member| member.seat.name.as_deref() == Some(name));
+        match &mut named.next()?.work {
+            Work::Waiting(worker) => Some(worker.seek(to)),
+            Work::Running(_) => None,
+        }
+    }
+
+    /// Does something with a name as long as nobody has it, and nobody can register it meanwhile.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if somebody has it.
+    pub(super) fn while_free<T>(&self, name: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut registry = self.registry();
+        registry.leaving.retain(|seat| !seat.has_ended());
+        registry.check_free(name)?;
+        act()
     }
 
     /// The seats of all that have a handler.
@@ -287,22 +368,28 @@ impl Dispatcher {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, members: Vec<Member>) {
+    /// Ends these; says who had not ended by the deadline.
+    fn end(&self, members: Vec<Member>, deadline: Option<Instant>) -> Vec<String> {
         for member in &members {
             member.seat.ask_to_stop();
             self.office.queue.leave(&member.seat.position);
         }
         self.office.log.watermark().notify();
+        let is_inside = self.office.queue.is_inside();
+        let mut left = Vec::new();
         for member in members {
+            let seat = member.seat;
             match member.work {
                 Work::Waiting(worker) => worker.finish(),
                 // Two handlers that end each other would wait for ever.
-                Work::Running(_) if self.office.queue.is_inside() => {}
+                Work::Running(_) if is_inside => {}
                 // A handler that owned the last handle of its system is dropped on its own thread.
-                Work::Running(thread) if thread.thread().id() == std::thread::current().id() => {}
+                Work::Running(thread) if thread.thread().id() == thread::current().id() => {}
                 Work::Running(thread) => {
-                    if thread.join().is_err() {
-                        let subscription = member.seat.label();
+                    if !seat.signal.wait_until(deadline, || seat.has_ended()) {
+                        left.push(left_behind(&seat));
+                    } else if thread.join().is_err() {
+                        let subscription = seat.label();
                         tracing::error!(
                             target: "forelog::dispatch", %subscription, "a worker panicked"
                         );
@@ -310,6 +397,21 @@ impl Dispatcher {
                 }
             }
         }
+        left
+    }
+}
+
+/// How a subscription is called that did not end in time.
+fn left_behind(seat: &Seat) -> String {
+    let label = seat.label();
+    let seq = seat.busy();
+    tracing::error!(
+        target: "forelog::dispatch", subscription = %label, %seq,
+        "a handler did not end in time; its thread is left to itself"
+    );
+    match seq {
+        Seq::ZERO => label,
+        seq => format!("{label} (its handler is at Seq {seq})"),
     }
 }
 
@@ -342,6 +444,7 @@ impl Registry {
 
 impl Drop for Dispatcher {
     fn drop(&mut self) {
-        self.stop();
+        // A system that was closed has stopped it before; then nobody is left to wait for.
+        self.stop(None);
     }
 }

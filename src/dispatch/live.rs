@@ -10,14 +10,18 @@ use crate::position::Seq;
 /// No position is as high.
 pub(super) const NOBODY: u64 = u64::MAX;
 
-/// A subscription's position in memory: the last Seq that it has handled. Its worker alone writes it,
-/// with each event; on a cache line of its own.
+/// How far a subscription is in memory. Its worker alone writes it, with each event; on a cache line of
+/// its own.
 #[derive(Debug, Default)]
 pub(super) struct Position(CachePadded<Place>);
 
 #[derive(Debug, Default)]
 struct Place {
+    /// What the queue counts: the last Seq taken up, less one for each event that is open. With nothing
+    /// open, the last Seq handled.
     seq: AtomicU64,
+    /// The last Seq of which all up to it are handled; [`NOBODY`]: the same as `seq`.
+    low: AtomicU64,
     /// The last position somebody waited for of which the worker has told the queue. A waiter who
     /// waits for the slower ones is not woken by each step of a faster one.
     told: AtomicU64,
@@ -27,16 +31,45 @@ impl Position {
     pub(super) fn new(seq: Seq) -> Self {
         Position(CachePadded::new(Place {
             seq: AtomicU64::new(seq.0),
+            low: AtomicU64::new(NOBODY),
             told: AtomicU64::new(NOBODY),
         }))
     }
 
+    /// The last Seq of which all up to it are handled, parked or passed by.
     pub(super) fn get(&self) -> Seq {
-        Seq(self.0.seq.load(Ordering::Acquire))
+        loop {
+            let low = self.0.low.load(Ordering::Acquire);
+            let seq = self.0.seq.load(Ordering::Acquire);
+            // `low` is set before `seq` goes on beyond it: seen unset twice, `seq` is it.
+            if low == self.0.low.load(Ordering::Acquire) {
+                return Seq(if low == NOBODY { seq } else { low });
+            }
+        }
     }
 
+    /// What the queue counts.
+    pub(super) fn counted(&self) -> u64 {
+        self.0.seq.load(Ordering::Acquire)
+    }
+
+    /// All up to `seq` is handled, and nothing was open before.
+    #[inline]
     pub(super) fn set(&self, seq: Seq) {
         self.0.seq.store(seq.0, Ordering::Release);
+    }
+
+    /// As [`Position::set`], where something may have been open.
+    pub(super) fn set_all(&self, seq: Seq) {
+        self.0.seq.store(seq.0, Ordering::Release);
+        self.0.low.store(NOBODY, Ordering::Release);
+    }
+
+    /// `open` events up to `taken` are open, and all up to `low` is handled.
+    pub(super) fn set_open(&self, low: Seq, taken: Seq, open: u64) {
+        self.0.low.store(low.0, Ordering::Release);
+        let counted = taken.0.saturating_sub(open);
+        self.0.seq.store(counted, Ordering::Release);
     }
 
     /// Whether a position that is waited for is reached, and its worker has not said so yet.
@@ -62,6 +95,6 @@ impl Live {
     /// The slowest position; `None` if nobody is live.
     pub(super) fn slowest(&self) -> Option<u64> {
         let positions = self.positions.iter();
-        positions.map(|position| position.get().0).min()
+        positions.map(|position| position.counted()).min()
     }
 }

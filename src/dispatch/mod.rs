@@ -23,30 +23,53 @@
 //! what a worker knows beside reader and handler; [`seat`] is what others see of it.
 
 mod outcome;
-mod delivery;
+mod phase;
+mod status;
+mod key;
+mod retry;
+mod wanted;
 mod subscription;
 mod signal;
 mod inside;
 mod live;
 mod queue;
 mod seat;
+mod token;
+mod delivery;
+mod batch;
 mod office;
+mod window;
+mod frame_of;
 mod desk;
+mod place;
+mod parking;
+mod lanes;
+mod crew;
+mod gather;
+mod deliver;
 mod worker;
+mod attend;
 mod redelivery;
 mod patience;
 mod thread;
 mod dispatcher;
+mod watch;
 mod operate;
 
 #[cfg(test)]
 mod tests;
 
-pub use delivery::{Delivery, Handler, Phase};
+pub use batch::{BatchHandler, BatchOutcome, BatchSize, IntoBatchOutcome};
+pub use delivery::{Delivery, Handler};
+pub use key::{KeyFn, OrderBy, key_of};
+pub use outcome::{IntoOutcome, Outcome};
+pub use phase::Phase;
+pub use queue::WhenFull;
+pub use retry::RetryPolicy;
+pub use status::{HandlerId, Status, SubscriptionState};
+pub use subscription::{Start, Subscription, WhenBehind, WhenParked};
+pub use token::AckToken;
 
+pub(crate) use crew::Handlers;
 pub(crate) use dispatcher::{DispatchConfig, Dispatcher};
 pub(crate) use office::pin_known;
-pub use outcome::{IntoOutcome, Outcome};
-pub use queue::WhenFull;
-pub use seat::{HandlerId, Status, SubscriptionState};
-pub use subscription::{RetryPolicy, Start, Subscription};

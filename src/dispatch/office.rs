@@ -1,16 +1,19 @@
 //! [`Office`]: what all workers of a dispatcher share, and the rules that they have in common.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::queue::Queue;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::log::Log;
 use crate::log::pins::Pins;
 use crate::position::Seq;
 
+/// How often a worker looks at the clock while it waits for a time to come.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// The longest reason that is kept, in bytes.
 const REASON_LEN_MAX: usize = 4096;
 
@@ -23,6 +26,18 @@ pub(super) struct Office {
     pub(super) clock: Arc<dyn Clock>,
     /// The last Seq of the log when it was opened.
     pub(super) opened_at: Seq,
+}
+
+impl Office {
+    /// The time after a delay, by the system's clock.
+    pub(super) fn after(&self, delay: Duration) -> Timestamp {
+        self.clock.now().plus(delay)
+    }
+
+    /// When to look whether that time has come: the clock may be a test's, and then moves by leaps.
+    pub(super) fn look_at(&self, time: Timestamp) -> Instant {
+        Instant::now() + time.since(self.clock.now()).min(LOOK_AGAIN_AFTER)
+    }
 }
 
 /// Under which name a subscription asks the log to keep events.
@@ -53,10 +68,15 @@ pub(super) fn asked_again() -> String {
     "the handler asked for another attempt".to_owned()
 }
 
-/// The time after a delay; a delay beyond all bounds is a day.
-pub(super) fn after(delay: Duration) -> Instant {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    Instant::now() + delay.min(DAY)
+/// Calls a function of the user's; a panic in it is the reason of a failure.
+#[inline]
+pub(super) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T, String> {
+    // What it works on may be left in any state by a panic; it is the user's to keep that sound.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        format!("the {what} panicked: {}", text.unwrap_or("no message"))
+    })
 }
 
 /// The start of a reason that is too long.

@@ -1,18 +1,18 @@
 //! Parked events, delivered once more because somebody asks for it.
+//!
+//! Where keys wait ([`WhenParked::KeyWaits`](super::WhenParked)), the events of a key are delivered from
+//! the first on, one after the other, until one of them fails again or none is left.
 
-use super::delivery::{Delivery, Phase};
+use super::delivery::Delivery;
+use super::frame_of::{as_frame, read_frame};
 use super::office::{clip, is_final};
 use super::outcome::Outcome;
+use super::phase::Phase;
+use super::seat::Request;
 use super::worker::Worker;
 use crate::control::ParkedEvent;
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::checked;
-use crate::format::frame::{self, Kind, Place, Stamp, padded};
-use crate::format::record::{EventRef, Record};
+use crate::error::Result;
 use crate::position::Seq;
-
-/// A frame in memory belongs to no segment.
-const NOWHERE: Place = Place { salt: 0, offset: 0 };
 
 impl Worker {
     /// Delivers one parked event: acknowledged, it is parked no more; else it stays, with its new
@@ -21,7 +21,26 @@ impl Worker {
     /// # Errors
     /// If the outcome can never be noted.
     pub(super) fn redeliver(&mut self, seq: Seq) -> Result<()> {
+        let seq = self.desk.first_held(seq);
         let done = self.try_redeliver(seq);
+        self.excuse(done)
+    }
+
+    /// Notes what has become of a parked event that was delivered again.
+    ///
+    /// # Errors
+    /// If it can never be noted.
+    pub(super) fn finish_redelivery(
+        &mut self,
+        seq: Seq,
+        attempts: u32,
+        outcome: Outcome,
+    ) -> Result<()> {
+        let done = self.note_redelivery(seq, attempts, outcome);
+        self.excuse(done)
+    }
+
+    fn excuse(&self, done: Result<()>) -> Result<()> {
         match done {
             Err(error) if !is_final(&error) => {
                 self.desk.note_error(&error);
@@ -32,61 +51,58 @@ impl Worker {
     }
 
     fn try_redeliver(&mut self, seq: Seq) -> Result<()> {
-        let office = self.desk.office.clone();
         let Some(name) = self.desk.seat.name.clone() else {
             return Ok(());
         };
-        // It may have been discarded, or delivered by an earlier request.
-        let Some(parked) = office.control.parked_event(&name, seq) else {
+        // It may have been discarded, or delivered by an earlier request, or be under way.
+        let parked = self.desk.office.control.parked_event(&name, seq);
+        let Some(parked) = parked.filter(|_| !self.put_off.contains_key(&seq)) else {
             return Ok(());
         };
         let attempts = parked.attempts.saturating_add(1);
         let bytes = as_frame(&parked)?;
         let event = read_frame(&bytes, seq)?;
-        let delivery = Delivery::new(event, attempts, Phase::Redelivery);
-        let reason = match self.desk.call(self.handler.as_mut(), &delivery) {
+        let origin = &self.desk.origin;
+        let delivery = Delivery::new(event, attempts, Phase::Redelivery, origin);
+        self.desk.seat.set_busy(seq);
+        let outcome = self.crew.call(&delivery);
+        self.desk.seat.set_busy(Seq::ZERO);
+        if origin.take_deferred().contains(&seq) {
+            self.put_off.insert(seq, attempts);
+            return Ok(());
+        }
+        self.note_redelivery(seq, attempts, outcome)
+    }
+
+    fn note_redelivery(&mut self, seq: Seq, attempts: u32, outcome: Outcome) -> Result<()> {
+        let (office, seat) = (&self.desk.office, &self.desk.seat);
+        let Some(name) = &seat.name else {
+            return Ok(());
+        };
+        let Some(parked) = office.control.parked_event(name, seq) else {
+            return Ok(());
+        };
+        let reason = match outcome {
             Outcome::Ack => {
-                self.desk.seat.count_delivered();
-                return office.control.unpark(&name, seq);
+                office.control.unpark(name, seq)?;
+                seat.count_delivered();
+                if let Some(next) = self.desk.release(seq) {
+                    // The next one of its key, before what comes from the log.
+                    self.desk.seat.ask_first(Request::Redeliver(next));
+                }
+                return Ok(());
             }
             Outcome::Park(reason) | Outcome::Failed(reason) => clip(reason),
             Outcome::Retry | Outcome::RetryAfter(_) => parked.reason.clone(),
         };
-        self.desk.seat.notes().last_error = Some(reason.clone());
+        seat.notes().last_error = Some(reason.clone());
         let again = ParkedEvent {
             reason,
             attempts,
             parked_at: office.clock.now(),
             ..ParkedEvent::clone(&parked)
         };
-        let durable = office.log.watermark().durable();
-        let position = self.desk.seat.position.get();
-        office.control.park(&name, again, position, durable)
+        let noted = office.control.park(name, again, self.desk.place_but(None))?;
+        office.control.wait_for(noted)
     }
-}
-
-/// A parked event laid out like one in the log, so that a handler reads it in the same way.
-fn as_frame(parked: &ParkedEvent) -> Result<Vec<u8>> {
-    let record = Record::of(&parked.event)?;
-    let mut bytes = vec![0; padded(record.frame_len())];
-    let stamp = Stamp {
-        kind: Kind::Event,
-        flags: 0,
-        seq: parked.seq,
-        event_id: parked.event.event_id,
-        appended_at: parked.appended_at,
-        durable_upto: parked.seq,
-        batch_place: 0,
-        batch_count: 1,
-    };
-    frame::encode(&mut bytes, &record, stamp, NOWHERE);
-    Ok(bytes)
-}
-
-fn read_frame(bytes: &[u8], seq: Seq) -> Result<EventRef<'_>> {
-    let frame = checked::check(bytes, NOWHERE);
-    frame.and_then(EventRef::new).ok_or_else(|| {
-        let message = "a parked event cannot be laid out for delivery; discard it";
-        Error::new(ErrorKind::Corrupt, message).at_seq(seq)
-    })
 }

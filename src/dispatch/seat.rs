@@ -1,66 +1,49 @@
 //! [`Seat`]: what others see of a worker, and ask of it.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-use super::delivery::Phase;
 use super::live::Position;
+use super::outcome::Outcome;
+use super::phase::Phase;
 use super::signal::Signal;
+use super::status::{HandlerId, Status, SubscriptionState};
+use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::position::Seq;
 
-/// The registration of a handler, for as long as the system is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HandlerId(pub(super) u64);
-
-impl fmt::Display for HandlerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+/// What is asked of a worker.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Deliver this parked event, or with the rule that keys wait, those of its key.
+    Redeliver(Seq),
+    /// This event is parked no more.
+    Forget(Seq),
+    /// Go on behind this Seq, and say whether that is noted.
+    Seek(Seq, Sender<Result<()>>),
+    /// Deliver nothing until asked to go on.
+    Pause(String),
+    /// Go on.
+    Resume,
 }
 
-/// What a subscription is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// It has a handler, and the system was not started yet.
-    Waiting,
-    /// Its events are delivered.
-    Running,
-    /// An error has stopped it; see [`SubscriptionState::last_error`].
-    Stopped,
-    /// Its name has a place, and no handler is registered for it.
-    Detached,
+/// What has become of a delivery that was handed on.
+#[derive(Debug)]
+pub(super) struct Return {
+    pub(super) seq: Seq,
+    pub(super) attempt: u32,
+    /// In which epoch it was delivered: a seek begins a new one.
+    pub(super) epoch: u64,
+    pub(super) outcome: Outcome,
 }
 
-/// Where a subscription stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SubscriptionState {
-    /// The registration; `None` if the name has no handler.
-    pub id: Option<HandlerId>,
-    /// The name; `None` for an unnamed subscription.
-    pub name: Option<String>,
-    /// What it is doing.
-    pub status: Status,
-    /// The last Seq that it has handled, parked or passed by.
-    pub position: Seq,
-    /// How many Seqs the log is ahead.
-    pub lag: u64,
-    /// The phase of the last delivery.
-    pub phase: Phase,
-    /// How many deliveries were acknowledged since the handler was registered.
-    pub delivered: u64,
-    /// How many attempts at the next event have failed.
-    pub attempts: u32,
-    /// How many events are parked; for an unnamed subscription, how many it gave up.
-    pub parked: u64,
-    /// How many Seqs it passed that hold no event, or whose events retention had removed.
-    pub skipped: u64,
-    /// What went wrong last.
-    pub last_error: Option<String>,
-}
+const STOP: u32 = 1;
+const ASKED: u32 = 2;
+const RETURNED: u32 = 4;
 
 /// The shared side of one attached subscription.
 #[derive(Debug)]
@@ -70,11 +53,16 @@ pub(super) struct Seat {
     pub(super) position: Arc<Position>,
     /// Raised by everything that a worker must look up for while it waits for a retry.
     pub(super) signal: Signal,
-    stop: AtomicBool,
+    /// The thread that runs the worker.
+    thread: OnceLock<Thread>,
+    /// What the worker has to look up for: [`STOP`], [`ASKED`], [`RETURNED`].
+    news: AtomicU32,
     ended: AtomicBool,
-    asked: AtomicBool,
-    requests: Mutex<VecDeque<Seq>>,
+    requests: Mutex<VecDeque<Request>>,
+    returns: Mutex<Vec<Return>>,
     delivered: AtomicU64,
+    /// The Seq that the worker's own handler is called for; 0: none.
+    busy: AtomicU64,
     notes: Mutex<Notes>,
 }
 
@@ -85,7 +73,15 @@ pub(super) struct Notes {
     pub(super) attempts: u32,
     pub(super) given_up: u64,
     pub(super) skipped: u64,
+    /// How many events are taken up and not handled.
+    pub(super) open: u64,
     pub(super) last_error: Option<String>,
+    pub(super) paused: Option<String>,
+    /// The delivery that was handed on longest ago and is not back, and since when.
+    pub(super) handed_on: Option<(Seq, Timestamp)>,
+    pub(super) stalled: Option<Seq>,
+    /// When the rate was last reckoned, how many were delivered by then, and what it was.
+    pub(super) rate: (Instant, u64, f64),
 }
 
 impl Seat {
@@ -95,18 +91,25 @@ impl Seat {
             name,
             position: Arc::new(Position::new(position)),
             signal: Signal::default(),
-            stop: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            news: AtomicU32::new(0),
             ended: AtomicBool::new(false),
-            asked: AtomicBool::new(false),
             requests: Mutex::default(),
+            returns: Mutex::default(),
             delivered: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
             notes: Mutex::new(Notes {
                 status: Status::Waiting,
                 phase: Phase::CatchUp,
                 attempts: 0,
                 given_up: 0,
                 skipped: 0,
+                open: 0,
                 last_error: None,
+                paused: None,
+                handed_on: None,
+                stalled: None,
+                rate: (Instant::now(), 0, 0.0),
             }),
         }
     }
@@ -117,44 +120,96 @@ impl Seat {
         self.name.clone().unwrap_or_else(unnamed)
     }
 
+    /// This thread runs the worker from now on.
+    pub(super) fn sit_down(&self) {
+        let _ = self.thread.set(thread::current());
+    }
+
     /// Asks the worker to end; it does so before its next delivery.
     pub(super) fn ask_to_stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.signal.notify();
+        self.raise(STOP);
     }
 
-    pub(super) fn is_asked_to_stop(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
+    /// Asks something of the worker; it does it before its next delivery.
+    pub(super) fn ask(&self, request: Request) {
+        self.requests().push_back(request);
+        self.raise(ASKED);
     }
 
-    /// Asks the worker to deliver a parked event.
-    pub(super) fn ask_for(&self, seq: Seq) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.push_back(seq);
-        self.asked.store(true, Ordering::Release);
-        drop(requests);
-        self.signal.notify();
+    /// As [`Seat::ask`], before all else.
+    pub(super) fn ask_first(&self, request: Request) {
+        self.requests().push_front(request);
+        self.raise(ASKED);
     }
 
-    /// The next parked event that is asked for.
-    pub(super) fn take_request(&self) -> Option<Seq> {
-        if !self.asked.load(Ordering::Acquire) {
-            return None;
+    /// Says what has become of a delivery that was handed on.
+    pub(super) fn give_back(&self, back: Return) {
+        if !self.has_ended() {
+            self.returns().push(back);
+            self.raise(RETURNED);
         }
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = requests.pop_front();
-        self.asked.store(!requests.is_empty(), Ordering::Release);
-        next
+    }
+
+    /// Sets a bit of the news, and wakes the worker unless it was set before.
+    fn raise(&self, bit: u32) {
+        if self.news.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
+            return;
+        }
+        self.signal.notify();
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
     }
 
     /// Whether the worker has to look up.
+    #[inline]
     pub(super) fn has_news(&self) -> bool {
-        self.is_asked_to_stop() || self.asked.load(Ordering::Acquire)
+        self.news.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn is_asked_to_stop(&self) -> bool {
+        self.news.load(Ordering::Acquire) & STOP != 0
+    }
+
+    /// The next request.
+    pub(super) fn take_request(&self) -> Option<Request> {
+        if self.news.load(Ordering::Acquire) & ASKED == 0 {
+            return None;
+        }
+        let mut requests = self.requests();
+        let next = requests.pop_front();
+        if requests.is_empty() {
+            self.news.fetch_and(!ASKED, Ordering::AcqRel);
+        }
+        next
+    }
+
+    /// All that came back since the last time.
+    pub(super) fn take_returns(&self) -> Vec<Return> {
+        if self.news.load(Ordering::Acquire) & RETURNED == 0 {
+            return Vec::new();
+        }
+        let mut returns = self.returns();
+        self.news.fetch_and(!RETURNED, Ordering::AcqRel);
+        std::mem::take(&mut *returns)
+    }
+
+    /// Notes for which event the worker's own handler is called; [`Seq::ZERO`]: none.
+    #[inline]
+    pub(super) fn set_busy(&self, seq: Seq) {
+        self.busy.store(seq.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn busy(&self) -> Seq {
+        Seq(self.busy.load(Ordering::Relaxed))
     }
 
     /// The worker delivers nothing any more.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        // Whoever waits for a request to be done hears that it will not be.
+        self.requests().clear();
+        self.signal.notify();
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -162,51 +217,77 @@ impl Seat {
     }
 
     /// Counts a delivery; for the worker alone.
+    #[inline]
     pub(super) fn count_delivered(&self) {
         let delivered = self.delivered.load(Ordering::Relaxed);
         self.delivered.store(delivered + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.notes().paused.is_some()
     }
 
     pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the subscription stands, in a log that is appended up to this Seq; `parked` events of a
-    /// named subscription are parked.
-    pub(super) fn state(&self, appended: Seq, parked: u64) -> SubscriptionState {
+    fn requests(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn returns(&self) -> MutexGuard<'_, Vec<Return>> {
+        self.returns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the subscription stands, in a log that is appended up to this Seq.
+    pub(super) fn state(&self, appended: Seq) -> SubscriptionState {
         let position = self.position.get();
-        let notes = self.notes();
+        let delivered = self.delivered();
+        let mut notes = self.notes();
+        let rate = notes.reckon_rate(delivered);
+        let status = match notes.status {
+            Status::Running if notes.paused.is_some() => Status::Paused,
+            status => status,
+        };
         SubscriptionState {
             id: Some(self.id),
             name: self.name.clone(),
-            status: notes.status,
+            status,
             position,
             lag: appended.since(position),
+            lag_time: Duration::ZERO,
+            open: notes.open,
             phase: notes.phase,
-            delivered: self.delivered.load(Ordering::Relaxed),
+            delivered,
+            rate,
             attempts: notes.attempts,
-            parked: parked.saturating_add(notes.given_up),
+            parked: notes.given_up,
             skipped: notes.skipped,
             last_error: notes.last_error.clone(),
+            paused: notes.paused.clone(),
+            stalled: notes.stalled,
         }
     }
 }
 
-impl SubscriptionState {
-    /// A name that has a place and no handler.
-    pub(super) fn detached(name: String, cursor: Seq, appended: Seq, parked: u64) -> Self {
-        SubscriptionState {
-            id: None,
-            name: Some(name),
-            status: Status::Detached,
-            position: cursor,
-            lag: appended.since(cursor),
-            phase: Phase::CatchUp,
-            delivered: 0,
-            attempts: 0,
-            parked,
-            skipped: 0,
-            last_error: None,
+impl Notes {
+    /// How many deliveries per second there were since the last time; over less than a second nothing
+    /// is said anew.
+    fn reckon_rate(&mut self, delivered: u64) -> f64 {
+        let (at, before, rate) = self.rate;
+        let seconds = at.elapsed().as_secs_f64();
+        if seconds < 1.0 && rate > 0.0 {
+            return rate;
         }
+        let count = u32::try_from(delivered.saturating_sub(before)).unwrap_or(u32::MAX);
+        let rate = f64::from(count) / seconds.max(1e-3);
+        if seconds >= 1.0 {
+            self.rate = (Instant::now(), delivered, rate);
+        }
+        rate
     }
 }

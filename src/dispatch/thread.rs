@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::patience::Patience;
-use super::seat::Status;
+use super::status::Status;
 use super::worker::{Progress, Worker};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -43,18 +43,28 @@ fn run(mut worker: Worker) {
 }
 
 fn run_steps(worker: &mut Worker) {
+    let seat = worker.desk.seat.clone();
+    seat.sit_down();
+    if let Err(error) = worker.start_lanes() {
+        worker.stop_with(&error);
+        return;
+    }
+    let queue = worker.desk.office.queue.clone();
+    let _inside = queue.enter();
     let mut patience = Patience::default();
     loop {
-        match worker.step() {
+        match worker.step_inside() {
             Progress::Moved => {}
             Progress::Waiting(until) => {
                 worker.rest();
-                let seat = worker.desk.seat.clone();
-                seat.signal.wait_until(Some(until), || seat.has_news());
+                worker.desk.note_open();
+                let until = until.map(|time| worker.desk.office.look_at(time));
+                seat.signal.wait_until(until, || seat.has_news());
             }
-            Progress::Idle { held } => {
+            Progress::Idle { held, until } => {
                 let began = Instant::now();
-                wait_for_more(worker, held, &patience);
+                let until = until.map(|time| worker.desk.office.look_at(time));
+                wait_for_more(worker, held, until, &patience);
                 patience.learn(began.elapsed());
             }
             Progress::Stopped => return,
@@ -63,7 +73,7 @@ fn run_steps(worker: &mut Worker) {
 }
 
 /// Waits until there may be something to deliver, first without giving up the processor.
-fn wait_for_more(worker: &mut Worker, held: bool, patience: &Patience) {
+fn wait_for_more(worker: &mut Worker, held: bool, until: Option<Instant>, patience: &Patience) {
     let (seat, log) = (worker.desk.seat.clone(), worker.desk.office.log.clone());
     let next = worker.next_seq();
     let watermark = log.watermark();
@@ -78,17 +88,21 @@ fn wait_for_more(worker: &mut Worker, held: bool, patience: &Patience) {
     if patience.look_for(ready) {
         return;
     }
+    worker.desk.note_open();
     let wanted = worker.wanted(held);
+    let is_over = || until.is_some_and(|until| Instant::now() >= until);
     if worker.desk.is_unflushed() {
-        if watermark.wait(wanted, Some(Instant::now() + LINGER), |_| ready()) {
+        let linger = Instant::now() + LINGER;
+        let linger = until.map_or(linger, |until| until.min(linger));
+        if watermark.wait(wanted, Some(linger), |_| ready()) || is_over() {
             return;
         }
         worker.rest();
     }
-    if !watermark.wait(wanted, None, |_| ready()) {
+    if !watermark.wait(wanted, until, |_| ready()) {
         // The log is closed: nothing more is appended, but a sync that was under way may still make
         // something durable, and somebody may ask for something.
-        while !ready() {
+        while !ready() && !is_over() {
             let soon = Instant::now() + LOOK_AFTER;
             seat.signal.wait_until(Some(soon), || seat.has_news());
         }

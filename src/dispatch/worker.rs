@@ -1,15 +1,21 @@
-//! [`Worker`]: one subscription's reader, filter and handler, to be stepped.
+//! [`Worker`]: one subscription's reader, filter and handlers, to be stepped.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::delivery::Handler;
-use super::desk::{Desk, Verdict};
+use super::crew::{Crew, Handlers};
+use super::deliver::{hand_out, handle_here, is_plain, take_in};
+use super::desk::Desk;
+use super::frame_of::{as_frame, read_frame};
+use super::gather::deliver_batch;
 use super::office::{Office, pin_name};
-use super::seat::{Seat, Status};
-use super::subscription::Subscription;
+use super::seat::Seat;
+use super::status::Status;
+use super::subscription::{Subscription, WhenBehind, WhenParked};
+use super::wanted::Choice;
+use crate::clock::Timestamp;
+use crate::control::Place;
 use crate::error::{Error, Result};
-use crate::event::Filter;
 use crate::log::reader::{Reader, Step};
 use crate::log::watermark::Wanted;
 use crate::position::Seq;
@@ -17,14 +23,17 @@ use crate::position::Seq;
 /// What one step has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// The position has moved, or a parked event was delivered.
+    /// Something was done.
     Moved,
-    /// The event at the head comes again, not before this time.
-    Waiting(Instant),
-    /// There is nothing to deliver. `held`: there is an event, and it has yet to become durable.
+    /// Nothing can be done before this time, or before something is asked or comes back.
+    Waiting(Option<Timestamp>),
+    /// There is nothing to deliver, before this time if there is one. `held`: there is an event, and it
+    /// has yet to become durable.
     Idle {
         /// Whether the next event waits for a sync.
         held: bool,
+        /// When something else is to be done.
+        until: Option<Timestamp>,
     },
     /// The worker was asked to end, or an error has stopped it.
     Stopped,
@@ -33,12 +42,20 @@ pub(crate) enum Progress {
 /// Delivers the events of one subscription.
 pub(crate) struct Worker {
     pub(super) desk: Desk,
-    pub(super) handler: Box<dyn Handler>,
-    reader: Reader,
-    filter: Filter,
+    pub(super) crew: Crew,
+    pub(super) reader: Reader,
+    pub(super) choice: Choice,
     /// Whether events are delivered before they are synced.
     on_publish: bool,
-    retry_at: Option<Instant>,
+    /// The events that were open when the subscription last ended, until they are open again.
+    pub(super) to_reopen: Vec<Seq>,
+    pub(super) is_paused: bool,
+    /// Of a subscription that is paused when it lags: whether it was within its limit since.
+    pub(super) was_near: bool,
+    /// Parked events that are being delivered again and were put off, with the attempt.
+    pub(super) put_off: BTreeMap<Seq, u32>,
+    /// The time when something was last looked for that is due.
+    last_look: Timestamp,
 }
 
 impl Worker {
@@ -46,72 +63,145 @@ impl Worker {
         office: Office,
         seat: Arc<Seat>,
         subscription: Subscription,
+        place: &Place,
         careful: bool,
-        handler: Box<dyn Handler>,
+        handlers: Handlers,
     ) -> Self {
-        let next = seat.position.get().next();
+        let open_max = subscription.rules.in_flight_max;
+        let open = place.ahead.open(place.cursor, open_max);
+        let is_whole = open.len() as u64 == place.ahead.open_count();
+        let taken = match open.last() {
+            // Fewer may be open than were: what lies behind comes again.
+            Some(&last) if !is_whole => last,
+            _ => place.ahead.upto(place.cursor),
+        };
         let reader = if subscription.on_publish {
-            office.log.reader(next)
+            office.log.reader(taken.next())
         } else {
-            office.log.durable_reader(next)
+            office.log.durable_reader(taken.next())
         };
+        let mut desk = Desk::new(office, seat, subscription.rules, place, careful);
+        desk.taken = taken;
+        if !open.is_empty() {
+            let position = &desk.seat.position;
+            position.set_open(place.cursor, taken, open.len() as u64);
+        }
+        let is_paused = desk.seat.is_paused();
         Worker {
-            desk: Desk::new(office, seat, subscription.retry, careful),
-            handler,
+            crew: handlers.hire(&desk, subscription.concurrency),
+            desk,
             reader,
-            filter: subscription.filter,
+            choice: subscription.choice,
             on_publish: subscription.on_publish,
-            retry_at: None,
+            to_reopen: open,
+            is_paused,
+            was_near: true,
+            put_off: BTreeMap::new(),
+            last_look: Timestamp(i64::MIN),
         }
     }
 
-    /// Delivers at most one event.
+    /// As [`Worker::step_inside`], on a thread that is not known to run handlers.
+    #[cfg(test)]
     pub(crate) fn step(&mut self) -> Progress {
-        self.step_at(Instant::now)
+        let _inside = self.desk.office.queue.enter();
+        self.step_inside()
     }
 
-    /// As [`Worker::step`], at a time that is only asked for where it counts.
-    pub(crate) fn step_at(&mut self, now: impl FnOnce() -> Instant) -> Progress {
-        if self.desk.seat.is_asked_to_stop() {
-            return Progress::Stopped;
-        }
-        let done = match self.desk.seat.take_request() {
-            Some(seq) => self.redeliver(seq).map(|()| Progress::Moved),
-            None => self.go_on(now),
-        };
-        done.unwrap_or_else(|error| self.stop_with(&error))
-    }
-
-    fn go_on(&mut self, now: impl FnOnce() -> Instant) -> Result<Progress> {
-        if let Some(at) = self.retry_at {
-            if now() < at {
-                return Ok(Progress::Waiting(at));
+    /// Does one thing: delivers at most one event, or one batch. This thread is known to run handlers of
+    /// the system.
+    #[inline]
+    pub(super) fn step_inside(&mut self) -> Progress {
+        if self.desk.seat.has_news() {
+            match self.attend() {
+                Ok(None) => {}
+                Ok(Some(progress)) => return progress,
+                Err(error) => return self.stop_with(&error),
             }
-            self.retry_at = None;
         }
-        self.desk.join_queue();
+        match self.go_on() {
+            Ok(progress) => progress,
+            Err(error) => self.stop_with(&error),
+        }
+    }
+
+    #[inline]
+    fn go_on(&mut self) -> Result<Progress> {
+        if let Some(progress) = self.prepare()? {
+            return Ok(progress);
+        }
         let next = self.reader.position();
-        let verdict = match self.reader.step()? {
+        let event = match self.reader.step()? {
             None => return self.look_closely(next),
-            Some(Step::Gap(gap)) => self.desk.pass_gap(gap)?,
-            Some(Step::Event(event)) => {
-                let seq = event.seq();
-                let wanted = self.filter.matches(event.event_type(), event.source());
-                if wanted && !self.desk.is_parked(seq) {
-                    self.desk.handle(event, self.handler.as_mut())?
-                } else {
-                    self.desk.pass(seq)?
-                }
+            Some(Step::Gap(gap)) => {
+                let _ = self.crew.tell_skipped(gap);
+                self.desk.pass_gap(gap, "they hold no event")?;
+                return Ok(Progress::Moved);
             }
+            Some(Step::Event(event)) => event,
         };
-        Ok(match verdict {
-            Verdict::Done => Progress::Moved,
-            Verdict::Again(at) => {
-                self.reader.seek(next);
-                self.retry_at = Some(at);
-                Progress::Waiting(at)
+        let seq = event.seq();
+        let (desk, crew) = (&mut self.desk, &mut self.crew);
+        if !self.choice.fits(&event) || desk.is_parked(seq) {
+            desk.move_to(seq, 1)?;
+        } else if is_plain(&self.choice, desk, crew) {
+            handle_here(desk, crew, &event)?;
+        } else {
+            take_in(&self.choice, desk, crew, &event)?;
+        }
+        Ok(Progress::Moved)
+    }
+
+    /// What comes before the next event of the log.
+    #[inline]
+    fn prepare(&mut self) -> Result<Option<Progress>> {
+        if self.is_paused {
+            return Ok(Some(Progress::Waiting(None)));
+        }
+        if self.desk.rules.when_behind != WhenBehind::HoldEmitters {
+            if self.check_lag()? {
+                return Ok(Some(Progress::Moved));
             }
-        })
+        } else if !self.desk.is_live {
+            self.desk.join_queue();
+        }
+        if !self.to_reopen.is_empty() {
+            self.reopen()?;
+        }
+        if self.desk.window.is_empty() {
+            return Ok(None);
+        }
+        self.tend_window()
+    }
+
+    /// Delivers an open event, if one may be delivered.
+    fn tend_window(&mut self) -> Result<Option<Progress>> {
+        let now = self.desk.office.clock.now();
+        let desk = &mut self.desk;
+        if now < self.last_look {
+            desk.window.hasten(self.last_look.since(now));
+        }
+        self.last_look = now;
+        let gathered = self.crew.batch().map_or(0, |batch| batch.len());
+        let is_busy = desk.window.running() > gathered;
+        if let Some(seq) = desk.window.next_ready(now)
+            && !(is_busy && desk.is_careful(seq))
+        {
+            hand_out(&self.choice, desk, &mut self.crew, seq, now)?;
+            return Ok(Some(Progress::Moved));
+        }
+        let others = desk.window.len() > gathered as u64;
+        let must_wait = desk.window.is_full()
+            || (others && desk.rules.order.is_total())
+            || (is_busy && desk.is_careful(desk.taken.next()));
+        if !must_wait && !self.crew.batch().is_some_and(|batch| batch.is_full()) {
+            return Ok(None);
+        }
+        if gathered > 0 {
+            deliver_batch(&mut self.desk, &mut self.crew)?;
+            return Ok(Some(Progress::Moved));
+        }
+        Ok(Some(Progress::Waiting(desk.window.next_due())))
     }
 
     /// Finds out why there is nothing to deliver: whether there is an event that has yet to become
@@ -123,7 +213,50 @@ impl Worker {
             self.reader.seek(next);
             return Ok(Progress::Moved);
         }
-        Ok(Progress::Idle { held })
+        let ends_at = self.crew.batch().and_then(|batch| batch.ends_at());
+        if ends_at.is_some_and(|at| self.desk.office.clock.now() >= at) {
+            deliver_batch(&mut self.desk, &mut self.crew)?;
+            return Ok(Progress::Moved);
+        }
+        let due = self.desk.window.next_due();
+        let until = [ends_at, due].into_iter().flatten().min();
+        Ok(Progress::Idle { held, until })
+    }
+
+    /// Opens the events again that were open when the subscription last ended.
+    #[cold]
+    fn reopen(&mut self) -> Result<()> {
+        let desk = &mut self.desk;
+        for seq in std::mem::take(&mut self.to_reopen) {
+            match desk.office.log.get(seq)? {
+                Some(stored) if !desk.is_parked(seq) => {
+                    let key = desk.key(&stored.event());
+                    desk.window.open(seq, key);
+                }
+                Some(_) => {}
+                None => desk.count_skipped(1),
+            }
+        }
+        desk.publish();
+        Ok(())
+    }
+
+    /// Learns which keys have to wait for a parked event.
+    ///
+    /// # Errors
+    /// If a parked event cannot be read.
+    pub(super) fn hold_keys(&mut self) -> Result<()> {
+        let desk = &mut self.desk;
+        let keeps = desk.rules.when_parked == WhenParked::KeyWaits;
+        let Some(name) = desk.seat.name.clone().filter(|_| keeps) else {
+            return Ok(());
+        };
+        for parked in desk.office.control.parked(&name) {
+            let bytes = as_frame(&parked)?;
+            let event = read_frame(&bytes, parked.seq)?;
+            desk.hold_key_of(&event);
+        }
+        Ok(())
     }
 
     /// What must come about before there is something to deliver; `held`: the next event is there.
@@ -168,15 +301,22 @@ impl Worker {
 
     /// Writes the cursor for the last time and lets go of everything.
     pub(super) fn finish(mut self) {
+        if let Crew::Lanes(lanes, _) = &mut self.crew {
+            lanes.end();
+        }
         let seat = self.desk.seat.clone();
-        if let Err(error) = self.desk.flush() {
+        let mut noted = self.take_returns().map(drop);
+        noted = noted.and_then(|()| self.desk.flush());
+        if let Err(error) = noted {
             self.desk.note_error(&error);
         }
         if seat.name.is_none() {
             let pins = self.desk.office.log.pins();
             pins.remove(&pin_name(None, seat.id.0));
         }
-        seat.end();
         self.desk.leave_queue();
+        // Tokens that are dropped with the handler find nobody to tell.
+        drop(self);
+        seat.end();
     }
 }

@@ -29,6 +29,7 @@ pub struct Builder {
     pub(super) max_queue_size: u64,
     pub(super) when_full: WhenFull,
     pub(super) drain_timeout: Duration,
+    pub(super) shutdown_grace: Duration,
     max_events: Option<u64>,
     segment_size: usize,
     event_size_max: usize,
@@ -46,6 +47,7 @@ impl Default for Builder {
             max_queue_size: 10_000,
             when_full: WhenFull::Block,
             drain_timeout: Duration::from_secs(30),
+            shutdown_grace: Duration::from_secs(10),
             max_events: None,
             segment_size: log.segment_len,
             event_size_max: log.event_len_max,
@@ -97,6 +99,13 @@ impl Builder {
     /// How long closing waits for handlers to finish what was emitted: 30 seconds by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
+        self
+    }
+
+    /// How long closing then waits for handlers that are still running to return, 10 seconds by default.
+    /// Whoever does not is named in the error, and its thread is left to itself.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.shutdown_grace = grace;
         self
     }
 

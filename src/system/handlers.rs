@@ -5,7 +5,11 @@ use std::time::Instant;
 
 use super::EventSystem;
 use crate::control::ParkedEvent;
-use crate::dispatch::{Handler, HandlerId, Subscription, SubscriptionState};
+use crate::dispatch::{
+    BatchHandler, BatchSize, Handler, HandlerId, Handlers, IntoOutcome, Start, Subscription,
+    SubscriptionState,
+};
+use crate::dispatch::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 
@@ -49,7 +53,71 @@ impl EventSystem {
         subscription: Subscription,
         handler: impl Handler,
     ) -> Result<HandlerId> {
-        self.0.dispatcher.subscribe(subscription, handler)
+        let handlers = Handlers::One(Box::new(handler));
+        self.0.dispatcher.subscribe(subscription, handlers)
+    }
+
+    /// Registers one function that several threads call at the same time, as many as the subscription's
+    /// [`concurrency`](Subscription::concurrency). The order holds for each key
+    /// ([`Subscription::order_by`]).
+    ///
+    /// # Errors
+    /// As [`EventSystem::register_handler`].
+    pub fn register_parallel<F, R>(&self, subscription: Subscription, handler: F) -> Result<HandlerId>
+    where
+        F: Fn(&Delivery<'_>) -> R + Send + Sync + 'static,
+        R: IntoOutcome,
+    {
+        let handler = Arc::new(handler);
+        self.register_handlers(subscription, move || {
+            let handler = handler.clone();
+            move |delivery: &Delivery<'_>| handler(delivery)
+        })
+    }
+
+    /// Registers a handler for each thread of a subscription, made by this function, which is called
+    /// before this returns: as often as the subscription's [`concurrency`](Subscription::concurrency),
+    /// and with more than one thread once more, for parked events that are delivered again.
+    ///
+    /// # Errors
+    /// As [`EventSystem::register_handler`].
+    pub fn register_handlers<H: Handler>(
+        &self,
+        subscription: Subscription,
+        mut make: impl FnMut() -> H + Send + 'static,
+    ) -> Result<HandlerId> {
+        let make = move || -> Box<dyn Handler> { Box::new(make()) };
+        let handlers = Handlers::Many(Box::new(make));
+        self.0.dispatcher.subscribe(subscription, handlers)
+    }
+
+    /// Registers a handler that takes many events at once; see [`BatchHandler`].
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use std::time::Duration;
+    /// use forelog::{BatchSize, Delivery, Event, EventSystem, Subscription};
+    /// let system = EventSystem::builder().open()?;
+    /// let size = BatchSize { count_max: 100, linger: Duration::from_millis(5) };
+    /// system.register_batch_handler(Subscription::named("copy"), size, |rows: &[Delivery<'_>]| {
+    ///     assert!(rows.len() <= 100); // write them in one transaction
+    /// })?;
+    /// system.start()?;
+    /// system.emit(Event::new("order.placed", "web", &1)?)?;
+    /// system.drain(None)?;
+    /// # system.close() }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`EventSystem::register_handler`].
+    pub fn register_batch_handler(
+        &self,
+        subscription: Subscription,
+        size: BatchSize,
+        handler: impl BatchHandler,
+    ) -> Result<HandlerId> {
+        let handlers = Handlers::Batch(Box::new(handler), size);
+        self.0.dispatcher.subscribe(subscription, handlers)
     }
 
     /// Takes a handler away and waits for its delivery under way; called from inside a handler it does
@@ -87,6 +155,44 @@ impl EventSystem {
         self.0.dispatcher.subscriptions()
     }
 
+    /// Stops the deliveries of a named subscription, for this reason, until
+    /// [`EventSystem::resume`]: also over a restart. A delivery under way is finished. Emitters do not wait
+    /// for it meanwhile.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the name is not known.
+    pub fn pause(&self, name: &str, reason: &str) -> Result<()> {
+        self.0.dispatcher.pause(name, reason)
+    }
+
+    /// Lets a named subscription go on that was paused.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the name is not known.
+    pub fn resume(&self, name: &str) -> Result<()> {
+        self.0.dispatcher.resume(name)
+    }
+
+    /// Sends a named subscription to another place, backwards or forwards; durable on return. It waits
+    /// for a delivery under way, unless it is called from inside a handler. Parked events stay parked, and
+    /// are not delivered for it. What was put off or is with another thread no longer counts.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the name is not known.
+    pub fn seek(&self, name: &str, to: Start) -> Result<()> {
+        self.0.dispatcher.seek(name, to)
+    }
+
+    /// Forgets a named subscription that has no handler: its place and its parked events. Registered
+    /// again, the name is a new one.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the name is not known; [`Invalid`](ErrorKind::Invalid) if it
+    /// has a handler: unregister it first.
+    pub fn delete_subscription(&self, name: &str) -> Result<()> {
+        self.0.dispatcher.delete(name)
+    }
+
     /// The parked events of a named subscription, oldest first.
     pub fn parked(&self, name: &str) -> Vec<Arc<ParkedEvent>> {
         self.0.dispatcher.parked(name)
@@ -99,6 +205,14 @@ impl EventSystem {
     /// name.
     pub fn redeliver(&self, name: &str, seq: Seq) -> Result<()> {
         self.0.dispatcher.redeliver(name, seq)
+    }
+
+    /// Delivers all parked events again, oldest first; says how many there are.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no running handler of that name.
+    pub fn redeliver_all(&self, name: &str) -> Result<u64> {
+        self.0.dispatcher.redeliver_all(name)
     }
 
     /// Gives a parked event up for good.
@@ -116,6 +230,16 @@ pub(super) fn not_drained(behind: &[String]) -> Error {
         "not everything was handled by {}; see EventSystem::subscriptions. What is left is \
          delivered when the system is started again",
         behind.join(", ")
+    );
+    Error::new(ErrorKind::Handler, message)
+}
+
+/// Says whose handler did not return.
+pub(super) fn left_behind(names: &[String]) -> Error {
+    let message = format!(
+        "the handler did not return within shutdown_grace of {}: its thread is left to itself. What it \
+         did not acknowledge is delivered when the system is opened again",
+        names.join(", ")
     );
     Error::new(ErrorKind::Handler, message)
 }

@@ -63,6 +63,7 @@ struct Inner {
     when_full: WhenFull,
     max_queue_size: u64,
     drain_timeout: Duration,
+    shutdown_grace: Duration,
     /// Whether the system is closed; held while it closes.
     closed: Mutex<bool>,
     directory: Directory,
@@ -285,7 +286,7 @@ impl EventSystem {
     ///
     /// # Errors
     /// [`Handler`](crate::ErrorKind::Handler) if handlers did not finish in time, naming them: what
-    /// they left comes again. Other errors if a sync fails. The system is closed all the same.
+    /// they left comes again, and a thread whose handler never returns is left to itself. Other errors if a sync fails. The system is closed all the same.
     pub fn close(&self) -> Result<()> {
         self.0.close()
     }
@@ -366,6 +367,7 @@ impl Inner {
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,
             drain_timeout: builder.drain_timeout,
+            shutdown_grace: builder.shutdown_grace,
             closed: Mutex::new(false),
             directory,
         })
@@ -388,7 +390,8 @@ impl Inner {
             let deadline = Instant::now().checked_add(self.drain_timeout);
             self.dispatcher.drain(deadline)
         };
-        self.dispatcher.stop();
+        let grace = Instant::now().checked_add(self.shutdown_grace);
+        let left = self.dispatcher.stop(grace);
         self.index.close();
         let closed = self.log.close();
         // Only a log that closed in order may be called durable up to its end.
@@ -396,10 +399,14 @@ impl Inner {
         let noted = self.control.close(durable);
         self.directory.release();
         closed.and(noted)?;
-        match drained?.as_slice() {
-            [] => Ok(()),
-            behind => Err(handlers::not_drained(behind)),
+        let behind = drained?;
+        if !left.is_empty() {
+            return Err(handlers::left_behind(&left));
         }
+        if !behind.is_empty() {
+            return Err(handlers::not_drained(&behind));
+        }
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::worker::{Progress, Worker};
 use super::*;
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::control::Control;
 use crate::durability::Durability;
 use crate::error::{ErrorKind, Result};
@@ -34,11 +34,13 @@ struct Rig {
     log: Arc<Log>,
     control: Arc<Control>,
     dispatcher: Arc<Dispatcher>,
+    clock: Arc<ManualClock>,
 }
 
 impl Rig {
     fn open(storage: &Arc<dyn Storage>, max_queue_size: u64) -> Rig {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let manual = Arc::new(ManualClock::new(Timestamp::now()));
+        let clock: Arc<dyn Clock> = manual.clone();
         let folder = |name| storage.folder(name).unwrap();
         let control = Control::open(&folder(names::CONTROL), clock.clone(), false).unwrap();
         let config = LogConfig {
@@ -58,6 +60,7 @@ impl Rig {
             log,
             control,
             dispatcher: Arc::new(dispatcher),
+            clock: manual,
         }
     }
 
@@ -86,8 +89,25 @@ impl Rig {
 
     /// A worker without a thread.
     fn attach(&self, subscription: Subscription, handler: impl Handler) -> Worker {
-        let attached = self.dispatcher.attach(subscription, Box::new(handler));
+        let attached = self.dispatcher.attach(subscription, one(handler));
         attached.unwrap().1
+    }
+
+    fn subscribe(&self, subscription: Subscription, handler: impl Handler) -> HandlerId {
+        self.dispatcher.subscribe(subscription, one(handler)).unwrap()
+    }
+
+    /// Steps a worker until it has nothing more to do, with time going by as fast as it is waited for.
+    fn run_fast(&self, worker: &mut Worker) -> Progress {
+        loop {
+            match worker.step() {
+                Progress::Moved => {}
+                Progress::Waiting(Some(_)) | Progress::Idle { until: Some(_), .. } => {
+                    self.clock.advance(Duration::from_secs(3600));
+                }
+                other => return other,
+            }
+        }
     }
 
     fn state(&self, id: HandlerId) -> SubscriptionState {
@@ -104,7 +124,7 @@ impl Rig {
     }
 
     fn close(self) {
-        self.dispatcher.stop();
+        assert_eq!(self.dispatcher.stop(None), Vec::<String>::new());
         self.log.close().unwrap();
         self.control.close(self.log.watermark().durable()).unwrap();
     }
@@ -127,14 +147,8 @@ fn run(worker: &mut Worker) -> Progress {
     }
 }
 
-/// As [`run`], with time going by as fast as it is waited for.
-fn run_fast(worker: &mut Worker) -> Progress {
-    loop {
-        match worker.step_at(|| Instant::now() + Duration::from_secs(3600)) {
-            Progress::Moved | Progress::Waiting(_) => {}
-            other => return other,
-        }
-    }
+fn one(handler: impl Handler) -> Handlers {
+    Handlers::One(Box::new(handler))
 }
 
 /// What a handler saw: number, attempt, phase.

@@ -1,5 +1,9 @@
 use super::*;
 
+fn idle(held: bool) -> Progress {
+    Progress::Idle { held, until: None }
+}
+
 #[test]
 fn every_handler_sees_its_events_in_order() {
     let dir = tempfile::tempdir().unwrap();
@@ -11,11 +15,11 @@ fn every_handler_sees_its_events_in_order() {
         let (all, handler) = recorder();
         let id = rig
             .dispatcher
-            .subscribe(Subscription::named("all"), handler)
+            .subscribe(Subscription::named("all"), one(handler))
             .unwrap();
         let (even, handler) = recorder();
         let some = Subscription::unnamed().event_type("even.*");
-        rig.dispatcher.subscribe(some, handler).unwrap();
+        rig.dispatcher.subscribe(some, one(handler)).unwrap();
         rig.dispatcher.start().unwrap();
         for number in 0..3000 {
             let event_type = ["even.number", "odd.number"][usize::from(number % 2 == 1)];
@@ -101,7 +105,7 @@ fn descriptions_that_make_no_sense_are_refused() {
         ..RetryPolicy::default()
     };
     rig.dispatcher
-        .subscribe(Subscription::named("a"), never())
+        .subscribe(Subscription::named("a"), one(never()))
         .unwrap();
     for (subscription, says) in [
         (Subscription::named(""), "1 to 255 bytes"),
@@ -110,14 +114,14 @@ fn descriptions_that_make_no_sense_are_refused() {
         (Subscription::named("b").retry(policy), "1 or more"),
         (Subscription::named("a"), "has a handler already"),
     ] {
-        let error = rig.dispatcher.subscribe(subscription, never()).unwrap_err();
+        let error = rig.dispatcher.subscribe(subscription, one(never())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(says), "{error}");
     }
-    rig.dispatcher.stop();
+    rig.dispatcher.stop(None);
     let error = rig
         .dispatcher
-        .subscribe(Subscription::unnamed(), never())
+        .subscribe(Subscription::unnamed(), one(never()))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
 }
@@ -133,11 +137,11 @@ fn an_event_is_delivered_once_its_own_durability_is_reached() {
     let seq = rig.emit_type("test.number", 1, Durability::Sync);
     // What is staged to be synced is published at the latest by what comes behind it.
     rig.emit(2..3);
-    assert_eq!(run(&mut worker), Progress::Idle { held: true });
-    assert_eq!(run(&mut eager), Progress::Idle { held: false });
+    assert_eq!(run(&mut worker), idle(true));
+    assert_eq!(run(&mut eager), idle(false));
     assert_eq!((numbers(&seen), numbers(&early)), (vec![0], vec![0, 1, 2]));
     rig.log.wait_durable(seq).unwrap();
-    assert_eq!(run(&mut worker), Progress::Idle { held: false });
+    assert_eq!(run(&mut worker), idle(false));
     assert_eq!(numbers(&seen), [0, 1, 2]);
 }
 
@@ -147,11 +151,11 @@ fn a_blocked_handler_delays_no_other() {
     let (begun, go, handler) = gated();
     let slow = rig
         .dispatcher
-        .subscribe(Subscription::named("slow"), handler)
+        .subscribe(Subscription::named("slow"), one(handler))
         .unwrap();
     let (seen, handler) = recorder();
     rig.dispatcher
-        .subscribe(Subscription::named("quick"), handler)
+        .subscribe(Subscription::named("quick"), one(handler))
         .unwrap();
     rig.dispatcher.start().unwrap();
     rig.emit(0..8);
@@ -181,7 +185,7 @@ fn a_handler_may_unregister_itself() {
         }
     };
     let named = || Subscription::named("fickle");
-    *own_id.lock().unwrap() = Some(rig.dispatcher.subscribe(named(), handler).unwrap());
+    *own_id.lock().unwrap() = Some(rig.dispatcher.subscribe(named(), one(handler)).unwrap());
     rig.dispatcher.start().unwrap();
     rig.emit(0..6);
     await_that("the end", || {
@@ -193,7 +197,7 @@ fn a_handler_may_unregister_itself() {
     await_that("the name", || {
         let handler = handler.clone();
         let shared = move |delivery: &Delivery<'_>| handler.lock().unwrap().handle(delivery);
-        rig.dispatcher.subscribe(named(), shared).is_ok()
+        rig.dispatcher.subscribe(named(), one(shared)).is_ok()
     });
     rig.drain();
     assert_eq!(numbers(&seen), [0, 1, 2]);
@@ -209,7 +213,7 @@ fn unregistering_waits_for_the_running_delivery() {
     let (begun, go, handler) = gated();
     let id = rig
         .dispatcher
-        .subscribe(Subscription::named("a"), handler)
+        .subscribe(Subscription::named("a"), one(handler))
         .unwrap();
     rig.dispatcher.start().unwrap();
     rig.emit(0..2);
@@ -236,10 +240,10 @@ fn a_handler_may_stop_everything() {
     let handler = move |delivery: &Delivery<'_>| {
         note(&mine, delivery);
         dispatcher.drain(None).unwrap();
-        dispatcher.stop();
+        dispatcher.stop(None);
     };
     rig.dispatcher
-        .subscribe(Subscription::unnamed(), handler)
+        .subscribe(Subscription::unnamed(), one(handler))
         .unwrap();
     rig.dispatcher.start().unwrap();
     rig.emit(0..1);
@@ -296,11 +300,11 @@ fn damage_stops_the_subscription_that_meets_it_and_no_other() {
     let (seen, handler) = recorder();
     let first = rig
         .dispatcher
-        .subscribe(Subscription::named("first"), handler)
+        .subscribe(Subscription::named("first"), one(handler))
         .unwrap();
     let later = Subscription::unnamed().start(Start::At(Seq(1000)));
     let (rest, handler) = recorder();
-    let second = rig.dispatcher.subscribe(later, handler).unwrap();
+    let second = rig.dispatcher.subscribe(later, one(handler)).unwrap();
     rig.dispatcher.start().unwrap();
     await_that("the stop", || rig.state(first).status == Status::Stopped);
     await_that("the rest", || rig.state(second).lag == 0);

@@ -286,7 +286,7 @@ fn a_backlog_or_an_abandoned_name_never_blocks_an_emitter() {
     // Before the start nothing is delivered, and nothing is bounded.
     let id = rig
         .dispatcher
-        .subscribe(Subscription::named("late"), handler)
+        .subscribe(Subscription::named("late"), one(handler))
         .unwrap();
     rig.emit(0..50);
     rig.dispatcher.start().unwrap();
@@ -328,10 +328,10 @@ fn a_handler_that_emits_passes_over_the_bound() {
     };
     let id = rig
         .dispatcher
-        .subscribe(Subscription::named("chatty"), handler)
+        .subscribe(Subscription::named("chatty"), one(handler))
         .unwrap();
     rig.dispatcher.start().unwrap();
     rig.emit(0..10);
     await_that("the end", || rig.state(id).delivered == 110);
-    rig.dispatcher.stop();
+    rig.dispatcher.stop(None);
 }

@@ -1,5 +1,13 @@
 use super::*;
 
+/// Waiting for a retry with nothing else to do.
+fn idle_until(waiting: &Progress) -> Progress {
+    let Progress::Waiting(until) = *waiting else {
+        panic!("it waits");
+    };
+    Progress::Idle { held: false, until }
+}
+
 fn quick(attempts_max: u32) -> RetryPolicy {
     RetryPolicy {
         attempts_max,
@@ -42,7 +50,7 @@ fn a_failed_event_stays_at_the_head_until_it_is_handled() {
         }
     };
     let mut worker = rig.attach(Subscription::named("a").retry(quick(5)), handler);
-    run_fast(&mut worker);
+    rig.run_fast(&mut worker);
     let order: Vec<_> = seen
         .lock()
         .unwrap()
@@ -50,7 +58,7 @@ fn a_failed_event_stays_at_the_head_until_it_is_handled() {
         .map(|one| (one.0, one.1))
         .collect();
     assert_eq!(order, [(0, 1), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]);
-    let state = worker.desk.seat.state(Seq(4), 0);
+    let state = worker.desk.seat.state(Seq(4));
     assert_eq!((state.delivered, state.attempts, state.parked), (4, 0, 0));
     assert_eq!(
         state.last_error.as_deref(),
@@ -59,16 +67,16 @@ fn a_failed_event_stays_at_the_head_until_it_is_handled() {
 }
 
 #[test]
-fn delays_double_and_a_retry_comes_no_sooner() {
+fn a_retry_comes_after_its_delay_and_no_sooner() {
     let rig = Rig::on(&SimDisk::new());
     rig.emit(0..2);
     let policy = RetryPolicy {
         attempts_max: 10,
         backoff_initial: Duration::from_secs(60),
         backoff_max: Duration::from_secs(200),
+        jitter_percent: 0,
+        ..RetryPolicy::default()
     };
-    let delays = [1, 2, 3, 4, 40].map(|failures| policy.delay_after(failures).as_secs());
-    assert_eq!(delays, [60, 120, 200, 200, 200]);
     let seen = Seen::default();
     let mine = seen.clone();
     let handler = move |delivery: &Delivery<'_>| match (note(&mine, delivery), delivery.attempt()) {
@@ -76,22 +84,17 @@ fn delays_double_and_a_retry_comes_no_sooner() {
         (0, 2) => Outcome::RetryAfter(Duration::from_secs(7)),
         _ => Outcome::Ack,
     };
-    let mut worker = rig.attach(Subscription::named("a").retry(policy), handler);
-    let start = Instant::now();
-    let Progress::Waiting(until) = worker.step() else {
-        panic!("it waits");
-    };
-    assert!((60..90).contains(&(until - start).as_secs()));
-    assert_eq!(
-        worker.step_at(|| start + Duration::from_secs(59)),
-        Progress::Waiting(until)
-    );
+    let worker = rig.attach(Subscription::named("a").retry(policy), handler);
+    let due = |seconds| Progress::Waiting(Some(rig.clock.now().plus(Duration::from_secs(seconds))));
+    let mut worker = worker;
+    // The next event is of the same source, and is taken up to wait behind it.
+    assert_eq!(run(&mut worker), idle_until(&due(60)));
+    rig.clock.advance(Duration::from_secs(59));
+    assert_eq!(run(&mut worker), idle_until(&due(1)));
     assert_eq!(numbers(&seen), [0], "nothing passes the event that waits");
-    let Progress::Waiting(again) = worker.step_at(|| until) else {
-        panic!("it waits again");
-    };
-    assert!((7..30).contains(&(again - Instant::now()).as_secs().saturating_add(1)));
-    assert_eq!(worker.step_at(|| again), Progress::Moved);
+    rig.clock.advance(Duration::from_secs(1));
+    assert_eq!(run(&mut worker), idle_until(&due(7)));
+    rig.clock.advance(Duration::from_secs(7));
     run(&mut worker);
     assert_eq!(numbers(&seen), [0, 0, 0, 1]);
 }
@@ -107,7 +110,7 @@ fn a_wait_for_a_retry_ends_at_once_when_the_system_stops() {
     let failing = |_: &Delivery<'_>| false;
     let id = rig
         .dispatcher
-        .subscribe(Subscription::named("a").retry(policy), failing)
+        .subscribe(Subscription::named("a").retry(policy), one(failing))
         .unwrap();
     rig.dispatcher.start().unwrap();
     rig.emit(0..1);
@@ -132,7 +135,7 @@ fn an_event_that_fails_too_often_is_parked_and_survives_a_reopen() {
             _ => Ok(Outcome::Ack),
         };
         let mut worker = rig.attach(Subscription::named("a").retry(quick(3)), handler);
-        run_fast(&mut worker);
+        rig.run_fast(&mut worker);
         assert_eq!(numbers(&seen), [0, 0, 0, 1, 2]);
         worker.finish();
         let parked = rig.dispatcher.parked("a");
@@ -167,7 +170,7 @@ fn a_parked_event_is_delivered_again_on_request_or_discarded() {
         *well.lock().unwrap()
     };
     let named = Subscription::named("a").retry(quick(1));
-    rig.dispatcher.subscribe(named, handler).unwrap();
+    rig.dispatcher.subscribe(named, one(handler)).unwrap();
     rig.dispatcher.start().unwrap();
     rig.emit(0..2);
     rig.drain();
@@ -203,7 +206,7 @@ fn an_unnamed_subscription_gives_up_and_counts_it() {
         |_: &Delivery<'_>| false,
     );
     rig.emit(0..3);
-    run_fast(&mut worker);
-    let state = worker.desk.seat.state(Seq(3), 0);
+    rig.run_fast(&mut worker);
+    let state = worker.desk.seat.state(Seq(3));
     assert_eq!((state.parked, state.lag), (3, 0));
 }

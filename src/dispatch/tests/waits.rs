@@ -51,10 +51,10 @@ fn every_event_is_delivered_whatever_the_gaps_between_them() {
         let rig = Rig::in_memory(1 + random.below(64));
         let (seen, handler) = recorder();
         let name = Subscription::named("one");
-        rig.dispatcher.subscribe(name, handler).unwrap();
+        rig.dispatcher.subscribe(name, one(handler)).unwrap();
         let (hurried, handler) = recorder();
         let on_publish = Subscription::unnamed().deliver_on_publish();
-        rig.dispatcher.subscribe(on_publish, handler).unwrap();
+        rig.dispatcher.subscribe(on_publish, one(handler)).unwrap();
         rig.dispatcher.start().unwrap();
         for number in 0..600 {
             // Shorter and longer than a worker looks for more, and now and then none.
@@ -87,7 +87,7 @@ fn a_stop_is_heard_while_a_worker_looks_for_events_or_parks() {
         let rig = Rig::in_memory(1000);
         let (seen, handler) = recorder();
         let name = Subscription::named("one");
-        rig.dispatcher.subscribe(name, handler).unwrap();
+        rig.dispatcher.subscribe(name, one(handler)).unwrap();
         rig.dispatcher.start().unwrap();
         let count = random.below(60);
         for number in 0..count {

@@ -1,0 +1,155 @@
+//! What a worker does besides delivering: what is asked of it, what comes back, and what follows from
+//! its lag.
+
+use std::collections::BTreeSet;
+
+use super::crew::Crew;
+use super::seat::Request;
+use super::subscription::WhenBehind;
+use super::worker::{Progress, Worker};
+use crate::error::Result;
+use crate::position::{Gap, Seq};
+
+impl Worker {
+    /// Does one thing that is asked, after taking in all that came back. `None`: there was nothing.
+    #[cold]
+    pub(super) fn attend(&mut self) -> Result<Option<Progress>> {
+        if self.desk.seat.is_asked_to_stop() {
+            return Ok(Some(Progress::Stopped));
+        }
+        let mut did = self.take_returns()?;
+        if let Some(request) = self.desk.seat.take_request() {
+            self.do_as_asked(request)?;
+            did = true;
+        }
+        Ok(did.then_some(Progress::Moved))
+    }
+
+    /// Takes in what came back; says whether that was anything.
+    pub(super) fn take_returns(&mut self) -> Result<bool> {
+        let returns = self.desk.seat.take_returns();
+        let did = !returns.is_empty();
+        for back in returns {
+            if self.put_off.get(&back.seq) == Some(&back.attempt) {
+                self.put_off.remove(&back.seq);
+                self.finish_redelivery(back.seq, back.attempt, back.outcome)?;
+            } else {
+                self.desk.take_back(back)?;
+            }
+        }
+        Ok(did)
+    }
+
+    fn do_as_asked(&mut self, request: Request) -> Result<()> {
+        match request {
+            Request::Redeliver(seq) => self.redeliver(seq),
+            Request::Forget(seq) => {
+                self.desk.release(seq);
+                Ok(())
+            }
+            Request::Seek(to, done) => {
+                let sought = self.seek(to);
+                // Whoever asked may have given up waiting.
+                let _ = done.send(sought);
+                Ok(())
+            }
+            Request::Pause(reason) => {
+                self.pause(reason);
+                Ok(())
+            }
+            Request::Resume => {
+                self.is_paused = false;
+                self.was_near = false;
+                self.desk.seat.notes().paused = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn pause(&mut self, reason: String) {
+        self.is_paused = true;
+        self.desk.seat.notes().paused = Some(reason);
+        self.desk.leave_queue();
+    }
+
+    /// Goes on behind this Seq. What is under way goes on, and no longer counts.
+    ///
+    /// # Errors
+    /// If that cannot be noted: the subscription stays where it is.
+    pub(super) fn seek(&mut self, to: Seq) -> Result<()> {
+        let desk = &mut self.desk;
+        let (log, control) = (&desk.office.log, &desk.office.control);
+        let mut parked = Vec::new();
+        if let Some(name) = &desk.seat.name {
+            control.seek(name, to, log.watermark().durable())?;
+            parked = control.parked(name);
+        }
+        desk.leave_queue();
+        desk.begin_epoch();
+        if let Crew::Lanes(lanes, _) = &self.crew {
+            lanes.forget();
+        }
+        if let Some(batch) = self.crew.batch() {
+            batch.take();
+        }
+        let ahead = parked.iter().map(|parked| parked.seq);
+        desk.parked_ahead = ahead.filter(|&seq| seq > to).collect::<BTreeSet<_>>();
+        desk.taken = to;
+        desk.flushed = to;
+        desk.unflushed = 0;
+        desk.publish();
+        desk.pin();
+        self.to_reopen.clear();
+        self.was_near = false;
+        self.reader.seek(to.next());
+        Ok(())
+    }
+
+    /// Pauses, or skips, if the subscription lags too far by its rule; says whether it did.
+    pub(super) fn check_lag(&mut self) -> Result<bool> {
+        let appended = self.desk.office.log.watermark().appended();
+        let lag = appended.since(self.desk.taken);
+        match self.desk.rules.when_behind {
+            WhenBehind::Pause(max) if lag > max && self.was_near => {
+                let reason = format!("it was {lag} events behind, and may be {max}; resume it");
+                tracing::error!(
+                    target: "forelog::dispatch", subscription = %self.desk.seat.label(), lag, max,
+                    "a subscription is paused because it lags"
+                );
+                if let Some(name) = &self.desk.seat.name {
+                    let control = &self.desk.office.control;
+                    control.set_paused(name, Some(reason.clone()))?;
+                }
+                self.pause(reason);
+                Ok(true)
+            }
+            WhenBehind::Pause(max) => {
+                self.was_near |= lag <= max;
+                Ok(false)
+            }
+            WhenBehind::Skip(max) if lag > max => {
+                let gap = Gap {
+                    from: self.desk.taken.next(),
+                    to: Seq(appended.0.saturating_sub(max / 2)),
+                };
+                self.reader.seek(gap.to.next());
+                let _ = self.crew.tell_skipped(gap);
+                let why = "the subscription lags, and skips by its own rule";
+                self.desk.pass_gap(gap, why)?;
+                Ok(true)
+            }
+            WhenBehind::Skip(_) | WhenBehind::HoldEmitters => Ok(false),
+        }
+    }
+
+    /// Gives the lanes their threads, if there are lanes.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(super) fn start_lanes(&mut self) -> Result<()> {
+        match &mut self.crew {
+            Crew::Lanes(lanes, _) => lanes.start(),
+            Crew::Own(_) | Crew::Batch(_) => Ok(()),
+        }
+    }
+}

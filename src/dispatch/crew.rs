@@ -1,0 +1,158 @@
+//! [`Crew`]: who handles the events of a worker.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::batch::{BatchHandler, BatchOutcome, BatchSize};
+use super::delivery::{Delivery, Handler};
+use super::desk::Desk;
+use super::lanes::Lanes;
+use super::office::guarded;
+use super::outcome::Outcome;
+use super::phase::Phase;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::StoredEvent;
+use crate::position::{Gap, Seq};
+
+/// The handlers that are registered with a subscription.
+pub(crate) enum Handlers {
+    /// One, called by the worker's own thread.
+    One(Box<dyn Handler>),
+    /// Makes one for each thread, and one for the worker itself.
+    Many(Box<dyn FnMut() -> Box<dyn Handler> + Send>),
+    /// One that takes many events at once.
+    Batch(Box<dyn BatchHandler>, BatchSize),
+}
+
+pub(super) enum Crew {
+    Own(Box<dyn Handler>),
+    Batch(Batch),
+    /// The threads, and a handler for parked events.
+    Lanes(Lanes, Box<dyn Handler>),
+}
+
+/// A batch handler, and what is gathered for it.
+pub(super) struct Batch {
+    handler: Box<dyn BatchHandler>,
+    pub(super) size: BatchSize,
+    items: Vec<Gathered>,
+    keys: HashSet<u64>,
+    /// When the first of the events was gathered.
+    began: Timestamp,
+}
+
+/// An event that waits for its batch to be full.
+pub(super) struct Gathered {
+    pub(super) stored: StoredEvent,
+    pub(super) seq: Seq,
+    pub(super) attempt: u32,
+    pub(super) phase: Phase,
+}
+
+impl Handlers {
+    /// Whether they fit a subscription of this concurrency.
+    pub(super) fn check(&self, concurrency: usize) -> Result<()> {
+        let message = match self {
+            Handlers::One(_) if concurrency > 1 => {
+                "one handler cannot be called by several threads at once: register it with \
+                 register_parallel or register_handlers"
+            }
+            Handlers::Batch(..) if concurrency > 1 => "a batch handler has a concurrency of 1",
+            Handlers::Batch(_, size) if size.count_max == 0 => {
+                "the count_max of a batch must be 1 or more"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Invalid, message))
+    }
+
+    /// The crew of a worker with this desk.
+    pub(super) fn hire(self, desk: &Desk, concurrency: usize) -> Crew {
+        match self {
+            Handlers::One(handler) => Crew::Own(handler),
+            Handlers::Many(mut make) if concurrency == 1 => Crew::Own(make()),
+            Handlers::Many(mut make) => {
+                let handlers = (0..concurrency).map(|_| make()).collect();
+                let (office, seat) = (&desk.office, Arc::clone(&desk.seat));
+                let lanes = Lanes::new(office, &seat, handlers, || desk.origin());
+                Crew::Lanes(lanes, make())
+            }
+            Handlers::Batch(handler, size) => Crew::Batch(Batch {
+                handler,
+                size,
+                items: Vec::new(),
+                keys: HashSet::new(),
+                began: Timestamp(0),
+            }),
+        }
+    }
+}
+
+impl Crew {
+    /// Calls a handler on this thread; a panic in it is a failed delivery.
+    #[inline]
+    pub(super) fn call(&mut self, delivery: &Delivery<'_>) -> Outcome {
+        let called = guarded("handler", || match self {
+            Crew::Own(handler) | Crew::Lanes(_, handler) => handler.handle(delivery),
+            Crew::Batch(batch) => batch.handler.handle(std::slice::from_ref(delivery)).at(0),
+        });
+        called.unwrap_or_else(Outcome::Failed)
+    }
+
+    /// Tells the handler what it is not given.
+    pub(super) fn tell_skipped(&mut self, gap: Gap) -> Result<(), String> {
+        guarded("handler", || match self {
+            Crew::Own(handler) | Crew::Lanes(_, handler) => handler.skipped(gap),
+            Crew::Batch(_) => {}
+        })
+    }
+
+    pub(super) fn batch(&mut self) -> Option<&mut Batch> {
+        match self {
+            Crew::Batch(batch) => Some(batch),
+            Crew::Own(_) | Crew::Lanes(..) => None,
+        }
+    }
+}
+
+impl Batch {
+    /// Gathers an event of this key.
+    pub(super) fn push(&mut self, item: Gathered, key: u64, now: Timestamp) {
+        if self.items.is_empty() {
+            self.began = now;
+        }
+        self.keys.insert(key);
+        self.items.push(item);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// When what is gathered is handed over at the latest; `None` if that is nothing.
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        (!self.items.is_empty()).then(|| self.began.plus(self.size.linger))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.items.len() >= self.size.count_max
+    }
+
+    /// Whether an event of this key is gathered.
+    pub(super) fn has_key(&self, key: u64) -> bool {
+        self.keys.contains(&key)
+    }
+
+    /// What is gathered; the next batch begins.
+    pub(super) fn take(&mut self) -> Vec<Gathered> {
+        self.keys.clear();
+        std::mem::take(&mut self.items)
+    }
+
+    /// Calls the handler; a panic fails them all.
+    pub(super) fn call(&mut self, deliveries: &[Delivery<'_>]) -> BatchOutcome {
+        let called = guarded("handler", || self.handler.handle(deliveries));
+        called.unwrap_or_else(|reason| BatchOutcome::All(Outcome::Failed(reason)))
+    }
+}

@@ -1,0 +1,99 @@
+//! [`SubscriptionState`]: where a subscription stands, as an operator sees it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::phase::Phase;
+use crate::position::Seq;
+
+/// The registration of a handler, for as long as the system is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HandlerId(pub(super) u64);
+
+impl fmt::Display for HandlerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a subscription is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It has a handler, and the system was not started yet.
+    Waiting,
+    /// Its events are delivered.
+    Running,
+    /// It delivers nothing until it is resumed; see [`SubscriptionState::paused`].
+    Paused,
+    /// An error has stopped it; see [`SubscriptionState::last_error`].
+    Stopped,
+    /// Its name has a place, and no handler is registered for it.
+    Detached,
+}
+
+/// Where a subscription stands.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SubscriptionState {
+    /// The registration; `None` if the name has no handler.
+    pub id: Option<HandlerId>,
+    /// The name; `None` for an unnamed subscription.
+    pub name: Option<String>,
+    /// What it is doing.
+    pub status: Status,
+    /// The last Seq of which all up to it are handled, parked or passed by.
+    pub position: Seq,
+    /// How many Seqs the log is ahead.
+    pub lag: u64,
+    /// How long ago the log took the oldest event that is not handled; zero if there is none.
+    pub lag_time: Duration,
+    /// How many events beyond the position wait for a retry, for another event of their key, or for an
+    /// outcome that was put off.
+    pub open: u64,
+    /// The phase of the last delivery.
+    pub phase: Phase,
+    /// How many deliveries were acknowledged since the handler was registered.
+    pub delivered: u64,
+    /// How many were acknowledged per second, over the time since it was last asked for (of a second at
+    /// least).
+    pub rate: f64,
+    /// How many attempts have failed at the event that failed last; 0 once nothing waits for a retry.
+    pub attempts: u32,
+    /// How many events are parked; for an unnamed subscription, how many it gave up.
+    pub parked: u64,
+    /// How many Seqs it passed that hold no event, whose events retention had removed, or that it skipped
+    /// because it lagged. Of a name, since it is known.
+    pub skipped: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// Why it is paused, if it is.
+    pub paused: Option<String>,
+    /// The event whose handling takes longer than
+    /// [`stall_after`](crate::Subscription::stall_after), if there is one.
+    pub stalled: Option<Seq>,
+}
+
+impl SubscriptionState {
+    /// A name that has a place and no handler.
+    pub(super) fn detached(name: String, cursor: Seq, appended: Seq) -> Self {
+        SubscriptionState {
+            id: None,
+            name: Some(name),
+            status: Status::Detached,
+            position: cursor,
+            lag: appended.since(cursor),
+            lag_time: Duration::ZERO,
+            open: 0,
+            phase: Phase::CatchUp,
+            delivered: 0,
+            rate: 0.0,
+            attempts: 0,
+            parked: 0,
+            skipped: 0,
+            last_error: None,
+            paused: None,
+            stalled: None,
+        }
+    }
+}
