@@ -1,10 +1,5 @@
 use super::*;
 
-/// The disk as a killed process leaves it.
-fn killed(disk: &SimDisk) -> SimDisk {
-    disk.crash(CrashKind::Process, Choice::AllKept)
-}
-
 #[test]
 fn a_clean_close_delivers_nothing_twice() {
     let disk = SimDisk::new();

@@ -1,6 +1,10 @@
 //! Delivery, stepped on the simulated disk and with threads on files and in memory.
 
 mod crashes;
+mod handing_on;
+mod keys;
+mod model;
+mod operating;
 mod order;
 mod queue;
 mod retries;
@@ -16,6 +20,7 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::control::Control;
 use crate::durability::Durability;
 use crate::error::{ErrorKind, Result};
+use crate::event::Event;
 use crate::format::names;
 use crate::format::record::Record;
 use crate::log::{Log, LogConfig};
@@ -87,10 +92,21 @@ impl Rig {
         }
     }
 
+    /// Emits an event of this source, with a header.
+    fn emit_from(&self, source: &str, number: u64) -> Seq {
+        let mut event = Event::new("test.number", source, &number).unwrap();
+        event.headers.push(("account".into(), source.into()));
+        let record = Record::of(&event).unwrap();
+        self.log.append(&[record], Durability::Os).unwrap().last
+    }
+
     /// A worker without a thread.
     fn attach(&self, subscription: Subscription, handler: impl Handler) -> Worker {
-        let attached = self.dispatcher.attach(subscription, one(handler));
-        attached.unwrap().1
+        self.attach_all(subscription, one(handler))
+    }
+
+    fn attach_all(&self, subscription: Subscription, handlers: Handlers) -> Worker {
+        self.dispatcher.attach(subscription, handlers).unwrap().1
     }
 
     fn subscribe(&self, subscription: Subscription, handler: impl Handler) -> HandlerId {
@@ -135,6 +151,20 @@ fn append(log: &Log, event_type: &str, number: u64, durability: Durability) -> R
     let record = Record::new(event_type, "unit", Timestamp(1), &data)?;
     let appended = log.append(&[record], durability)?;
     Ok(appended.last)
+}
+
+/// The disk as a killed process leaves it.
+fn killed(disk: &SimDisk) -> SimDisk {
+    disk.crash(CrashKind::Process, Choice::AllKept)
+}
+
+/// A policy without delays.
+fn quick(attempts_max: u32) -> RetryPolicy {
+    RetryPolicy {
+        attempts_max,
+        backoff_initial: Duration::ZERO,
+        ..RetryPolicy::default()
+    }
 }
 
 /// Steps a worker until it has nothing more to do at once.

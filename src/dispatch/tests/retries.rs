@@ -8,14 +8,6 @@ fn idle_until(waiting: &Progress) -> Progress {
     Progress::Idle { held: false, until }
 }
 
-fn quick(attempts_max: u32) -> RetryPolicy {
-    RetryPolicy {
-        attempts_max,
-        backoff_initial: Duration::ZERO,
-        ..RetryPolicy::default()
-    }
-}
-
 #[test]
 fn what_a_handler_returns_stands_for_an_outcome() {
     assert_eq!(().into_outcome(), Outcome::Ack);

@@ -1,0 +1,259 @@
+//! What an operator sees and does: pause, seek, delete, lag, stalls, and an end that does not hang.
+
+use super::*;
+
+#[test]
+fn a_pause_holds_over_a_restart_until_it_is_resumed() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    rig.emit(0..3);
+    let (seen, handler) = recorder();
+    let mut worker = rig.attach(Subscription::named("x"), handler);
+    worker.step();
+    rig.dispatcher.pause("x", "the bank is closed").unwrap();
+    let unknown = rig.dispatcher.pause("y", "").unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+    drop(worker);
+    let rig = Rig::on(&killed(&disk));
+    let state = &rig.dispatcher.subscriptions()[0];
+    assert_eq!(state.paused.as_deref(), Some("the bank is closed"));
+    let (again, handler) = recorder();
+    let mut worker = rig.attach(Subscription::named("x"), handler);
+    assert_eq!(run(&mut worker), Progress::Waiting(None));
+    assert_eq!((numbers(&seen).len(), numbers(&again).len()), (1, 0));
+    rig.dispatcher.resume("x").unwrap();
+    drop(worker);
+    let (again, handler) = recorder();
+    let rig = Rig::on(&killed(&disk));
+    rig.dispatcher.resume("x").unwrap();
+    run(&mut rig.attach(Subscription::named("x"), handler));
+    assert_eq!(numbers(&again), [0, 1, 2]);
+}
+
+#[test]
+fn a_running_subscription_is_paused_and_resumed() {
+    let rig = Rig::in_memory(2);
+    let (seen, handler) = recorder();
+    let id = rig.subscribe(Subscription::named("x"), handler);
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..1);
+    rig.drain();
+    rig.dispatcher.pause("x", "wait").unwrap();
+    await_that("the pause", || rig.state(id).status == Status::Paused);
+    // It holds nobody up, and nobody waits for it.
+    rig.emit(1..9);
+    let deadline = Some(Instant::now() + PATIENCE);
+    assert_eq!(rig.dispatcher.drain(deadline).unwrap(), ["x"]);
+    assert_eq!(numbers(&seen), [0]);
+    rig.dispatcher.resume("x").unwrap();
+    await_that("the resumption", || rig.state(id).paused.is_none());
+    rig.drain();
+    assert_eq!(numbers(&seen), (0..9).collect::<Vec<_>>());
+    rig.close();
+}
+
+#[test]
+fn a_seek_goes_back_and_forth_and_survives_a_crash() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    rig.emit(0..10);
+    let (seen, handler) = recorder();
+    let mut worker = rig.attach(Subscription::named("x"), handler);
+    run(&mut worker);
+    worker.rest();
+    worker.seek(Seq(4)).unwrap();
+    let rig = Rig::on(&killed(&disk));
+    assert_eq!(rig.control.cursor("x"), Some(Seq(4)));
+    let (again, handler) = recorder();
+    let mut worker = rig.attach(Subscription::named("x"), handler);
+    run(&mut worker);
+    assert_eq!((numbers(&seen).len(), numbers(&again)), (10, vec![4, 5, 6, 7, 8, 9]));
+    worker.rest();
+    assert_eq!(rig.control.cursor("x"), Some(Seq(10)));
+    worker.seek(Seq(2)).unwrap();
+    worker.seek(Seq(8)).unwrap();
+    worker.rest();
+    drop(worker);
+    let rig = Rig::on(&killed(&disk));
+    // Without a handler as well.
+    rig.dispatcher.seek("x", Start::At(Seq(7))).unwrap();
+    let (again, handler) = recorder();
+    run(&mut rig.attach(Subscription::named("x"), handler));
+    assert_eq!(numbers(&again), [6, 7, 8, 9]);
+}
+
+#[test]
+fn a_running_subscription_is_sent_to_another_place() {
+    let rig = Rig::in_memory(100);
+    let (seen, handler) = recorder();
+    rig.subscribe(Subscription::named("x"), handler);
+    rig.emit(0..5);
+    rig.dispatcher.seek("x", Start::At(Seq(3))).unwrap();
+    rig.dispatcher.start().unwrap();
+    rig.drain();
+    rig.dispatcher.seek("x", Start::Beginning).unwrap();
+    rig.drain();
+    assert_eq!(numbers(&seen), [2, 3, 4, 0, 1, 2, 3, 4]);
+    let unknown = rig.dispatcher.seek("y", Start::Now).unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+    rig.close();
+}
+
+#[test]
+fn a_deleted_name_is_a_new_one() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    rig.emit(0..3);
+    let (_, handler) = recorder();
+    let id = rig.subscribe(Subscription::named("x"), handler);
+    let taken = rig.dispatcher.delete("x").unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Invalid);
+    rig.dispatcher.unsubscribe(id).unwrap();
+    rig.dispatcher.delete("x").unwrap();
+    assert!(rig.log.pins().lowest().is_none());
+    let gone = rig.dispatcher.delete("x").unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+    let rig = Rig::on(&killed(&disk));
+    assert!(rig.dispatcher.subscriptions().is_empty());
+    let (seen, handler) = recorder();
+    run(&mut rig.attach(Subscription::named("x").start(Start::At(Seq(3))), handler));
+    assert_eq!(numbers(&seen), [2]);
+}
+
+#[test]
+fn a_start_by_time_takes_the_first_event_of_that_time() {
+    let rig = Rig::on(&SimDisk::new());
+    let begun = rig.clock.now();
+    for number in 0..50 {
+        rig.emit_from("a", number);
+        rig.clock.advance(Duration::from_secs(number % 3));
+    }
+    let events: Vec<_> = (1..=50)
+        .map(|seq| rig.log.get(Seq(seq)).unwrap().unwrap().event().appended_at())
+        .collect();
+    for seconds in 0..60 {
+        let time = begun.plus(Duration::from_secs(seconds));
+        let expected = events.iter().filter(|&&at| at < time).count() as u64;
+        let found = rig.dispatcher.behind(Start::Time(time)).unwrap();
+        assert_eq!(found, Seq(expected), "{seconds} s");
+    }
+}
+
+#[test]
+fn headers_and_a_predicate_choose_as_well() {
+    let rig = Rig::on(&SimDisk::new());
+    for (number, source) in (0..).zip(["a", "b", "a"]) {
+        rig.emit_from(source, number);
+    }
+    rig.emit(3..5);
+    let wanted = |subscription: Subscription| {
+        let (seen, handler) = recorder();
+        let subscription = subscription.start(Start::Beginning).retry(quick(1));
+        let mut worker = rig.attach(subscription, handler);
+        run(&mut worker);
+        (numbers(&seen), worker.desk.seat.state(Seq(5)).parked)
+    };
+    let all = Subscription::unnamed;
+    assert_eq!(wanted(all().header("account", "a")).0, [0, 2]);
+    assert_eq!(wanted(all().has_header("account")).0, [0, 1, 2]);
+    assert_eq!(wanted(all().header("account", "a").header("x", "y")).0, [0; 0]);
+    let odd = |event: &crate::format::record::EventRef<'_>| event.seq().0 % 2 == 1;
+    assert_eq!(wanted(all().predicate(odd)).0, [0, 2, 4]);
+    let fussy = all().predicate(|event| {
+        assert!(event.seq().0 != 2, "not this one");
+        true
+    });
+    assert_eq!(wanted(fussy), (vec![0, 2, 3, 4], 1));
+}
+
+#[test]
+fn a_lossy_subscription_skips_and_counts_it() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    let (seen, handler) = recorder();
+    let lossy = || Subscription::named("x").when_behind(WhenBehind::Skip(10));
+    let mut worker = rig.attach(lossy(), handler);
+    rig.emit(0..10);
+    run(&mut worker);
+    rig.emit(10..30);
+    run(&mut worker);
+    let expected: Vec<_> = (0..10).chain(25..30).collect();
+    assert_eq!(numbers(&seen), expected);
+    assert_eq!(worker.desk.seat.state(Seq(30)).skipped, 15);
+    worker.finish();
+    let rig = Rig::on(&killed(&disk));
+    assert_eq!(rig.dispatcher.subscriptions()[0].skipped, 15);
+}
+
+#[test]
+fn a_bounded_subscription_is_paused_when_it_lags() {
+    let rig = Rig::in_memory(5);
+    let (seen, handler) = recorder();
+    let bounded = Subscription::named("x").when_behind(WhenBehind::Pause(10));
+    let mut worker = rig.attach(bounded, handler);
+    rig.emit(0..11);
+    assert_eq!(run(&mut worker), Progress::Waiting(None));
+    let reason = rig.control.paused("x").unwrap();
+    assert!(reason.contains("11 events behind"), "{reason}");
+    rig.dispatcher.resume("x").unwrap();
+    worker.desk.seat.ask(crate::dispatch::seat::Request::Resume);
+    run(&mut worker);
+    assert_eq!(numbers(&seen).len(), 11);
+    rig.emit(11..30);
+    assert_eq!(run(&mut worker), Progress::Waiting(None));
+}
+
+#[test]
+fn a_list_tells_lag_in_events_and_in_time() {
+    let rig = Rig::on(&SimDisk::new());
+    rig.emit(0..2);
+    rig.clock.advance(Duration::from_secs(5));
+    rig.emit(2..3);
+    let (_, handler) = recorder();
+    let id = rig.subscribe(Subscription::named("x"), handler);
+    rig.clock.advance(Duration::from_secs(2));
+    let state = rig.state(id);
+    assert_eq!((state.lag, state.lag_time), (3, Duration::from_secs(7)));
+    rig.dispatcher.seek("x", Start::At(Seq(3))).unwrap();
+    assert_eq!(rig.state(id).lag_time, Duration::from_secs(2));
+    rig.dispatcher.seek("x", Start::Now).unwrap();
+    assert_eq!((rig.state(id).lag, rig.state(id).lag_time), (0, Duration::ZERO));
+}
+
+#[test]
+fn a_handler_that_hangs_is_reported_and_left_behind() {
+    let rig = Rig::in_memory(100);
+    let (begins, go, handler) = gated();
+    let limit = Duration::from_millis(10);
+    let id = rig.subscribe(Subscription::named("slow").stall_after(limit), handler);
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..1);
+    begins.recv_timeout(PATIENCE).unwrap();
+    await_that("the report", || rig.state(id).stalled == Some(Seq(1)));
+    let left = rig.dispatcher.stop(Some(Instant::now() + Duration::from_millis(20)));
+    assert_eq!(left, ["slow (its handler is at Seq 1)"]);
+    go.send(()).unwrap();
+    rig.log.close().unwrap();
+}
+
+#[test]
+fn an_outcome_that_is_put_off_for_too_long_is_reported() {
+    let rig = Rig::in_memory(100);
+    let tokens = Arc::<Mutex<Vec<AckToken>>>::default();
+    let mine = tokens.clone();
+    let subscription = Subscription::named("x").stall_after(Duration::from_secs(5));
+    let id = rig.subscribe(subscription, move |delivery: &Delivery<'_>| {
+        mine.lock().unwrap().push(delivery.defer());
+    });
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..1);
+    await_that("the token", || !tokens.lock().unwrap().is_empty());
+    await_that("the report", || {
+        rig.clock.advance(Duration::from_secs(1));
+        rig.state(id).stalled == Some(Seq(1))
+    });
+    tokens.lock().unwrap().drain(..).for_each(AckToken::ack);
+    rig.drain();
+    await_that("the end of it", || rig.state(id).stalled.is_none());
+    rig.close();
+}
