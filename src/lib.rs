@@ -91,9 +91,9 @@ pub use system::{Builder, EventSystem, PendingReceipt, Receipt};
 // Handle: who gets which events, and what they say of them.
 pub use control::{ControlRecovery, ParkedEvent};
 pub use dispatch::{
-    AckToken, BatchHandler, BatchOutcome, BatchSize, Delivery, Handler, HandlerId, IntoBatchOutcome,
-    IntoOutcome, KeyFn, OrderBy, Outcome, Phase, RetryPolicy, Start, Status, Subscription,
-    SubscriptionState, WhenBehind, WhenFull, WhenParked, key_of,
+    AckToken, BatchHandler, BatchOutcome, BatchSize, BoxFuture, Delivery, Handler, HandlerId,
+    IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, RetryPolicy, Start,
+    Status, Subscription, SubscriptionState, WhenBehind, WhenFull, WhenParked, key_of, polling, spawning,
 };
 
 // Read: events as they lie in the log.
@@ -101,6 +101,7 @@ pub use event::Filter;
 pub use format::FORMAT_VERSION;
 pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
+pub use log::pins::DetachedLag;
 pub use log::{Recovery, StoredEvent};
 pub use replay::{Projection, Replay};
 pub use system::{ByType, EventStore, Stats};

@@ -83,7 +83,7 @@ impl Desk {
         let epoch = Arc::<AtomicU64>::default();
         let desk = Desk {
             window: Window::new(rules.in_flight_max),
-            origin: Origin::new(seat.clone(), epoch.clone()),
+            origin: Origin::new(seat.clone(), epoch.clone(), office.queue.id()),
             epoch,
             rules,
             attached_at: office.log.watermark().appended(),
@@ -108,7 +108,7 @@ impl Desk {
 
     /// What deliveries of another handler of this subscription come from.
     pub(super) fn origin(&self) -> Origin {
-        Origin::new(self.seat.clone(), self.epoch.clone())
+        Origin::new(self.seat.clone(), self.epoch.clone(), self.office.queue.id())
     }
 
     /// Nothing that was delivered before counts any more.

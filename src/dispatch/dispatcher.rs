@@ -17,6 +17,7 @@ use super::worker::Worker;
 use crate::clock::{Clock, Timestamp};
 use crate::control::{Control, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::pins::DetachedLag;
 use crate::log::Log;
 use crate::position::Seq;
 
@@ -28,6 +29,8 @@ pub(crate) struct DispatchConfig {
     /// Whether the system was closed in order before. If not, deliveries that may have ended the
     /// process are looked for.
     pub(crate) clean: bool,
+    /// How much retention spares for names without a handler.
+    pub(crate) detached_lag_max: DetachedLag,
 }
 
 /// The subscriptions of one log.
@@ -76,6 +79,7 @@ impl Dispatcher {
             // There was a log and no control log: names may have been lost with it.
             control.set_incomplete()?;
         }
+        log.pins().limit_detached(config.detached_lag_max);
         pin_known(&control, log.pins());
         let cursors = control.cursors();
         let suspects = cursors.into_iter().filter(|_| !config.clean);
@@ -164,6 +168,8 @@ impl Dispatcher {
         .inspect_err(|_| {
             if is_new {
                 pins.remove(&pin);
+            } else {
+                pins.detach(&pin);
             }
         })
     }

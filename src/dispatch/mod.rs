@@ -36,6 +36,7 @@ mod queue;
 mod seat;
 mod token;
 mod delivery;
+mod futures;
 mod batch;
 mod office;
 mod window;
@@ -61,6 +62,7 @@ mod tests;
 
 pub use batch::{BatchHandler, BatchOutcome, BatchSize, IntoBatchOutcome};
 pub use delivery::{Delivery, Handler};
+pub use futures::{BoxFuture, OwnedDelivery, polling, spawning};
 pub use key::{KeyFn, OrderBy, key_of};
 pub use outcome::{IntoOutcome, Outcome};
 pub use phase::Phase;

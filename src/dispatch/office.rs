@@ -52,7 +52,7 @@ pub(super) fn pin_name(name: Option<&str>, id: u64) -> String {
 /// first round of retention must spare that.
 pub(crate) fn pin_known(control: &Control, pins: &Pins) {
     for (name, cursor) in control.cursors() {
-        pins.set(&pin_name(Some(&name), 0), cursor.next());
+        pins.set_detached(&pin_name(Some(&name), 0), cursor.next());
     }
 }
 

@@ -99,7 +99,7 @@ impl Dispatcher {
             let (log, control) = (&self.office.log, &self.office.control);
             return self.while_free(name, || {
                 control.seek(name, to, log.watermark().durable())?;
-                log.pins().set(&pin_name(Some(name), 0), to.next());
+                log.pins().set_detached(&pin_name(Some(name), 0), to.next());
                 Ok(())
             });
         };

@@ -383,6 +383,11 @@ impl Queue {
         live.slowest().map_or(0, depth)
     }
 
+    /// Tells the queues of a process apart.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Notes that this thread runs a handler of this queue's system.
     pub(super) fn enter(&self) -> Inside {
         Inside::of(self.id)

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::inside::Inside;
 use super::outcome::{IntoOutcome, Outcome};
 use super::seat::{Return, Seat};
 use crate::position::Seq;
@@ -19,6 +20,7 @@ pub struct AckToken {
     seq: Seq,
     attempt: u32,
     epoch: u64,
+    queue_id: u64,
     is_told: bool,
 }
 
@@ -51,6 +53,13 @@ impl AckToken {
     /// The event is to be parked, for this reason.
     pub fn park(self, reason: impl Into<String>) {
         self.resolve(Outcome::Park(reason.into()));
+    }
+
+    /// Does some work as the handler itself would: an emit in it passes over the bound of a full queue,
+    /// because it might wait for a place that only this event can make.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _inside = Inside::of(self.queue_id);
+        work()
     }
 
     /// Says any outcome, or what stands for one.
@@ -92,15 +101,17 @@ impl fmt::Debug for AckToken {
 pub(super) struct Origin {
     seat: Arc<Seat>,
     epoch: Arc<AtomicU64>,
+    queue_id: u64,
     has_deferred: AtomicBool,
     deferred: Mutex<Vec<Seq>>,
 }
 
 impl Origin {
-    pub(super) fn new(seat: Arc<Seat>, epoch: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(seat: Arc<Seat>, epoch: Arc<AtomicU64>, queue_id: u64) -> Self {
         Origin {
             seat,
             epoch,
+            queue_id,
             has_deferred: AtomicBool::new(false),
             deferred: Mutex::default(),
         }
@@ -119,6 +130,7 @@ impl Origin {
             seq,
             attempt,
             epoch: self.epoch(),
+            queue_id: self.queue_id,
             is_told: false,
         }
     }

@@ -310,9 +310,13 @@ impl Worker {
         if let Err(error) = noted {
             self.desk.note_error(&error);
         }
-        if seat.name.is_none() {
-            let pins = self.desk.office.log.pins();
-            pins.remove(&pin_name(None, seat.id.0));
+        let (pins, pin) = (
+            self.desk.office.log.pins(),
+            pin_name(seat.name.as_deref(), seat.id.0),
+        );
+        match seat.name {
+            Some(_) => pins.detach(&pin),
+            None => pins.remove(&pin),
         }
         self.desk.leave_queue();
         // Tokens that are dropped with the handler find nobody to tell.

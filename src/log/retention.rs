@@ -34,7 +34,11 @@ impl Shared {
         let Some(oldest) = self.segments.oldest() else {
             return Ok(false);
         };
-        let needed = self.pins.lowest();
+        let held = self.segments.all();
+        let bytes = held.iter().map(|segment| segment.used_len()).sum();
+        let last = oldest.event(oldest.last_seq()).ok().flatten();
+        let age = last.map(|event| self.clock.now().since(event.appended_at()));
+        let needed = self.pins.lowest(bytes, age.unwrap_or_default());
         let pinned = needed
             .as_ref()
             .is_some_and(|(_, pin)| *pin <= oldest.last_seq());

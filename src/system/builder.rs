@@ -10,6 +10,7 @@ use crate::dispatch::WhenFull;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogConfig;
+use crate::log::pins::DetachedLag;
 
 /// The events that a system in memory keeps unless told otherwise.
 const MAX_EVENTS_IN_MEMORY: u64 = 100_000;
@@ -30,6 +31,7 @@ pub struct Builder {
     pub(super) when_full: WhenFull,
     pub(super) drain_timeout: Duration,
     pub(super) shutdown_grace: Duration,
+    pub(super) detached_lag_max: DetachedLag,
     max_events: Option<u64>,
     segment_size: usize,
     event_size_max: usize,
@@ -48,6 +50,7 @@ impl Default for Builder {
             when_full: WhenFull::Block,
             drain_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(10),
+            detached_lag_max: DetachedLag::default(),
             max_events: None,
             segment_size: log.segment_len,
             event_size_max: log.event_len_max,
@@ -106,6 +109,13 @@ impl Builder {
     /// Whoever does not is named in the error, and its thread is left to itself.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
+        self
+    }
+
+    /// How much the store keeps for names that have no handler, where [`Builder::max_events`] asks for
+    /// less: all by default.
+    pub fn detached_lag_max(mut self, limit: DetachedLag) -> Self {
+        self.detached_lag_max = limit;
         self
     }
 

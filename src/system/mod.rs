@@ -352,6 +352,7 @@ impl Inner {
         let dispatch = DispatchConfig {
             max_queue_size: builder.max_queue_size,
             clean: log.recovery().clean,
+            detached_lag_max: builder.detached_lag_max,
         };
         Ok(Inner {
             dispatcher: Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?,

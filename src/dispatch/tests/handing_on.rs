@@ -1,5 +1,6 @@
 //! Deliveries that are put off, handled by several threads, or in batches.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
@@ -328,4 +329,105 @@ fn handlers_that_do_not_fit_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(says), "{error}");
     }
+}
+
+/// A future that is ready once it is told; whoever tells wakes it.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<(bool, Vec<std::task::Waker>)>>);
+
+impl Gate {
+    fn open(&self) {
+        let mut gate = self.0.lock().unwrap();
+        gate.0 = true;
+        gate.1.drain(..).for_each(std::task::Waker::wake);
+    }
+}
+
+impl Future for Gate {
+    type Output = ();
+
+    fn poll(
+        self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<()> {
+        let mut gate = self.0.lock().unwrap();
+        if gate.0 {
+            return std::task::Poll::Ready(());
+        }
+        gate.1.push(context.waker().clone());
+        std::task::Poll::Pending
+    }
+}
+
+#[test]
+fn futures_are_under_way_together_and_their_results_are_outcomes() {
+    let rig = Rig::in_memory(100);
+    let (gate, begun) = (Gate::default(), Arc::new(AtomicU64::new(0)));
+    let (theirs, count) = (gate.clone(), begun.clone());
+    let handler = polling(move |delivery: OwnedDelivery| {
+        let gate = theirs.clone();
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            gate.await;
+            let number: u64 = delivery.event.data().unwrap();
+            assert!(number != 2 || delivery.attempt > 1, "the second one panics at first");
+            if number == 3 { Err("no") } else { Ok(()) }
+        }
+    });
+    let subscription = Subscription::named("x").order_by(OrderBy::Nothing).retry(quick(2));
+    let id = rig.subscribe(subscription, handler);
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..5);
+    await_that("all futures", || begun.load(Ordering::SeqCst) == 5);
+    assert_eq!(rig.state(id).delivered, 0);
+    gate.open();
+    rig.drain();
+    assert_eq!(rig.state(id).delivered, 4);
+    let parked = rig.dispatcher.parked("x");
+    assert_eq!((parked[0].seq, parked[0].reason.as_str()), (Seq(4), "no"));
+    rig.close();
+}
+
+#[test]
+fn a_future_that_is_dropped_asks_for_another_attempt() {
+    let rig = Rig::in_memory(100);
+    let spawned = Arc::<Mutex<Vec<BoxFuture>>>::default();
+    let mine = spawned.clone();
+    let handler = spawning(
+        |delivery: OwnedDelivery| async move { delivery.attempt == 3 },
+        move |future| mine.lock().unwrap().push(future),
+    );
+    let mut worker = rig.attach(Subscription::named("x").retry(quick(5)), handler);
+    rig.emit(0..1);
+    run(&mut worker);
+    spawned.lock().unwrap().clear();
+    run(&mut worker);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut poll = || {
+        let mut future = spawned.lock().unwrap().pop().unwrap();
+        assert!(future.as_mut().poll(&mut context).is_ready());
+    };
+    poll();
+    run(&mut worker);
+    assert_eq!(worker.desk.seat.position.get(), Seq::ZERO, "the second attempt returned false");
+    poll();
+    run(&mut worker);
+    assert_eq!(worker.desk.seat.position.get(), Seq(1));
+}
+
+#[test]
+fn a_token_lets_its_work_past_a_full_queue() {
+    let rig = Rig::in_memory(1);
+    let (tokens, handler) = putting_off();
+    let mut worker = rig.attach(Subscription::named("x"), handler);
+    run(&mut worker);
+    rig.emit(0..1);
+    run(&mut worker);
+    let token = take(&tokens, 1);
+    let queue = rig.dispatcher.queue();
+    assert!(queue.reserve(1, WhenFull::Reject, &|| false).is_err());
+    token.within(|| {
+        queue.reserve(1, WhenFull::Reject, &|| false).unwrap().appended();
+    });
+    token.ack();
 }

@@ -59,6 +59,7 @@ impl Rig {
         let config = DispatchConfig {
             max_queue_size,
             clean: log.recovery().clean,
+            detached_lag_max: Default::default(),
         };
         let dispatcher = Dispatcher::new(log.clone(), control.clone(), clock, config).unwrap();
         Rig {

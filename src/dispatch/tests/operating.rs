@@ -110,7 +110,7 @@ fn a_deleted_name_is_a_new_one() {
     assert_eq!(taken.kind(), ErrorKind::Invalid);
     rig.dispatcher.unsubscribe(id).unwrap();
     rig.dispatcher.delete("x").unwrap();
-    assert!(rig.log.pins().lowest().is_none());
+    assert!(rig.log.pins().lowest(0, Duration::ZERO).is_none());
     let gone = rig.dispatcher.delete("x").unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     let rig = Rig::on(&killed(&disk));

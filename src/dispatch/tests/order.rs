@@ -274,7 +274,7 @@ fn names_without_a_handler_hold_on_to_what_they_have_not_seen() {
     worker.finish();
     rig.close();
     let rig = Rig::on(&disk);
-    let (name, pin) = rig.log.pins().lowest().unwrap();
+    let (name, pin) = rig.log.pins().lowest(0, Duration::ZERO).unwrap();
     assert!(name.contains("away") && pin == Seq(101), "{name} at {pin}");
     rig.log.retire_before(Seq(2000)).unwrap();
     assert_eq!(rig.log.first_seq(), Seq::FIRST);
