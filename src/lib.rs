@@ -92,8 +92,9 @@ pub use system::{Builder, EventSystem, PendingReceipt, Receipt};
 pub use control::{ControlRecovery, ParkedEvent};
 pub use dispatch::{
     AckToken, BatchHandler, BatchOutcome, BatchSize, BoxFuture, Delivery, Handler, HandlerId,
-    IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, RetryPolicy, Start,
-    Status, Subscription, SubscriptionState, WhenBehind, WhenFull, WhenParked, key_of, polling, spawning,
+    IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, RetryPolicy,
+    Start, Status, Subscription, SubscriptionState, WhenBehind, WhenFull, WhenParked, key_of,
+    polling, spawning,
 };
 
 // Read: events as they lie in the log.

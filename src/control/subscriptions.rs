@@ -103,13 +103,7 @@ impl Control {
     }
 
     /// Notes how many deliveries of an event have begun. Published on return; with `synced` durable.
-    pub(crate) fn set_tries(
-        &self,
-        name: &str,
-        seq: Seq,
-        tries: Tries,
-        synced: bool,
-    ) -> Result<()> {
+    pub(crate) fn set_tries(&self, name: &str, seq: Seq, tries: Tries, synced: bool) -> Result<()> {
         let noted = self.write(|_| {
             Entry::Attempt(AttemptEntry {
                 subscription: name.to_owned(),

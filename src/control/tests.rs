@@ -1,3 +1,5 @@
+mod subscriptions;
+
 use std::sync::Arc;
 
 use super::*;
@@ -110,7 +112,9 @@ fn checkpoints_keep_the_state_and_let_old_segments_go() {
     let control = open(&disk);
     control.begin("idle", Seq(3), Seq::ZERO).unwrap();
     control.begin("busy", Seq::ZERO, Seq::ZERO).unwrap();
-    control.park("idle", parked(7, 1), at(Seq(7), Seq(7))).unwrap();
+    control
+        .park("idle", parked(7, 1), at(Seq(7), Seq(7)))
+        .unwrap();
     for seq in 1..20_000 {
         control.advance("busy", at(Seq(seq), Seq(seq))).unwrap();
     }
@@ -139,7 +143,9 @@ fn a_parked_event_may_be_larger_than_a_segment() {
     control.begin("a", Seq::ZERO, Seq::ZERO).unwrap();
     let mut large = parked(2, 1);
     large.event = Event::new("large", "unit", &"x".repeat(3 << 20)).unwrap();
-    control.park("a", large.clone(), at(Seq(2), Seq(2))).unwrap();
+    control
+        .park("a", large.clone(), at(Seq(2), Seq(2)))
+        .unwrap();
     control.checkpoint().unwrap();
     control.advance("a", at(Seq(3), Seq(3))).unwrap();
     drop(control);
@@ -308,7 +314,9 @@ fn a_parked_event_whose_copy_is_lost_is_met_again() {
     assert_eq!(control.cursor("c"), Some(Seq(7)), "what is readable counts");
     assert!(control.parked_event("a", Seq(6)).is_some());
     // The subscription is not stuck: it goes on from there.
-    control.advance("a", super::tests::at(Seq(8), Seq(8))).unwrap();
+    control
+        .advance("a", super::tests::at(Seq(8), Seq(8)))
+        .unwrap();
     drop(control);
     assert_eq!(open(&disk).cursor("a"), Some(Seq(8)));
 }

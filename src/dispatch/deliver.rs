@@ -43,12 +43,7 @@ pub(super) fn handle_here(desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>
 
 /// What follows a delivery that was not acknowledged where it was read.
 #[cold]
-fn follow_up(
-    desk: &mut Desk,
-    event: &EventRef<'_>,
-    attempt: u32,
-    outcome: Outcome,
-) -> Result<()> {
+fn follow_up(desk: &mut Desk, event: &EventRef<'_>, attempt: u32, outcome: Outcome) -> Result<()> {
     let seq = event.seq();
     let deferred = desk.origin.take_deferred();
     desk.take_up(seq, desk.key(event));

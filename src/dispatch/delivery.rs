@@ -32,12 +32,7 @@ pub struct Delivery<'a> {
 
 impl<'a> Delivery<'a> {
     #[inline]
-    pub(super) fn new(
-        event: EventRef<'a>,
-        attempt: u32,
-        phase: Phase,
-        origin: &'a Origin,
-    ) -> Self {
+    pub(super) fn new(event: EventRef<'a>, attempt: u32, phase: Phase, origin: &'a Origin) -> Self {
         Delivery {
             event,
             attempt,

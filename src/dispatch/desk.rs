@@ -108,7 +108,11 @@ impl Desk {
 
     /// What deliveries of another handler of this subscription come from.
     pub(super) fn origin(&self) -> Origin {
-        Origin::new(self.seat.clone(), self.epoch.clone(), self.office.queue.id())
+        Origin::new(
+            self.seat.clone(),
+            self.epoch.clone(),
+            self.office.queue.id(),
+        )
     }
 
     /// Nothing that was delivered before counts any more.
@@ -143,12 +147,7 @@ impl Desk {
 
     /// Notes an attempt before it begins, unless the event has had all of them.
     #[cold]
-    fn note_ahead(
-        &mut self,
-        seq: Seq,
-        begun: Option<Tries>,
-        attempt: u32,
-    ) -> Result<Option<Turn>> {
+    fn note_ahead(&mut self, seq: Seq, begun: Option<Tries>, attempt: u32) -> Result<Option<Turn>> {
         let Some(name) = self.seat.name.as_deref() else {
             return Ok(None);
         };
@@ -224,8 +223,8 @@ impl Desk {
 
     /// Takes in what came back from a lane, or by a token.
     pub(super) fn take_back(&mut self, back: Return) -> Result<()> {
-        let is_wanted = back.epoch == self.origin.epoch()
-            && self.window.is_running(back.seq, back.attempt);
+        let is_wanted =
+            back.epoch == self.origin.epoch() && self.window.is_running(back.seq, back.attempt);
         if !is_wanted {
             return Ok(());
         }

@@ -17,8 +17,8 @@ use super::worker::Worker;
 use crate::clock::{Clock, Timestamp};
 use crate::control::{Control, Place};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::pins::DetachedLag;
 use crate::log::Log;
+use crate::log::pins::DetachedLag;
 use crate::position::Seq;
 
 /// The settings of a dispatcher.
@@ -161,17 +161,18 @@ impl Dispatcher {
         );
         let is_new = pins.hold(&pin);
         let begun = self.begin(id, subscription, handlers);
-        begun.map(|worker| {
-            registry.leaving.push(worker.desk.seat.clone());
-            (id, worker)
-        })
-        .inspect_err(|_| {
-            if is_new {
-                pins.remove(&pin);
-            } else {
-                pins.detach(&pin);
-            }
-        })
+        begun
+            .map(|worker| {
+                registry.leaving.push(worker.desk.seat.clone());
+                (id, worker)
+            })
+            .inspect_err(|_| {
+                if is_new {
+                    pins.remove(&pin);
+                } else {
+                    pins.detach(&pin);
+                }
+            })
     }
 
     /// Finds the place of a subscription, and makes the worker that goes on there.
@@ -307,10 +308,9 @@ impl Dispatcher {
     pub(crate) fn drain(&self, deadline: Option<Instant>) -> Result<Vec<String>> {
         let target = self.office.log.watermark().appended();
         self.office.log.flush()?;
-        let seats = self.registry().running();
-        let is_behind = |seat: &Seat| {
-            seat.position.get() < target && !seat.has_ended() && !seat.is_paused()
-        };
+        let seats = self.registry().running(self.office.queue.inside());
+        let is_behind =
+            |seat: &Seat| seat.position.get() < target && !seat.has_ended() && !seat.is_paused();
         let done = || !seats.iter().any(|seat| is_behind(seat));
         self.office.queue.watch(target, deadline, done);
         let behind = seats.iter().filter(|seat| seat.position.get() < target);
@@ -365,9 +365,19 @@ impl Dispatcher {
         seats.collect()
     }
 
+    /// The seat of a name that has a handler, or is getting or losing one.
+    pub(super) fn seat(&self, name: &str) -> Option<Arc<Seat>> {
+        let registry = self.registry();
+        let attached = registry.members.values().map(|member| &member.seat);
+        let mut seats = attached.chain(&registry.leaving);
+        seats
+            .find(|seat| seat.name.as_deref() == Some(name) && !seat.has_ended())
+            .cloned()
+    }
+
     /// The seats of all that run, but for the one whose handler is calling.
     pub(super) fn running(&self) -> Vec<Arc<Seat>> {
-        self.registry().running()
+        self.registry().running(self.office.queue.inside())
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -436,11 +446,13 @@ impl Registry {
         Err(Error::new(ErrorKind::Invalid, message))
     }
 
-    /// The seats of all that run, but for the one whose handler is calling.
-    fn running(&self) -> Vec<Arc<Seat>> {
+    /// The seats of all that run, but for that of the handler that is calling.
+    fn running(&self, inside: Option<u64>) -> Vec<Arc<Seat>> {
         let here = thread::current().id();
         let runs = |member: &&Member| match &member.work {
-            Work::Running(thread) => thread.thread().id() != here,
+            Work::Running(thread) => {
+                thread.thread().id() != here && inside != Some(member.seat.id.0)
+            }
             Work::Waiting(_) => false,
         };
         let members = self.members.values().filter(runs);

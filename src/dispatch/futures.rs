@@ -238,7 +238,10 @@ impl Woken {
             if let Some(task) = list.tasks.pop_front() {
                 return Some(task);
             }
-            list = self.added.wait(list).unwrap_or_else(PoisonError::into_inner);
+            list = self
+                .added
+                .wait(list)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -296,6 +299,8 @@ impl Wake for Task {
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Task")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

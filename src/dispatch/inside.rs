@@ -2,26 +2,34 @@
 
 use std::cell::Cell;
 
+/// A queue, by its id, and the registration whose handler runs.
+type Whose = (u64, u64);
+
+/// No queue has this id.
+const NOBODY: Whose = (0, 0);
+
 thread_local! {
-    /// The id of the queue of that system; 0: none.
-    static INSIDE: Cell<u64> = const { Cell::new(0) };
+    /// Whose handler this thread runs.
+    static INSIDE: Cell<Whose> = const { Cell::new(NOBODY) };
 }
 
 /// While it lives, this thread runs a handler.
 #[derive(Debug)]
 pub(super) struct Inside {
-    before: u64,
+    before: Whose,
 }
 
 impl Inside {
-    pub(super) fn of(queue_id: u64) -> Self {
+    pub(super) fn of(queue_id: u64, handler_id: u64) -> Self {
         Inside {
-            before: INSIDE.replace(queue_id),
+            before: INSIDE.replace((queue_id, handler_id)),
         }
     }
 
-    pub(super) fn is_of(queue_id: u64) -> bool {
-        INSIDE.get() == queue_id
+    /// The registration whose handler this thread runs, if it belongs to this queue.
+    pub(super) fn handler_of(queue_id: u64) -> Option<u64> {
+        let (queue, handler) = INSIDE.get();
+        (queue == queue_id).then_some(handler)
     }
 }
 

@@ -96,9 +96,10 @@ impl Lanes {
                     lane.run(job);
                 }
             });
-            self.threads.push(spawned.map_err(|cause| {
-                Error::io("start a thread of a subscription", "", cause)
-            })?);
+            self.threads.push(
+                spawned
+                    .map_err(|cause| Error::io("start a thread of a subscription", "", cause))?,
+            );
         }
         Ok(())
     }
@@ -154,7 +155,10 @@ impl Jobs {
                 return Some(job);
             }
             list.idle += 1;
-            list = self.added.wait(list).unwrap_or_else(PoisonError::into_inner);
+            list = self
+                .added
+                .wait(list)
+                .unwrap_or_else(PoisonError::into_inner);
             list.idle -= 1;
         }
     }
@@ -166,9 +170,9 @@ impl Jobs {
 
 impl Lane {
     fn run(&mut self, job: Job) {
-        let outcome = self.deliver(job).unwrap_or_else(|error| {
-            Outcome::Failed(format!("the event cannot be read: {error}"))
-        });
+        let outcome = self
+            .deliver(job)
+            .unwrap_or_else(|error| Outcome::Failed(format!("the event cannot be read: {error}")));
         if self.origin.take_deferred().contains(&job.seq) {
             return;
         }
@@ -187,7 +191,7 @@ impl Lane {
             return Ok(Outcome::Ack);
         };
         let delivery = Delivery::new(event, job.attempt, job.phase, &self.origin);
-        let _inside = self.office.queue.enter();
+        let _inside = self.office.queue.enter(self.seat.id.0);
         let handler = self.handler.as_mut();
         Ok(guarded("handler", || handler.handle(&delivery)).unwrap_or_else(Outcome::Failed))
     }

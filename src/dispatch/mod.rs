@@ -11,9 +11,18 @@
 //! *cursor* in the control log follows every [`ACKS_PER_CURSOR`](desk) events and when there is
 //! nothing to do. So a crash delivers a few events again, and skips none.
 //!
-//! **A failure** (an error, a panic, `false`) keeps the event at the head: the order holds, and other
-//! subscriptions go on. It is retried with growing delays; after the last attempt it is *parked*:
-//! copied into the control log, durably, before the position moves past it.
+//! **The lean path.** An event that is acknowledged where it was read is never *open*: no allocation, no
+//! lock, no look at a clock. Everything else goes through the [`window`]: it keeps the Seqs of open
+//! events, those that failed, wait behind another of their key, or were handed on. The log is pinned from
+//! the first of them on, so that no event is copied; whoever needs one reads it again.
+//!
+//! **Handing on.** A delivery may come back later and from elsewhere: from a lane ([`lanes`]), by a token
+//! ([`token`]), from a future ([`futures`]). Each puts a `Return` into the [`seat`], and the worker alone
+//! notes what follows. So there is one thread that writes places, attempts and parkings of a subscription.
+//!
+//! **A failure** (an error, a panic, `false`) keeps the event open: its key waits, others go on. It is
+//! retried with growing delays; after the last attempt it is *parked* ([`parking`]): copied into the
+//! control log, durably, before the position moves past it.
 //!
 //! **An event that kills the process** is found by attempts that are durable before the delivery.
 //! That would cost a sync for each event, so it is done only after an unclean end, and only as long

@@ -177,11 +177,6 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn seat(&self, name: &str) -> Option<Arc<Seat>> {
-        let seats = self.attached().into_iter();
-        seats.into_iter().find(|seat| seat.name.as_deref() == Some(name))
-    }
-
     fn running_seat(&self, name: &str) -> Result<Arc<Seat>> {
         let mut seats = self.running().into_iter();
         let seat = seats.find(|seat| seat.name.as_deref() == Some(name));

@@ -100,7 +100,7 @@ impl Desk {
             }
         }
         self.flushed = self.seat.position.get();
-        self.seat.notes().open = self.window.len();
+        self.note_open();
         self.pin();
         Ok(())
     }

@@ -388,14 +388,19 @@ impl Queue {
         self.id
     }
 
-    /// Notes that this thread runs a handler of this queue's system.
-    pub(super) fn enter(&self) -> Inside {
-        Inside::of(self.id)
+    /// Notes that this thread runs this handler of this queue's system.
+    pub(super) fn enter(&self, handler_id: u64) -> Inside {
+        Inside::of(self.id, handler_id)
+    }
+
+    /// The registration whose handler this thread runs, if it is one of this queue's system.
+    pub(super) fn inside(&self) -> Option<u64> {
+        Inside::handler_of(self.id)
     }
 
     /// Whether this thread runs a handler of this queue's system.
     pub(crate) fn is_inside(&self) -> bool {
-        Inside::is_of(self.id)
+        self.inside().is_some()
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

@@ -102,7 +102,9 @@ impl Worker {
             parked_at: office.clock.now(),
             ..ParkedEvent::clone(&parked)
         };
-        let noted = office.control.park(name, again, self.desk.place_but(None))?;
+        let noted = office
+            .control
+            .park(name, again, self.desk.place_but(None))?;
         office.control.wait_for(noted)
     }
 }

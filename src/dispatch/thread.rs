@@ -50,7 +50,7 @@ fn run_steps(worker: &mut Worker) {
         return;
     }
     let queue = worker.desk.office.queue.clone();
-    let _inside = queue.enter();
+    let _inside = queue.enter(seat.id.0);
     let mut patience = Patience::default();
     loop {
         match worker.step_inside() {

@@ -58,7 +58,7 @@ impl AckToken {
     /// Does some work as the handler itself would: an emit in it passes over the bound of a full queue,
     /// because it might wait for a place that only this event can make.
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _inside = Inside::of(self.queue_id);
+        let _inside = Inside::of(self.queue_id, self.seat.id.0);
         work()
     }
 

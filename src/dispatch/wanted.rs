@@ -41,12 +41,12 @@ impl Choice {
 
     /// Whether headers and predicate fit. The predicate is the user's, and may panic.
     pub(super) fn fits_closely(&self, event: &EventRef<'_>) -> bool {
-        let header_fits = |(name, value): &(String, Option<String>)| match (event.header(name), value)
-        {
-            (Some(found), Some(wanted)) => found == wanted,
-            (found, None) => found.is_some(),
-            (None, Some(_)) => false,
-        };
+        let header_fits =
+            |(name, value): &(String, Option<String>)| match (event.header(name), value) {
+                (Some(found), Some(wanted)) => found == wanted,
+                (found, None) => found.is_some(),
+                (None, Some(_)) => false,
+            };
         self.headers.iter().all(header_fits)
             && self.predicate.as_ref().is_none_or(|fits| fits(event))
     }

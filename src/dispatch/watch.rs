@@ -82,7 +82,11 @@ impl Watch {
     pub(super) fn stop(&self) {
         self.shared.is_over.store(true, Ordering::Release);
         self.shared.signal.notify();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread.filter(|one| one.thread().id() != thread::current().id()) {
             // It calls nothing that could panic with a message for us.
             let _ = thread.join();

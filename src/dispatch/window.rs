@@ -145,7 +145,11 @@ impl Window {
         let key = self.key(seq);
         let line = key.and_then(|key| self.keys.get(&key));
         let has_turn = line.and_then(VecDeque::front) == Some(&seq);
-        let state = if has_turn { State::Due(at) } else { State::Behind };
+        let state = if has_turn {
+            State::Due(at)
+        } else {
+            State::Behind
+        };
         self.set(seq, state);
     }
 

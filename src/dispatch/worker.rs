@@ -104,7 +104,7 @@ impl Worker {
     /// As [`Worker::step_inside`], on a thread that is not known to run handlers.
     #[cfg(test)]
     pub(crate) fn step(&mut self) -> Progress {
-        let _inside = self.desk.office.queue.enter();
+        let _inside = self.desk.office.queue.enter(self.desk.seat.id.0);
         self.step_inside()
     }
 

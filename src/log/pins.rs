@@ -94,8 +94,8 @@ impl Pins {
     pub(crate) fn lowest(&self, bytes: u64, age: Duration) -> Option<(String, Seq)> {
         let pinned = self.lock();
         let limit = pinned.detached;
-        let is_over = limit.bytes.is_some_and(|max| bytes > max)
-            || limit.age.is_some_and(|max| age > max);
+        let is_over =
+            limit.bytes.is_some_and(|max| bytes > max) || limit.age.is_some_and(|max| age > max);
         let counts = |pin: &Pin| pin.is_attached || !is_over;
         let pins = pinned.pins.iter().filter(|(_, pin)| counts(pin));
         let lowest = pins.min_by_key(|(_, pin)| pin.seq);

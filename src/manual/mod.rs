@@ -16,3 +16,7 @@ pub mod durability {}
 /// Where a change goes: the layers, their files, and what each may know.
 #[doc = include_str!("layers.md")]
 pub mod layers {}
+
+/// What a subscription is promised, under which policy: order, retries, parked events, backpressure.
+#[doc = include_str!("delivery.md")]
+pub mod delivery {}

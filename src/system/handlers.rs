@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::EventSystem;
 use crate::control::ParkedEvent;
+use crate::dispatch::Delivery;
 use crate::dispatch::{
     BatchHandler, BatchSize, Handler, HandlerId, Handlers, IntoOutcome, Start, Subscription,
     SubscriptionState,
 };
-use crate::dispatch::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 
@@ -63,7 +63,11 @@ impl EventSystem {
     ///
     /// # Errors
     /// As [`EventSystem::register_handler`].
-    pub fn register_parallel<F, R>(&self, subscription: Subscription, handler: F) -> Result<HandlerId>
+    pub fn register_parallel<F, R>(
+        &self,
+        subscription: Subscription,
+        handler: F,
+    ) -> Result<HandlerId>
     where
         F: Fn(&Delivery<'_>) -> R + Send + Sync + 'static,
         R: IntoOutcome,

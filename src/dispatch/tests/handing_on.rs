@@ -75,7 +75,10 @@ fn a_dropped_token_asks_for_another_attempt_and_one_counts_once() {
     second.park("not this one");
     run(&mut worker);
     let parked = rig.dispatcher.parked("x");
-    assert_eq!((parked[0].attempts, parked[0].reason.as_str()), (2, "not this one"));
+    assert_eq!(
+        (parked[0].attempts, parked[0].reason.as_str()),
+        (2, "not this one")
+    );
     assert_eq!(worker.desk.seat.position.get(), Seq(1));
     // A parked event can be put off as well: it stays parked until the token is resolved.
     worker.redeliver(Seq(1)).unwrap();
@@ -193,7 +196,10 @@ fn threads_keep_the_order_of_each_key_and_work_at_the_same_time() {
         rig.emit_from(&(number % 10).to_string(), number);
     }
     rig.drain();
-    assert!(together.load(Ordering::SeqCst), "two were never handled at the same time");
+    assert!(
+        together.load(Ordering::SeqCst),
+        "two were never handled at the same time"
+    );
     assert_eq!(rig.state(id).delivered, 5000);
     let seen = seen.lock().unwrap();
     for key in 0..10 {
@@ -209,10 +215,7 @@ fn threads_keep_the_order_of_each_key_and_work_at_the_same_time() {
     rig.close();
 }
 
-fn batches(
-    size: BatchSize,
-    bad: Option<u64>,
-) -> (Arc<Mutex<Vec<Vec<u64>>>>, Handlers) {
+fn batches(size: BatchSize, bad: Option<u64>) -> (Arc<Mutex<Vec<Vec<u64>>>>, Handlers) {
     let seen = Arc::<Mutex<Vec<Vec<u64>>>>::default();
     let mine = seen.clone();
     let handler = move |deliveries: &[Delivery<'_>]| {
@@ -325,7 +328,10 @@ fn handlers_that_do_not_fit_are_refused() {
         (many(), batches(size, None).1, "concurrency of 1"),
         (Subscription::named("x"), batches(size, None).1, "count_max"),
     ] {
-        let error = rig.dispatcher.subscribe(subscription, handlers).unwrap_err();
+        let error = rig
+            .dispatcher
+            .subscribe(subscription, handlers)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(says), "{error}");
     }
@@ -370,11 +376,16 @@ fn futures_are_under_way_together_and_their_results_are_outcomes() {
         async move {
             gate.await;
             let number: u64 = delivery.event.data().unwrap();
-            assert!(number != 2 || delivery.attempt > 1, "the second one panics at first");
+            assert!(
+                number != 2 || delivery.attempt > 1,
+                "the second one panics at first"
+            );
             if number == 3 { Err("no") } else { Ok(()) }
         }
     });
-    let subscription = Subscription::named("x").order_by(OrderBy::Nothing).retry(quick(2));
+    let subscription = Subscription::named("x")
+        .order_by(OrderBy::Nothing)
+        .retry(quick(2));
     let id = rig.subscribe(subscription, handler);
     rig.dispatcher.start().unwrap();
     rig.emit(0..5);
@@ -409,7 +420,11 @@ fn a_future_that_is_dropped_asks_for_another_attempt() {
     };
     poll();
     run(&mut worker);
-    assert_eq!(worker.desk.seat.position.get(), Seq::ZERO, "the second attempt returned false");
+    assert_eq!(
+        worker.desk.seat.position.get(),
+        Seq::ZERO,
+        "the second attempt returned false"
+    );
     poll();
     run(&mut worker);
     assert_eq!(worker.desk.seat.position.get(), Seq(1));
@@ -427,7 +442,33 @@ fn a_token_lets_its_work_past_a_full_queue() {
     let queue = rig.dispatcher.queue();
     assert!(queue.reserve(1, WhenFull::Reject, &|| false).is_err());
     token.within(|| {
-        queue.reserve(1, WhenFull::Reject, &|| false).unwrap().appended();
+        queue
+            .reserve(1, WhenFull::Reject, &|| false)
+            .unwrap()
+            .appended();
     });
     token.ack();
+}
+
+#[test]
+fn a_handler_on_a_thread_of_its_own_does_not_wait_for_itself() {
+    let rig = Rig::in_memory(100);
+    let (dispatcher, drained) = (Arc::downgrade(&rig.dispatcher), Seen::default());
+    let mine = drained.clone();
+    let handlers = Handlers::Many(Box::new(move || {
+        let (dispatcher, mine) = (dispatcher.clone(), mine.clone());
+        Box::new(move |delivery: &Delivery<'_>| {
+            let deadline = Some(Instant::now() + PATIENCE);
+            let behind = dispatcher.upgrade().unwrap().drain(deadline).unwrap();
+            assert_eq!(behind, Vec::<String>::new());
+            note(&mine, delivery);
+        })
+    }));
+    let subscription = Subscription::named("x").concurrency(2);
+    rig.dispatcher.subscribe(subscription, handlers).unwrap();
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..2);
+    rig.drain();
+    assert_eq!(numbers(&drained), [0, 1]);
+    rig.close();
 }

@@ -151,7 +151,10 @@ fn an_event_is_parked_once_its_deadline_has_passed() {
     run(&mut worker);
     rig.clock.advance(Duration::from_secs(60));
     run(&mut worker);
-    assert_eq!((numbers(&seen).len(), rig.dispatcher.parked("x").len()), (2, 0));
+    assert_eq!(
+        (numbers(&seen).len(), rig.dispatcher.parked("x").len()),
+        (2, 0)
+    );
     let now = rig.clock.now();
     worker.finish();
     // The time that a process is dead counts as well.

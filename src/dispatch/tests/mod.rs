@@ -111,7 +111,9 @@ impl Rig {
     }
 
     fn subscribe(&self, subscription: Subscription, handler: impl Handler) -> HandlerId {
-        self.dispatcher.subscribe(subscription, one(handler)).unwrap()
+        self.dispatcher
+            .subscribe(subscription, one(handler))
+            .unwrap()
     }
 
     /// Steps a worker until it has nothing more to do, with time going by as fast as it is waited for.

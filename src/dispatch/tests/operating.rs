@@ -67,7 +67,10 @@ fn a_seek_goes_back_and_forth_and_survives_a_crash() {
     let (again, handler) = recorder();
     let mut worker = rig.attach(Subscription::named("x"), handler);
     run(&mut worker);
-    assert_eq!((numbers(&seen).len(), numbers(&again)), (10, vec![4, 5, 6, 7, 8, 9]));
+    assert_eq!(
+        (numbers(&seen).len(), numbers(&again)),
+        (10, vec![4, 5, 6, 7, 8, 9])
+    );
     worker.rest();
     assert_eq!(rig.control.cursor("x"), Some(Seq(10)));
     worker.seek(Seq(2)).unwrap();
@@ -129,7 +132,14 @@ fn a_start_by_time_takes_the_first_event_of_that_time() {
         rig.clock.advance(Duration::from_secs(number % 3));
     }
     let events: Vec<_> = (1..=50)
-        .map(|seq| rig.log.get(Seq(seq)).unwrap().unwrap().event().appended_at())
+        .map(|seq| {
+            rig.log
+                .get(Seq(seq))
+                .unwrap()
+                .unwrap()
+                .event()
+                .appended_at()
+        })
         .collect();
     for seconds in 0..60 {
         let time = begun.plus(Duration::from_secs(seconds));
@@ -156,7 +166,10 @@ fn headers_and_a_predicate_choose_as_well() {
     let all = Subscription::unnamed;
     assert_eq!(wanted(all().header("account", "a")).0, [0, 2]);
     assert_eq!(wanted(all().has_header("account")).0, [0, 1, 2]);
-    assert_eq!(wanted(all().header("account", "a").header("x", "y")).0, [0; 0]);
+    assert_eq!(
+        wanted(all().header("account", "a").header("x", "y")).0,
+        [0; 0]
+    );
     let odd = |event: &crate::format::record::EventRef<'_>| event.seq().0 % 2 == 1;
     assert_eq!(wanted(all().predicate(odd)).0, [0, 2, 4]);
     let fussy = all().predicate(|event| {
@@ -217,7 +230,10 @@ fn a_list_tells_lag_in_events_and_in_time() {
     rig.dispatcher.seek("x", Start::At(Seq(3))).unwrap();
     assert_eq!(rig.state(id).lag_time, Duration::from_secs(2));
     rig.dispatcher.seek("x", Start::Now).unwrap();
-    assert_eq!((rig.state(id).lag, rig.state(id).lag_time), (0, Duration::ZERO));
+    assert_eq!(
+        (rig.state(id).lag, rig.state(id).lag_time),
+        (0, Duration::ZERO)
+    );
 }
 
 #[test]
@@ -230,7 +246,9 @@ fn a_handler_that_hangs_is_reported_and_left_behind() {
     rig.emit(0..1);
     begins.recv_timeout(PATIENCE).unwrap();
     await_that("the report", || rig.state(id).stalled == Some(Seq(1)));
-    let left = rig.dispatcher.stop(Some(Instant::now() + Duration::from_millis(20)));
+    let left = rig
+        .dispatcher
+        .stop(Some(Instant::now() + Duration::from_millis(20)));
     assert_eq!(left, ["slow (its handler is at Seq 1)"]);
     go.send(()).unwrap();
     rig.log.close().unwrap();

@@ -114,7 +114,10 @@ fn descriptions_that_make_no_sense_are_refused() {
         (Subscription::named("b").retry(policy), "1 or more"),
         (Subscription::named("a"), "has a handler already"),
     ] {
-        let error = rig.dispatcher.subscribe(subscription, one(never())).unwrap_err();
+        let error = rig
+            .dispatcher
+            .subscribe(subscription, one(never()))
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(says), "{error}");
     }

@@ -229,7 +229,7 @@ fn leaving_and_closing_wake_those_who_wait() {
         assert_eq!(error.kind(), ErrorKind::Closed);
     });
     // A handler that runs may still emit, so that it can end.
-    let _inside = queue.enter();
+    let _inside = queue.enter(1);
     queue
         .reserve(1, WhenFull::Reject, &|| false)
         .unwrap()

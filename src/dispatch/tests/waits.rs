@@ -103,3 +103,30 @@ fn a_stop_is_heard_while_a_worker_looks_for_events_or_parks() {
         assert_eq!(numbers(&seen).len() as u64, count, "seed {seed}");
     }
 }
+
+#[test]
+#[ignore = "a measurement"]
+fn measure_stepping() {
+    const EVENTS: u64 = 200_000;
+    let rig = Rig::in_memory(1000);
+    rig.emit(0..EVENTS);
+    let count = Arc::new(AtomicU64::new(0));
+    let mut best = Duration::MAX;
+    for _ in 0..40 {
+        let mine = count.clone();
+        let counting = move |_: &Delivery<'_>| {
+            mine.fetch_add(1, Ordering::Relaxed);
+        };
+        let subscription = Subscription::named("x").start(Start::Beginning);
+        let mut worker = rig.attach(subscription, counting);
+        let _inside = rig.dispatcher.queue().enter(1);
+        let began = Instant::now();
+        while worker.step_inside() == Progress::Moved {}
+        best = best.min(began.elapsed());
+        assert_eq!(worker.desk.seat.position.get(), Seq(EVENTS));
+        worker.finish();
+        rig.dispatcher.delete("x").unwrap();
+    }
+    let nanos = best.as_nanos() / u128::from(EVENTS);
+    eprintln!("{nanos} ns for each event");
+}
