@@ -151,7 +151,8 @@ impl State {
                 self.standing(&entry.subscription).parked.remove(&entry.seq);
             }
             Entry::Paused(entry) => {
-                self.standing(&entry.subscription).paused = entry.reason.clone();
+                let paused = &mut self.standing(&entry.subscription).paused;
+                paused.clone_from(&entry.reason);
             }
             Entry::Deleted(entry) => {
                 self.subscriptions.remove(&entry.subscription);

@@ -61,8 +61,8 @@ impl Control {
             let skipped = state.subscriptions.get(name).map_or(0, |one| one.skipped);
             let sent = Place {
                 cursor,
-                durable_upto,
                 skipped,
+                durable_upto,
                 ..Place::default()
             };
             let place = place(state, name, sent);

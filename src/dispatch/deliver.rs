@@ -13,9 +13,27 @@ use crate::error::Result;
 use crate::format::record::EventRef;
 use crate::position::Seq;
 
+/// Deals with the event that comes next in the log.
+#[inline]
+pub(super) fn pass_or_take(
+    choice: &Choice,
+    desk: &mut Desk,
+    crew: &mut Crew,
+    event: &EventRef<'_>,
+) -> Result<()> {
+    let seq = event.seq();
+    if !choice.fits(event) || desk.is_parked(seq) {
+        desk.move_to(seq, 1)
+    } else if is_plain(choice, desk, crew) {
+        handle_here(desk, crew, event)
+    } else {
+        take_in(choice, desk, crew, event)
+    }
+}
+
 /// Whether the next event needs no more than to be handled where it was read.
 #[inline]
-pub(super) fn is_plain(choice: &Choice, desk: &Desk, crew: &Crew) -> bool {
+fn is_plain(choice: &Choice, desk: &Desk, crew: &Crew) -> bool {
     matches!(crew, Crew::Own(_))
         && desk.window.is_empty()
         && desk.held.is_empty()
@@ -24,7 +42,7 @@ pub(super) fn is_plain(choice: &Choice, desk: &Desk, crew: &Crew) -> bool {
 
 /// Delivers an event where it was read; acknowledged, it is never open.
 #[inline]
-pub(super) fn handle_here(desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result<()> {
+fn handle_here(desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result<()> {
     let seq = event.seq();
     let Ok(Turn::Deliver { attempt, phase }) = desk.turn(seq) else {
         // Why not is found out where an open event is handed out.
@@ -55,12 +73,7 @@ fn follow_up(desk: &mut Desk, event: &EventRef<'_>, attempt: u32, outcome: Outco
 }
 
 /// Takes an event in where others are open or it must be looked at more closely.
-pub(super) fn take_in(
-    choice: &Choice,
-    desk: &mut Desk,
-    crew: &mut Crew,
-    event: &EventRef<'_>,
-) -> Result<()> {
+fn take_in(choice: &Choice, desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result<()> {
     let seq = event.seq();
     let fits = guarded("predicate", || choice.fits_closely(event));
     if fits == Ok(false) {

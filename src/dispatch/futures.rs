@@ -232,7 +232,9 @@ impl Woken {
             if list.is_closed {
                 let left = std::mem::take(&mut list.tasks);
                 drop(list);
-                left.iter().for_each(|task| task.drop_future());
+                for task in &left {
+                    task.drop_future();
+                }
                 return None;
             }
             if let Some(task) = list.tasks.pop_front() {

@@ -140,15 +140,17 @@ impl Seen {
         }
         notes.stalled = stalled;
         drop(notes);
-        match stalled {
-            Some(seq) => tracing::error!(
-                target: "forelog::dispatch", subscription = %seat.label(), %seq, ?limit,
+        let label = seat.label();
+        if let Some(seq) = stalled {
+            tracing::error!(
+                target: "forelog::dispatch", subscription = %label, %seq, ?limit,
                 "a handler takes longer than its limit; later events wait"
-            ),
-            None => tracing::info!(
-                target: "forelog::dispatch", subscription = %seat.label(),
+            );
+        } else {
+            tracing::info!(
+                target: "forelog::dispatch", subscription = %label,
                 "a handler that was stalled goes on"
-            ),
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::crew::{Crew, Handlers};
-use super::deliver::{hand_out, handle_here, is_plain, take_in};
+use super::deliver::{hand_out, pass_or_take};
 use super::desk::Desk;
 use super::frame_of::{as_frame, read_frame};
 use super::gather::deliver_batch;
@@ -130,24 +130,25 @@ impl Worker {
         if let Some(progress) = self.prepare()? {
             return Ok(progress);
         }
+        if let Some(event) = self.reader.step_on() {
+            pass_or_take(&self.choice, &mut self.desk, &mut self.crew, &event)?;
+            return Ok(Progress::Moved);
+        }
+        self.find_next()
+    }
+
+    /// As [`Worker::go_on`], where the next event does not stand right behind the one before.
+    fn find_next(&mut self) -> Result<Progress> {
         let next = self.reader.position();
-        let event = match self.reader.step()? {
+        match self.reader.step()? {
             None => return self.look_closely(next),
             Some(Step::Gap(gap)) => {
                 let _ = self.crew.tell_skipped(gap);
                 self.desk.pass_gap(gap, "they hold no event")?;
-                return Ok(Progress::Moved);
             }
-            Some(Step::Event(event)) => event,
-        };
-        let seq = event.seq();
-        let (desk, crew) = (&mut self.desk, &mut self.crew);
-        if !self.choice.fits(&event) || desk.is_parked(seq) {
-            desk.move_to(seq, 1)?;
-        } else if is_plain(&self.choice, desk, crew) {
-            handle_here(desk, crew, &event)?;
-        } else {
-            take_in(&self.choice, desk, crew, &event)?;
+            Some(Step::Event(event)) => {
+                pass_or_take(&self.choice, &mut self.desk, &mut self.crew, &event)?;
+            }
         }
         Ok(Progress::Moved)
     }

@@ -186,7 +186,7 @@ fn threads_keep_the_order_of_each_key_and_work_at_the_same_time() {
             }
             within.fetch_sub(1, Ordering::SeqCst);
             // Every seventh fails at first.
-            number % 7 > 0 || delivery.attempt() > 1
+            !number.is_multiple_of(7) || delivery.attempt() > 1
         })
     }));
     let subscription = Subscription::named("x").concurrency(3).retry(quick(5));

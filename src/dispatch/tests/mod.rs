@@ -23,6 +23,7 @@ use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::format::names;
 use crate::format::record::Record;
+use crate::log::pins::DetachedLag;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::storage::Storage;
@@ -59,7 +60,7 @@ impl Rig {
         let config = DispatchConfig {
             max_queue_size,
             clean: log.recovery().clean,
-            detached_lag_max: Default::default(),
+            detached_lag_max: DetachedLag::default(),
         };
         let dispatcher = Dispatcher::new(log.clone(), control.clone(), clock, config).unwrap();
         Rig {

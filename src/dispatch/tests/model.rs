@@ -36,10 +36,9 @@ struct Model {
 fn deliver(model: &Mutex<Model>, delivery: &Delivery<'_>) -> Outcome {
     let mut model = model.lock().unwrap();
     let seq = delivery.seq().0;
-    if model.acked.contains(&seq) || model.parked.contains(&seq) {
-        if model.is_exact {
-            model.wrong = Some(format!("{seq} comes again after a clean end"));
-        }
+    let is_behind = model.acked.contains(&seq) || model.parked.contains(&seq);
+    if model.is_exact && is_behind {
+        model.wrong = Some(format!("{seq} comes again after a clean end"));
     }
     let key = model.keys[&seq];
     let is_open = |other: &u64| !model.acked.contains(other) && !model.parked.contains(other);
@@ -132,7 +131,9 @@ fn settle(rig: &Rig, worker: &mut Worker, model: &Mutex<Model>) {
         let progress = step(worker);
         let tokens = std::mem::take(&mut model.lock().unwrap().tokens);
         if !tokens.is_empty() {
-            tokens.into_iter().for_each(|token| ack(model, token));
+            for token in tokens {
+                ack(model, token);
+            }
             continue;
         }
         match progress {
