@@ -1,21 +1,20 @@
 //! [`Dispatcher`]: all subscriptions of a system: attached, started, listed, drained, stopped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use super::crew::Handlers;
 use super::office::{Office, pin_known, pin_name};
 use super::queue::Queue;
+use super::registry::{Member, Registry, Work};
 use super::seat::Seat;
 use super::status::HandlerId;
-use super::subscription::{Start, Subscription};
+use super::subscription::Subscription;
 use super::thread::spawn;
 use super::watch::Watch;
 use super::worker::Worker;
-use crate::clock::{Clock, Timestamp};
-use crate::control::{Control, Place};
+use crate::clock::Clock;
+use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Log;
 use crate::log::pins::DetachedLag;
@@ -39,28 +38,7 @@ pub(crate) struct Dispatcher {
     /// The names that had a place when the log was opened after an unclean end.
     suspects: BTreeSet<String>,
     registry: Mutex<Registry>,
-    watch: Watch,
-}
-
-#[derive(Default)]
-struct Registry {
-    is_started: bool,
-    is_stopped: bool,
-    last_id: u64,
-    members: BTreeMap<HandlerId, Member>,
-    /// Unregistered, and their last delivery may still be running.
-    leaving: Vec<Arc<Seat>>,
-}
-
-pub(super) struct Member {
-    seat: Arc<Seat>,
-    work: Work,
-}
-
-pub(super) enum Work {
-    /// Not started yet.
-    Waiting(Box<Worker>),
-    Running(JoinHandle<()>),
+    pub(super) watch: Watch,
 }
 
 impl Dispatcher {
@@ -196,76 +174,6 @@ impl Dispatcher {
         Ok(worker)
     }
 
-    /// Where a subscription goes on; a new name's place is noted durably.
-    fn place(&self, subscription: &Subscription) -> Result<Place> {
-        let (log, control) = (&self.office.log, &self.office.control);
-        let at = |cursor| Place {
-            cursor,
-            ..Place::default()
-        };
-        let Some(name) = &subscription.name else {
-            return self.behind(subscription.start).map(at);
-        };
-        if let Some(place) = control.place(name) {
-            return Ok(place);
-        }
-        let start = if control.is_incomplete() {
-            log.first_seq().prev()
-        } else {
-            self.behind(subscription.start)?
-        };
-        control.begin(name, start, log.watermark().durable())?;
-        Ok(at(start))
-    }
-
-    /// The last Seq before a start.
-    ///
-    /// # Errors
-    /// If the events cannot be read among which a time is looked for.
-    pub(super) fn behind(&self, start: Start) -> Result<Seq> {
-        let log = &self.office.log;
-        Ok(match start {
-            Start::Beginning => log.first_seq().prev(),
-            Start::Now => log.watermark().appended(),
-            Start::At(seq) => seq.prev(),
-            Start::Time(time) => self.first_at(time)?.prev(),
-        })
-    }
-
-    /// The first Seq that was appended at this time or later; the one after the last if there is none.
-    fn first_at(&self, time: Timestamp) -> Result<Seq> {
-        let log = &self.office.log;
-        let (mut from, mut to) = (log.first_seq().0, log.watermark().appended().next().0);
-        // `appended_at` never decreases.
-        while from < to {
-            let middle = from + (to - from) / 2;
-            let mut reader = log.reader(Seq(middle));
-            match reader.next_event()? {
-                Some(event) if event.appended_at() < time => from = event.seq().next().0,
-                _ => to = middle,
-            }
-        }
-        Ok(Seq(from))
-    }
-
-    /// Detaches a handler and waits until its running delivery has ended; called from inside a
-    /// handler of this system it does not wait. A name keeps its place.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such registration.
-    pub(crate) fn unsubscribe(&self, id: HandlerId) -> Result<()> {
-        let member = {
-            let mut registry = self.registry();
-            let member = registry.members.remove(&id).ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, format!("there is no handler {id}"))
-            })?;
-            registry.leaving.push(member.seat.clone());
-            member
-        };
-        self.end(vec![member], None);
-        Ok(())
-    }
-
     /// Starts all deliveries.
     ///
     /// # Errors
@@ -298,41 +206,6 @@ impl Dispatcher {
             return Err(error);
         }
         Ok(())
-    }
-
-    /// Waits until every running subscription has handled all that is appended now, and returns the
-    /// names of those that have not by the deadline, or are paused. A handler does not wait for itself.
-    ///
-    /// # Errors
-    /// If the log cannot be synced, so that not everything can be delivered.
-    pub(crate) fn drain(&self, deadline: Option<Instant>) -> Result<Vec<String>> {
-        let target = self.office.log.watermark().appended();
-        self.office.log.flush()?;
-        let seats = self.registry().running(self.office.queue.inside());
-        let is_behind =
-            |seat: &Seat| seat.position.get() < target && !seat.has_ended() && !seat.is_paused();
-        let done = || !seats.iter().any(|seat| is_behind(seat));
-        self.office.queue.watch(target, deadline, done);
-        let behind = seats.iter().filter(|seat| seat.position.get() < target);
-        Ok(behind.map(|seat| seat.label()).collect())
-    }
-
-    /// Ends all deliveries and joins all threads, and returns the names of those that had not ended by
-    /// the deadline: their threads are left to themselves. Called from inside a handler it does not wait
-    /// for them. Events that are not acknowledged come again. Emitters that wait get an error.
-    pub(crate) fn stop(&self, deadline: Option<Instant>) -> Vec<String> {
-        let members = {
-            let mut registry = self.registry();
-            registry.is_stopped = true;
-            let members = std::mem::take(&mut registry.members);
-            let seats = members.values().map(|member| member.seat.clone());
-            let seats: Vec<_> = seats.collect();
-            registry.leaving.extend(seats);
-            members
-        };
-        self.office.queue.close();
-        self.watch.stop();
-        self.end(members.into_values().collect(), deadline)
     }
 
     /// Sends a subscription whose handler was registered, and not started yet; `None` if it runs, or has
@@ -380,83 +253,8 @@ impl Dispatcher {
         self.registry().running(self.office.queue.inside())
     }
 
-    fn registry(&self) -> MutexGuard<'_, Registry> {
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends these; says who had not ended by the deadline.
-    fn end(&self, members: Vec<Member>, deadline: Option<Instant>) -> Vec<String> {
-        for member in &members {
-            member.seat.ask_to_stop();
-            self.office.queue.leave(&member.seat.position);
-        }
-        self.office.log.watermark().notify();
-        let is_inside = self.office.queue.is_inside();
-        let mut left = Vec::new();
-        for member in members {
-            let seat = member.seat;
-            match member.work {
-                Work::Waiting(worker) => worker.finish(),
-                // Two handlers that end each other would wait for ever.
-                Work::Running(_) if is_inside => {}
-                // A handler that owned the last handle of its system is dropped on its own thread.
-                Work::Running(thread) if thread.thread().id() == thread::current().id() => {}
-                Work::Running(thread) => {
-                    if !seat.signal.wait_until(deadline, || seat.has_ended()) {
-                        left.push(left_behind(&seat));
-                    } else if thread.join().is_err() {
-                        let subscription = seat.label();
-                        tracing::error!(
-                            target: "forelog::dispatch", %subscription, "a worker panicked"
-                        );
-                    }
-                }
-            }
-        }
-        left
-    }
-}
-
-/// How a subscription is called that did not end in time.
-fn left_behind(seat: &Seat) -> String {
-    let label = seat.label();
-    let seq = seat.busy();
-    tracing::error!(
-        target: "forelog::dispatch", subscription = %label, %seq,
-        "a handler did not end in time; its thread is left to itself"
-    );
-    match seq {
-        Seq::ZERO => label,
-        seq => format!("{label} (its handler is at Seq {seq})"),
-    }
-}
-
-impl Registry {
-    /// Whether nobody has this name.
-    fn check_free(&self, name: &str) -> Result<()> {
-        let seats = self.members.values().map(|member| &member.seat);
-        let mut taken = seats.chain(&self.leaving);
-        if !taken.any(|seat| seat.name.as_deref() == Some(name)) {
-            return Ok(());
-        }
-        let message = format!(
-            "the subscription {name:?} has a handler already, or its last delivery still runs; \
-             unregister it first, or choose another name"
-        );
-        Err(Error::new(ErrorKind::Invalid, message))
-    }
-
-    /// The seats of all that run, but for that of the handler that is calling.
-    fn running(&self, inside: Option<u64>) -> Vec<Arc<Seat>> {
-        let here = thread::current().id();
-        let runs = |member: &&Member| match &member.work {
-            Work::Running(thread) => {
-                thread.thread().id() != here && inside != Some(member.seat.id.0)
-            }
-            Work::Waiting(_) => false,
-        };
-        let members = self.members.values().filter(runs);
-        members.map(|member| member.seat.clone()).collect()
     }
 }
 

@@ -62,8 +62,11 @@ mod attend;
 mod redelivery;
 mod patience;
 mod thread;
-mod dispatcher;
+mod registry;
 mod watch;
+mod dispatcher;
+mod starts;
+mod ending;
 mod operate;
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ fn run_steps(worker: &mut Worker) {
             Progress::Moved => {}
             Progress::Waiting(until) => {
                 worker.rest();
+                worker.desk.rest_queue();
                 worker.desk.note_open();
                 let until = until.map(|time| worker.desk.office.look_at(time));
                 seat.signal.wait_until(until, || seat.has_news());

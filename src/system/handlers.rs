@@ -229,7 +229,7 @@ impl EventSystem {
 }
 
 /// Says whom a drain left behind.
-pub(super) fn not_drained(behind: &[String]) -> Error {
+fn not_drained(behind: &[String]) -> Error {
     let message = format!(
         "not everything was handled by {}; see EventSystem::subscriptions. What is left is \
          delivered when the system is started again",
@@ -238,12 +238,18 @@ pub(super) fn not_drained(behind: &[String]) -> Error {
     Error::new(ErrorKind::Handler, message)
 }
 
-/// Says whose handler did not return.
-pub(super) fn left_behind(names: &[String]) -> Error {
+/// Says whose handlers did not return, or else whom a drain left behind; an error if there are any.
+pub(super) fn all_ended(left: &[String], behind: &[String]) -> Result<()> {
+    if left.is_empty() && behind.is_empty() {
+        return Ok(());
+    }
+    if left.is_empty() {
+        return Err(not_drained(behind));
+    }
     let message = format!(
         "the handler did not return within shutdown_grace of {}: its thread is left to itself. What it \
          did not acknowledge is delivered when the system is opened again",
-        names.join(", ")
+        left.join(", ")
     );
-    Error::new(ErrorKind::Handler, message)
+    Err(Error::new(ErrorKind::Handler, message))
 }

@@ -391,8 +391,9 @@ impl Inner {
             let deadline = Instant::now().checked_add(self.drain_timeout);
             self.dispatcher.drain(deadline)
         };
-        let grace = Instant::now().checked_add(self.shutdown_grace);
-        let left = self.dispatcher.stop(grace);
+        let left = self
+            .dispatcher
+            .stop(Instant::now().checked_add(self.shutdown_grace));
         self.index.close();
         let closed = self.log.close();
         // Only a log that closed in order may be called durable up to its end.
@@ -400,14 +401,7 @@ impl Inner {
         let noted = self.control.close(durable);
         self.directory.release();
         closed.and(noted)?;
-        let behind = drained?;
-        if !left.is_empty() {
-            return Err(handlers::left_behind(&left));
-        }
-        if !behind.is_empty() {
-            return Err(handlers::not_drained(&behind));
-        }
-        Ok(())
+        handlers::all_ended(&left, &drained?)
     }
 }
 

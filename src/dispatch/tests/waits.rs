@@ -130,3 +130,42 @@ fn measure_stepping() {
     let nanos = best.as_nanos() / u128::from(EVENTS);
     eprintln!("{nanos} ns for each event");
 }
+
+/// How long so many events of ten keys take with so many threads, where each is worked at for a while.
+fn handled_in(threads: usize, events: u64, micros: u64) -> Duration {
+    let rig = Rig::in_memory(events);
+    for number in 0..events {
+        rig.emit_from(&(number % 10).to_string(), number);
+    }
+    let handlers = Handlers::Many(Box::new(move || {
+        Box::new(move |_: &Delivery<'_>| {
+            if micros > 0 {
+                pause(micros);
+            }
+        })
+    }));
+    let subscription = Subscription::named("x").concurrency(threads);
+    rig.dispatcher.subscribe(subscription, handlers).unwrap();
+    let began = Instant::now();
+    rig.dispatcher.start().unwrap();
+    rig.drain();
+    let took = began.elapsed();
+    rig.close();
+    took
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn measure_lanes() {
+    let best = |threads, events, micros| {
+        let runs = (0..5).map(|_| handled_in(threads, events, micros));
+        runs.min().unwrap_or_default()
+    };
+    let (one, two) = (best(1, 20_000, 20), best(2, 20_000, 20));
+    let ratio = one.as_secs_f64() / two.as_secs_f64();
+    eprintln!("20 us each: {one:?} with one thread, {two:?} with two: {ratio:.2} times as fast");
+    eprintln!(
+        "100,000 events with nothing to do: {:?} with two threads",
+        best(2, 100_000, 0)
+    );
+}
