@@ -101,7 +101,7 @@ pub use format::FORMAT_VERSION;
 pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
 pub use log::{Recovery, StoredEvent};
-pub use replay::{Projection, Replay};
+pub use replay::{Following, Progress, Projection, Replay};
 pub use system::{ByType, EventStore, Stats};
 
 // Words that all of them use.

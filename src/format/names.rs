@@ -10,13 +10,14 @@
 //! DIR/control/salvaged              what was readable of a damaged control log, until a new one has it
 //! DIR/control/NAME.N.damaged        files of a damaged control log, set aside the Nth time
 //! DIR/index/                        the lookup index (derived: may be deleted)
-//! DIR/snapshots/NAME.snapshot       state of a projection; NAME.snapshot.damaged: set aside
+//! DIR/snapshots/NAME.1.000…42.snapshot  state of a projection: version, position
+//! DIR/snapshots/….snapshot.damaged  a snapshot that was set aside
 //! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
 use std::fmt::Write;
 
-use crate::position::SegmentId;
+use crate::position::{SegmentId, Seq};
 
 /// The lock file.
 pub(crate) const LOCK: &str = "LOCK";
@@ -75,14 +76,19 @@ pub(crate) fn tmp(name: &str) -> String {
     format!("{name}{TMP_SUFFIX}")
 }
 
+/// The name for which [`tmp`] made this one.
+pub(crate) fn parse_tmp(name: &str) -> Option<&str> {
+    name.strip_suffix(TMP_SUFFIX)
+}
+
 /// Whether a name was made by [`tmp`].
 pub(crate) fn is_tmp(name: &str) -> bool {
     name.ends_with(TMP_SUFFIX)
 }
 
-/// The name of a projection's snapshot; any byte but letters, digits, `-` and `_` is written as
-/// `%XX`, so that every projection's name is a file's name and no two share one.
-pub(crate) fn snapshot(projection: &str) -> String {
+/// A projection's name as file names begin with it; any byte but letters, digits, `-` and `_` is
+/// written as `%XX`, so that every projection's name is a file's name and no two share one.
+fn plain(projection: &str) -> String {
     let mut name = String::with_capacity(projection.len());
     for byte in projection.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
@@ -92,7 +98,21 @@ pub(crate) fn snapshot(projection: &str) -> String {
             let _ = write!(name, "%{byte:02X}");
         }
     }
-    name + SNAPSHOT_SUFFIX
+    name
+}
+
+/// The name of a snapshot of this version of a projection, at this position.
+pub(crate) fn snapshot(projection: &str, version: u64, position: Seq) -> String {
+    let projection = plain(projection);
+    format!("{projection}.{version}.{:020}{SNAPSHOT_SUFFIX}", position.0)
+}
+
+/// The version and position in a name made by [`snapshot`] for this projection.
+pub(crate) fn parse_snapshot(projection: &str, name: &str) -> Option<(u64, Seq)> {
+    let rest = name.strip_prefix(&plain(projection))?.strip_prefix('.')?;
+    let (version, position) = rest.strip_suffix(SNAPSHOT_SUFFIX)?.split_once('.')?;
+    let (version, position) = (version.parse().ok()?, Seq(position.parse().ok()?));
+    (snapshot(projection, version, position) == name).then_some((version, position))
 }
 
 /// The name under which a damaged file is set aside in its own folder.

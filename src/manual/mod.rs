@@ -16,3 +16,7 @@ pub mod durability {}
 /// Where a change goes: the layers, their files, and what each may know.
 #[doc = include_str!("layers.md")]
 pub mod layers {}
+
+/// States made from events: snapshots, versions, live states, time travel.
+#[doc = include_str!("projections.md")]
+pub mod projections {}

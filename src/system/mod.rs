@@ -24,7 +24,7 @@ pub use receipt::Receipt;
 pub use stats::Stats;
 pub use store::{ByType, EventStore};
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::control::{Control, ControlRecovery};
 use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
 use crate::durability::{Durability, Level};
@@ -35,7 +35,7 @@ use crate::format::record::{EventRef, Record};
 use crate::index::{Index, IndexConfig};
 use crate::log::{Appended, Log, LogConfig, Recovery};
 use crate::position::Seq;
-use crate::replay::{Projection, Replay};
+use crate::replay::{Ground, Projection, Replay};
 use crate::snapshot::Snapshots;
 use directory::Directory;
 
@@ -59,6 +59,7 @@ struct Inner {
     index: Arc<Index>,
     dispatcher: Dispatcher,
     snapshots: Snapshots,
+    clock: Arc<dyn Clock>,
     durability: Durability,
     when_full: WhenFull,
     max_queue_size: u64,
@@ -230,11 +231,12 @@ impl EventSystem {
 
     /// A state that is made by applying events in order, kept under this name.
     ///
-    /// `version` is the author's count of what `apply` and `S` mean: with another version than the
-    /// snapshot's, the state is made anew from `initial`.
+    /// `version` is the author's count of what `apply` and `S` mean: without a snapshot of this version,
+    /// the state is made anew from `initial`.
     ///
     /// # Errors
-    /// If the snapshot cannot be read. A damaged one is set aside and the state made anew.
+    /// If the folder of snapshots cannot be read. A damaged snapshot is set aside, and the one before
+    /// counts; without any the state is made anew.
     pub fn projection<S, F>(
         &self,
         name: &str,
@@ -246,8 +248,12 @@ impl EventSystem {
         S: Serialize + DeserializeOwned + Clone,
         F: FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send + 'static,
     {
-        let (log, snapshots) = (self.0.log.clone(), self.0.snapshots.clone());
-        Projection::open(name, version, initial, log, snapshots, Box::new(apply))
+        let ground = Ground {
+            log: self.0.log.clone(),
+            snapshots: self.0.snapshots.clone(),
+            clock: self.0.clock.clone(),
+        };
+        Projection::open(name, version, initial, ground, Box::new(apply))
     }
 
     /// What opening found and did.
@@ -362,6 +368,7 @@ impl Inner {
             )),
             log,
             control,
+            clock,
             durability,
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,
