@@ -74,6 +74,8 @@ mod dispatch;
 mod replay;
 // 7 system
 mod system;
+// 8 partitions
+mod partition;
 
 pub mod manual;
 
@@ -103,6 +105,12 @@ pub use index::IndexState;
 pub use log::{Recovery, StoredEvent};
 pub use replay::{Following, Progress, Projection, Replay};
 pub use system::{ByType, EventStore, Stats};
+
+// Divide: several systems behind one façade.
+pub use partition::{
+    PartitionKey, PartitionedBuilder, PartitionedByType, PartitionedEventSystem,
+    PartitionedHandlerId, PartitionedReceipt, PartitionedStats, Repartition,
+};
 
 // Words that all of them use.
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

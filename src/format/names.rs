@@ -12,6 +12,7 @@
 //! DIR/index/                        the lookup index (derived: may be deleted)
 //! DIR/snapshots/NAME.1.000…42.snapshot  state of a projection: version, position
 //! DIR/snapshots/….snapshot.damaged  a snapshot that was set aside
+//! DIR/PARTITIONS, DIR/partition-000/  in place of all these: the layout, and such a directory each
 //! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
@@ -37,9 +38,12 @@ pub(crate) const SALVAGED: &str = "salvaged";
 pub(crate) const INDEX_META: &str = "META";
 /// In the index's folder: the folder of the store.
 pub(crate) const INDEX_STORE: &str = "sled";
+/// In a directory of partitions: how they are laid out.
+pub(crate) const PARTITIONS: &str = "PARTITIONS";
 /// Left behind by a failed sync.
 pub(crate) const POISONED: &str = "poisoned";
 
+const PARTITION_PREFIX: &str = "partition-";
 const SEGMENT_SUFFIX: &str = ".seg";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const DAMAGED_SUFFIX: &str = ".damaged";
@@ -52,6 +56,18 @@ pub(crate) fn is_top_level(name: &str) -> bool {
         || name
             .strip_prefix(INDEX)
             .is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The folder of a partition, counted from 0.
+pub(crate) fn partition(number: usize) -> String {
+    format!("{PARTITION_PREFIX}{number:03}")
+}
+
+/// Whether a name was made by [`partition`].
+pub(crate) fn is_partition(name: &str) -> bool {
+    let number = name.strip_prefix(PARTITION_PREFIX);
+    let number = number.and_then(|number| number.parse().ok());
+    number.is_some_and(|number| partition(number) == name)
 }
 
 /// The name of a segment file.

@@ -20,3 +20,7 @@ pub mod layers {}
 /// States made from events: snapshots, versions, live states, time travel.
 #[doc = include_str!("projections.md")]
 pub mod projections {}
+
+/// Several systems behind one façade: keys, batches, handlers, repartitioning.
+#[doc = include_str!("partitions.md")]
+pub mod partitions {}

@@ -138,6 +138,16 @@ impl Builder {
         EventSystem::open(self)
     }
 
+    /// Whether a path is set.
+    pub(crate) fn has_path(&self) -> bool {
+        self.persistence_path.is_some()
+    }
+
+    /// Whether a path would be used.
+    pub(crate) fn may_persist(&self) -> bool {
+        self.persistence_enabled.unwrap_or(true)
+    }
+
     /// Whether events are kept on disk.
     pub(super) fn persists(&self) -> Result<bool> {
         match (self.persistence_enabled, &self.persistence_path) {

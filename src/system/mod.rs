@@ -2,6 +2,7 @@
 
 mod builder;
 mod directory;
+mod group;
 mod handlers;
 mod receipt;
 mod pending;
@@ -183,18 +184,24 @@ impl EventSystem {
     /// As [`EventSystem::emit`], for all of them at once;
     /// [`TooLarge`](crate::ErrorKind::TooLarge) if they do not fit into one segment.
     pub fn emit_batch(&self, events: &[Event]) -> Result<Vec<Receipt>> {
+        self.emit_batch_with(events, self.0.durability)
+    }
+
+    /// Emits a batch with a durability of its own.
+    ///
+    /// # Errors
+    /// As [`EventSystem::emit_batch`].
+    pub fn emit_batch_with(
+        &self,
+        events: &[Event],
+        durability: Durability,
+    ) -> Result<Vec<Receipt>> {
         let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let appended = self.append(&records, self.0.durability)?;
-        let level = self.reach(appended.last, self.0.durability)?;
-        let receipt = |(place, record): (usize, &Record<'_>)| Receipt {
-            seq: appended.first.plus(place as u64),
-            event_id: appended.event_id(record, place),
-            level,
-        };
-        Ok(records.iter().enumerate().map(receipt).collect())
+        let appended = self.append(&records, durability)?;
+        self.receipts(&records, &appended, durability)
     }
 
     /// Waits until an event of this system has reached `level`, or returns at once if it has.
@@ -331,6 +338,22 @@ impl EventSystem {
         let appended = self.0.log.append(records, durability)?;
         places.appended();
         Ok(appended)
+    }
+
+    /// The receipts of a batch, once it is as safe as was asked.
+    fn receipts(
+        &self,
+        records: &[Record<'_>],
+        appended: &Appended,
+        durability: Durability,
+    ) -> Result<Vec<Receipt>> {
+        let level = self.reach(appended.last, durability)?;
+        let receipt = |(place, record): (usize, &Record<'_>)| Receipt {
+            seq: appended.first.plus(place as u64),
+            event_id: appended.event_id(record, place),
+            level,
+        };
+        Ok(records.iter().enumerate().map(receipt).collect())
     }
 
     /// Waits for what the durability promises.
