@@ -85,6 +85,10 @@ impl<'a> Record<'a> {
         headers_len: 0,
     };
 
+    pub(crate) fn source(&self) -> &'a str {
+        self.source
+    }
+
     pub(crate) fn type_len(&self) -> u8 {
         self.type_len
     }

@@ -3,7 +3,7 @@
 use super::Log;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::position::Seq;
+use crate::position::{Gap, Seq};
 
 impl Log {
     /// The last Seq that lay before the first segment that is held: retention may have removed events
@@ -13,6 +13,14 @@ impl Log {
         segments
             .first()
             .map_or(Seq::ZERO, |first| first.header.prev_last_seq)
+    }
+
+    /// The Seqs that were skipped after crashes, as far as what lies behind them is held; oldest first.
+    pub(crate) fn gaps(&self) -> Vec<Gap> {
+        let segments = self.segments().into_iter();
+        segments
+            .filter_map(|segment| segment.header.gap())
+            .collect()
     }
 
     /// The last Seq whose event had been appended at this time, the time included; the one before the

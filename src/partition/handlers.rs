@@ -38,7 +38,7 @@ impl PartitionedEventSystem {
         handler: impl Handler,
     ) -> Result<PartitionedHandlerId> {
         let shared = Arc::new(Mutex::new(handler));
-        self.register_handlers(subscription, |_| OneAtATime(shared.clone()))
+        self.register_handlers(&subscription, |_| OneAtATime(shared.clone()))
     }
 
     /// Registers a handler for each partition, made by a function of the partition's number: they run
@@ -51,7 +51,7 @@ impl PartitionedEventSystem {
     /// use forelog::{Delivery, Event, PartitionedEventSystem, Subscription};
     /// let system = PartitionedEventSystem::builder().partitions(3).open()?;
     /// let seen = Arc::new(AtomicU64::new(0));
-    /// system.register_handlers(Subscription::named("count"), |_partition| {
+    /// system.register_handlers(&Subscription::named("count"), |_partition| {
     ///     let seen = seen.clone();
     ///     move |_: &Delivery<'_>| drop(seen.fetch_add(1, Ordering::Relaxed))
     /// })?;
@@ -68,7 +68,7 @@ impl PartitionedEventSystem {
     /// As [`PartitionedEventSystem::register_handler`].
     pub fn register_handlers<H: Handler>(
         &self,
-        subscription: Subscription,
+        subscription: &Subscription,
         mut handler: impl FnMut(usize) -> H,
     ) -> Result<PartitionedHandlerId> {
         let mut ids = Vec::new();

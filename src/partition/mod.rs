@@ -158,9 +158,11 @@ impl PartitionedEventSystem {
                 share.push(event.clone());
             }
         }
-        let emit = |(system, share): (&EventSystem, &Vec<Event>)| match share.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.emit_events(system, share, system.durability()),
+        let emit = |(system, share): (&EventSystem, &Vec<Event>)| {
+            if share.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.emit_events(system, share, system.durability())
         };
         let systems = self.0.systems.iter();
         let emitted: Vec<_> = systems.zip(&shares).map(emit).collect();

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::event::EventId;
 use crate::log::StoredEvent;
 use crate::position::Seq;
-use crate::system::{ByType, Stats};
+use crate::system::{ByType, EventSystem, Stats};
 
 /// A partitioned system in numbers; see [`PartitionedEventSystem::stats`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl PartitionedEventSystem {
 
     /// The system in numbers: sums, and those of each partition.
     pub fn stats(&self) -> PartitionedStats {
-        let partitions: Vec<Stats> = self.0.systems.iter().map(|system| system.stats()).collect();
+        let partitions: Vec<Stats> = self.0.systems.iter().map(EventSystem::stats).collect();
         let sum = |of: fn(&Stats) -> u64| partitions.iter().map(of).sum();
         PartitionedStats {
             events: sum(|stats| stats.events),

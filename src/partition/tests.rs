@@ -13,8 +13,8 @@ use crate::position::Seq;
 
 const ACCOUNTS: u64 = 20;
 
-fn soon() -> Option<Instant> {
-    Some(Instant::now() + Duration::from_secs(30))
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
 }
 
 fn event(n: u64) -> Event {
@@ -176,7 +176,7 @@ fn one_name_goes_on_in_every_partition() {
         for n in round * 100..(round + 1) * 100 {
             system.emit(event(n)).unwrap();
         }
-        system.drain(soon()).unwrap();
+        system.drain(Some(soon())).unwrap();
         assert_eq!(system.subscriptions().len(), 4);
         system.unregister_handler(&id).unwrap();
         system.close().unwrap();
@@ -208,12 +208,12 @@ fn parked_events_are_found_in_their_partition() {
     system.start().unwrap();
     let placed = system.emit(event(7)).unwrap();
     let other = system.emit(event(8)).unwrap();
-    system.drain(soon()).unwrap();
+    system.drain(Some(soon())).unwrap();
     assert_eq!(system.parked("picky").len(), 2);
     mend.store(1, Ordering::SeqCst);
     let (partition, seq) = (placed.partition, placed.receipt.seq);
     system.redeliver("picky", partition, seq).unwrap();
-    system.drain(soon()).unwrap();
+    system.drain(Some(soon())).unwrap();
     system
         .discard("picky", other.partition, other.receipt.seq)
         .unwrap();
@@ -253,7 +253,7 @@ fn handlers_may_emit_into_each_others_full_partitions() {
     }
     let all = 30 * (1 + ACCOUNTS);
     while count.load(Ordering::SeqCst) < all {
-        system.drain(soon()).unwrap();
+        system.drain(Some(soon())).unwrap();
     }
     system.unregister_handler(&id).unwrap();
     system.close().unwrap();

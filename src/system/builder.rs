@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::EventSystem;
+use super::admission::DuplicatePolicy;
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WhenFull;
 use crate::durability::Durability;
@@ -32,6 +33,8 @@ pub struct Builder {
     max_events: Option<u64>,
     segment_size: usize,
     event_size_max: usize,
+    pub(super) duplicates: DuplicatePolicy,
+    pub(super) expected_positions: bool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -49,6 +52,8 @@ impl Default for Builder {
             max_events: None,
             segment_size: log.segment_len,
             event_size_max: log.event_len_max,
+            duplicates: DuplicatePolicy::Accept,
+            expected_positions: false,
             clock: Arc::new(SystemClock),
         }
     }
@@ -117,6 +122,37 @@ impl Builder {
     /// The largest event in bytes, 16 MiB by default. It is never above half a segment.
     pub fn event_size_max(mut self, bytes: usize) -> Self {
         self.event_size_max = bytes;
+        self
+    }
+
+    /// What becomes of an event whose id was emitted before. By default it is another event.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{DuplicatePolicy, Event, EventId, EventSystem};
+    /// let system = EventSystem::builder()
+    ///     .duplicates(DuplicatePolicy::WithinEvents(100_000))
+    ///     .open()?;
+    /// let order = Event::new("order.placed", "web", &10)?.with_id(EventId(42));
+    /// let first = system.emit(&order)?;
+    /// let again = system.emit(&order)?; // a client that did not hear of the first
+    /// assert_eq!(again, first);
+    /// assert_eq!(system.store().len(), 1);
+    /// # system.close() }
+    /// ```
+    ///
+    /// The first one is found through crashes and restarts. A batch is emitted again as a whole or not
+    /// at all. Emits take a little longer: each id is looked up, in memory if it is recent.
+    pub fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
+        self.duplicates = policy;
+        self
+    }
+
+    /// Whether the system keeps the last position of each source, for
+    /// [`EventSystem::emit_if`]: some memory for each source, and one pass over the log when it is
+    /// first asked for. By default it does not.
+    pub fn expected_positions(mut self, kept: bool) -> Self {
+        self.expected_positions = kept;
         self
     }
 

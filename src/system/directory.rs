@@ -30,8 +30,13 @@ pub(super) struct Directory {
 impl Directory {
     /// A directory that lives and dies with its system.
     pub(super) fn in_memory() -> Self {
+        Directory::within(Arc::new(MemoryStorage::default()))
+    }
+
+    /// A directory in a storage that nobody else can get at.
+    pub(super) fn within(storage: Arc<dyn Storage>) -> Self {
         Directory {
-            storage: Arc::new(MemoryStorage::default()),
+            storage,
             index: None,
             lock: Mutex::new(None),
         }

@@ -1,6 +1,7 @@
 //! What a group of systems needs of each: handlers that emit from one into the other.
 
 use super::EventSystem;
+use super::admission::Terms;
 use super::receipt::Receipt;
 use crate::durability::Durability;
 use crate::error::Result;
@@ -26,6 +27,13 @@ impl EventSystem {
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
         let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
+        if let Some(admission) = &self.0.admission {
+            let terms = Terms {
+                queues: false,
+                ..Terms::plain(durability)
+            };
+            return self.emit_admitted(admission, &records, terms);
+        }
         let appended = self.0.log.append(&records, durability)?;
         self.receipts(&records, &appended, durability)
     }

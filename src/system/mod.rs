@@ -1,11 +1,13 @@
 //! [`EventSystem`]: the façade. It wires the layers below, and computes nothing itself.
 
+mod admission;
 mod builder;
 mod directory;
 mod group;
 mod handlers;
 mod receipt;
 mod pending;
+mod rehearsal;
 mod reindex;
 mod stats;
 mod store;
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use admission::DuplicatePolicy;
 pub use builder::Builder;
 pub use pending::PendingReceipt;
 pub use receipt::Receipt;
@@ -38,6 +41,7 @@ use crate::log::{Appended, Log, LogConfig, Recovery};
 use crate::position::Seq;
 use crate::replay::{Ground, Projection, Replay};
 use crate::snapshot::Snapshots;
+use admission::{Admission, Terms};
 use directory::Directory;
 
 /// The largest memory that a thread keeps for values, in bytes.
@@ -59,6 +63,8 @@ struct Inner {
     control: Arc<Control>,
     index: Arc<Index>,
     dispatcher: Dispatcher,
+    /// What is checked before an append; most systems check nothing.
+    admission: Option<Admission>,
     snapshots: Snapshots,
     clock: Arc<dyn Clock>,
     durability: Durability,
@@ -160,18 +166,24 @@ impl EventSystem {
         durability: Durability,
     ) -> Result<PendingReceipt> {
         let record = Record::of(event.borrow())?;
-        let appended = self.append(&[record], durability)?;
+        let (seq, event_id) = match &self.0.admission {
+            None => {
+                let appended = self.append(&[record], durability)?;
+                (appended.last, appended.event_id(&record, 0))
+            }
+            Some(admission) => self.place_one(admission, &record, Terms::plain(durability))?,
+        };
         let log = self.0.log.clone();
         let level = match durability {
             Durability::Sync => {
-                log.sync_soon(appended.last);
+                log.sync_soon(seq);
                 Level::Synced
             }
             Durability::Interval(_) | Durability::Os => Level::Published,
         };
         let receipt = Receipt {
-            seq: appended.last,
-            event_id: appended.event_id(&record, 0),
+            seq,
+            event_id,
             level: Level::Published,
         };
         Ok(PendingReceipt::new(receipt, level, log))
@@ -199,6 +211,9 @@ impl EventSystem {
         let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
         if records.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some(admission) = &self.0.admission {
+            return self.emit_admitted(admission, &records, Terms::plain(durability));
         }
         let appended = self.append(&records, durability)?;
         self.receipts(&records, &appended, durability)
@@ -320,6 +335,9 @@ impl EventSystem {
 
     #[inline]
     fn emit_record(&self, record: &Record<'_>, durability: Durability) -> Result<Receipt> {
+        if let Some(admission) = &self.0.admission {
+            return self.emit_one_admitted(admission, record, Terms::plain(durability));
+        }
         let appended = self.append(std::slice::from_ref(record), durability)?;
         Ok(Receipt {
             seq: appended.last,
@@ -381,14 +399,14 @@ impl Inner {
             max_queue_size: builder.max_queue_size,
             clean: log.recovery().clean,
         };
+        let folder = directory.index.clone();
+        let index = Arc::new(Index::open(log.clone(), folder, IndexConfig::default()));
+        let (duplicates, expects) = (builder.duplicates, builder.expected_positions);
         Ok(Inner {
             dispatcher: Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?,
             snapshots: Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id()),
-            index: Arc::new(Index::open(
-                log.clone(),
-                directory.index.clone(),
-                IndexConfig::default(),
-            )),
+            admission: Admission::new(duplicates, expects, &log, &index, &clock),
+            index,
             log,
             control,
             clock,
