@@ -76,6 +76,8 @@ mod replay;
 mod system;
 // 8 partitions
 mod partition;
+// 9 test kit
+pub mod testing;
 
 pub mod manual;
 
@@ -87,6 +89,7 @@ struct Readme;
 // Emit: what goes in and what comes back.
 pub use durability::{Durability, Level};
 pub use event::{Data, Event, EventId, MAX_DEPTH};
+pub use format::lineage::{CAUSATION_HEADER, CORRELATION_HEADER};
 pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
 pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt};
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::delivery::{Delivery, Handler, Phase};
+use super::lineage::Cause;
 use super::office::{Office, after, asked_again, clip, is_final, pin_name};
 use super::outcome::Outcome;
 use super::seat::{Seat, Status};
@@ -160,6 +161,7 @@ impl Desk {
     /// Calls the handler; a panic in it is a failed delivery.
     pub(super) fn call(&self, handler: &mut dyn Handler, delivery: &Delivery<'_>) -> Outcome {
         let _inside = self.office.queue.enter();
+        let _cause = Cause::of(delivery);
         // The handler may be left in any state by a panic; it is the user's to keep it sound.
         let called = catch_unwind(AssertUnwindSafe(|| handler.handle(delivery)));
         called.unwrap_or_else(|panic| {

@@ -27,6 +27,7 @@ mod delivery;
 mod subscription;
 mod signal;
 mod inside;
+pub(crate) mod lineage;
 mod live;
 mod queue;
 mod seat;

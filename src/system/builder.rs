@@ -33,6 +33,7 @@ pub struct Builder {
     max_events: Option<u64>,
     segment_size: usize,
     event_size_max: usize,
+    pub(super) correlates: bool,
     pub(super) duplicates: DuplicatePolicy,
     pub(super) expected_positions: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -52,6 +53,7 @@ impl Default for Builder {
             max_events: None,
             segment_size: log.segment_len,
             event_size_max: log.event_len_max,
+            correlates: true,
             duplicates: DuplicatePolicy::Accept,
             expected_positions: false,
             clock: Arc::new(SystemClock),
@@ -122,6 +124,33 @@ impl Builder {
     /// The largest event in bytes, 16 MiB by default. It is never above half a segment.
     pub fn event_size_max(mut self, bytes: usize) -> Self {
         self.event_size_max = bytes;
+        self
+    }
+
+    /// Whether an event that a handler emits gets headers that say which event it is an answer to
+    /// ([`CAUSATION_HEADER`](crate::CAUSATION_HEADER)) and what both belong to
+    /// ([`CORRELATION_HEADER`](crate::CORRELATION_HEADER)), unless it has them: about 120 bytes. The
+    /// default is yes. Work that a handler hands to other threads is marked with
+    /// [`Event::caused_by`](crate::Event::caused_by).
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Delivery, Event, EventSystem, Subscription};
+    /// let system = EventSystem::builder().open()?;
+    /// let exchange = system.clone();
+    /// let orders = Subscription::named("exchange").event_type("order.placed");
+    /// system.register_handler(orders, move |delivery: &Delivery<'_>| {
+    ///     exchange.emit_value("order.filled", "exchange", &delivery.data::<u32>()?).map(|_| ())
+    /// })?;
+    /// system.start()?;
+    /// let placed = system.emit(Event::new("order.placed", "web", &10)?)?;
+    /// system.drain(None)?;
+    /// let filled = system.store().by_type("order.filled").next().unwrap()?;
+    /// assert_eq!(filled.event().causation(), Some(placed.event_id));
+    /// # system.close() }
+    /// ```
+    pub fn correlation(mut self, carried: bool) -> Self {
+        self.correlates = carried;
         self
     }
 

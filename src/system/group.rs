@@ -2,11 +2,11 @@
 
 use super::EventSystem;
 use super::admission::Terms;
+use super::outgoing::outgoing_all;
 use super::receipt::Receipt;
 use crate::durability::Durability;
 use crate::error::Result;
 use crate::event::Event;
-use crate::format::record::Record;
 
 impl EventSystem {
     /// Whether this thread runs a handler of this system.
@@ -26,7 +26,8 @@ impl EventSystem {
         events: &[Event],
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
-        let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
+        let carried = self.carried_by_all(events);
+        let records = outgoing_all(events, &carried)?;
         if let Some(admission) = &self.0.admission {
             let terms = Terms {
                 queues: false,

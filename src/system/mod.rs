@@ -5,6 +5,7 @@ mod builder;
 mod directory;
 mod group;
 mod handlers;
+mod outgoing;
 mod receipt;
 mod pending;
 mod rehearsal;
@@ -43,6 +44,7 @@ use crate::replay::{Ground, Projection, Replay};
 use crate::snapshot::Snapshots;
 use admission::{Admission, Terms};
 use directory::Directory;
+use outgoing::{outgoing, outgoing_all};
 
 /// The largest memory that a thread keeps for values, in bytes.
 const VALUE_MAX: usize = 1 << 20;
@@ -68,6 +70,8 @@ struct Inner {
     snapshots: Snapshots,
     clock: Arc<dyn Clock>,
     durability: Durability,
+    /// Whether what a handler emits says what caused it.
+    correlates: bool,
     when_full: WhenFull,
     max_queue_size: u64,
     drain_timeout: Duration,
@@ -138,7 +142,11 @@ impl EventSystem {
         let mut bytes = VALUE.take();
         bytes.clear();
         let emitted = encode(&mut bytes, value).and_then(|()| {
-            let record = Record::new(event_type, source, Timestamp::now(), &bytes)?;
+            let mut record = Record::new(event_type, source, Timestamp::now(), &bytes)?;
+            let carried = self.carried(&[]);
+            if let Some(headers) = &carried {
+                record = record.with_headers(headers)?;
+            }
             self.emit_record(&record, self.0.durability)
         });
         if bytes.capacity() <= VALUE_MAX {
@@ -165,7 +173,9 @@ impl EventSystem {
         event: impl Borrow<Event>,
         durability: Durability,
     ) -> Result<PendingReceipt> {
-        let record = Record::of(event.borrow())?;
+        let event = event.borrow();
+        let carried = self.carried(&event.headers);
+        let record = outgoing(event, carried.as_deref())?;
         let (seq, event_id) = match &self.0.admission {
             None => {
                 let appended = self.append(&[record], durability)?;
@@ -208,10 +218,11 @@ impl EventSystem {
         events: &[Event],
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
-        let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
-        if records.is_empty() {
+        if events.is_empty() {
             return Ok(Vec::new());
         }
+        let carried = self.carried_by_all(events);
+        let records = outgoing_all(events, &carried)?;
         if let Some(admission) = &self.0.admission {
             return self.emit_admitted(admission, &records, Terms::plain(durability));
         }
@@ -411,6 +422,7 @@ impl Inner {
             control,
             clock,
             durability,
+            correlates: builder.correlates,
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,
             drain_timeout: builder.drain_timeout,

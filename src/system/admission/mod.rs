@@ -14,6 +14,7 @@ use duplicates::{Claim, Claimed, Duplicates};
 use expected::Sources;
 
 use super::EventSystem;
+use super::outgoing::outgoing_all;
 use super::receipt::Receipt;
 use crate::clock::Clock;
 use crate::durability::Durability;
@@ -159,7 +160,8 @@ impl EventSystem {
             let message = "a position is expected of one source, and the events have several";
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
+        let carried = self.carried_by_all(events);
+        let records = outgoing_all(events, &carried)?;
         let terms = Terms {
             expected: Some(last_seq),
             ..Terms::plain(self.0.durability)
