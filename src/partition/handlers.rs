@@ -32,6 +32,10 @@ impl PartitionedEventSystem {
     ///
     /// # Errors
     /// As [`EventSystem::register_handler`]; then it is registered in no partition.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it is called as that of a plain system"
+    )]
     pub fn register_handler(
         &self,
         subscription: Subscription,

@@ -1,17 +1,18 @@
 //! [`EventSystem`]: the façade. It wires the layers below, and computes nothing itself.
 
-mod admission;
 mod builder;
 mod directory;
-mod group;
 mod handlers;
 mod outgoing;
 mod receipt;
+mod admission;
+mod group;
 mod pending;
 mod rehearsal;
 mod reindex;
 mod stats;
 mod store;
+mod reading;
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -20,7 +21,6 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use admission::DuplicatePolicy;
 pub use builder::Builder;
@@ -30,17 +30,16 @@ pub use stats::Stats;
 pub use store::{ByType, EventStore};
 
 use crate::clock::{Clock, Timestamp};
-use crate::control::{Control, ControlRecovery};
+use crate::control::Control;
 use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
 use crate::durability::{Durability, Level};
 use crate::error::Result;
 use crate::event::{Event, encode};
 use crate::format::names;
-use crate::format::record::{EventRef, Record};
+use crate::format::record::Record;
 use crate::index::{Index, IndexConfig};
-use crate::log::{Appended, Log, LogConfig, Recovery};
+use crate::log::{Appended, Log, LogConfig};
 use crate::position::Seq;
-use crate::replay::{Ground, Projection, Replay};
 use crate::snapshot::Snapshots;
 use admission::{Admission, Terms};
 use directory::Directory;
@@ -247,74 +246,6 @@ impl EventSystem {
     /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if a sync failed: reopen the system.
     pub fn flush(&self) -> Result<()> {
         self.0.log.flush()
-    }
-
-    /// The events that are held, to be looked up.
-    pub fn store(&self) -> EventStore {
-        EventStore {
-            log: self.0.log.clone(),
-            index: self.0.index.clone(),
-        }
-    }
-
-    /// A range of past events, to be gone through once more.
-    pub fn replay(&self) -> Replay {
-        Replay::new(self.0.log.clone())
-    }
-
-    /// A state that is made by applying events in order, kept under this name.
-    ///
-    /// `version` is the author's count of what `apply` and `S` mean: without a snapshot of this version,
-    /// the state is made anew from `initial`.
-    ///
-    /// # Errors
-    /// If the folder of snapshots cannot be read. A damaged snapshot is set aside, and the one before
-    /// counts; without any the state is made anew.
-    pub fn projection<S, F>(
-        &self,
-        name: &str,
-        version: u64,
-        initial: S,
-        apply: F,
-    ) -> Result<Projection<S>>
-    where
-        S: Serialize + DeserializeOwned + Clone,
-        F: FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send + 'static,
-    {
-        let ground = Ground {
-            log: self.0.log.clone(),
-            snapshots: self.0.snapshots.clone(),
-            clock: self.0.clock.clone(),
-        };
-        Projection::open(name, version, initial, ground, Box::new(apply))
-    }
-
-    /// What opening found and did.
-    pub fn recovery(&self) -> &Recovery {
-        self.0.log.recovery()
-    }
-
-    /// What was set right in the control log, which keeps the subscriptions' places; `None` if
-    /// nothing was wrong with it.
-    pub fn control_recovery(&self) -> Option<&ControlRecovery> {
-        self.0.control.recovery()
-    }
-
-    /// The system in numbers.
-    pub fn stats(&self) -> Stats {
-        let log = &self.0.log;
-        let segments = log.segments();
-        Stats {
-            first_seq: log.first_seq(),
-            last_seq: log.watermark().appended(),
-            durable_seq: log.watermark().durable(),
-            events: log.count(),
-            segments: segments.len() as u64,
-            bytes: segments.iter().map(|segment| segment.used_len()).sum(),
-            queue_depth: self.0.dispatcher.queue().depth(),
-            queue_max: self.0.max_queue_size,
-            index: self.0.index.state(),
-        }
     }
 
     /// Closes the system in order: lets the handlers finish what is emitted by now (for at most

@@ -283,7 +283,7 @@ fn check_distinct(ids: &[EventId]) -> Result<()> {
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair.first() == pair.last()) {
         Some(pair) => {
-            let id = pair.first().map(|id| id.to_string()).unwrap_or_default();
+            let id = pair.first().map(ToString::to_string).unwrap_or_default();
             let message = format!("two events of the batch have the id {id}. Nothing was emitted");
             Err(Error::new(ErrorKind::Invalid, message))
         }

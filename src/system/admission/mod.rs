@@ -107,6 +107,12 @@ impl Terms {
 }
 
 impl Placed {
+    /// Events that are in the log already.
+    fn at(seqs: &[Seq], ids: &[EventId]) -> Self {
+        let both = seqs.iter().copied().zip(ids.iter().copied());
+        Placed(both.collect())
+    }
+
     /// The last Seq, which the others are durable with.
     fn last(&self) -> Seq {
         let seqs = self.0.iter().map(|(seq, _)| *seq);
@@ -223,13 +229,12 @@ impl EventSystem {
     /// Appends records, unless they are in the log already.
     fn place(&self, admission: &Admission, records: &[Record<'_>], terms: Terms) -> Result<Placed> {
         let ids: Vec<EventId> = records.iter().map(|record| record.event_id).collect();
-        let placed = |seqs: Vec<Seq>| Placed(seqs.into_iter().zip(ids.iter().copied()).collect());
         let Some(duplicates) = &admission.duplicates else {
             return self.append_checked(admission, records, terms, None);
         };
         // Nobody needs to wait for a place in the queue who does not take one.
         if let Some(seqs) = duplicates.peek(&ids, &admission.ground) {
-            return Ok(placed(seqs));
+            return Ok(Placed::at(&seqs, &ids));
         }
         self.append_checked(admission, records, terms, Some((duplicates, &ids)))
     }
@@ -244,19 +249,19 @@ impl EventSystem {
         let queue = self.0.dispatcher.queue();
         let is_over = || self.0.log.watermark().is_closed();
         let reserve = || queue.reserve(records.len() as u64, self.0.when_full, &is_over);
-        let places = terms.queues.then(reserve).transpose()?;
+        let room = terms.queues.then(reserve).transpose()?;
         let mut claimed: Option<Claimed<'_>> = None;
         if let Some((duplicates, ids)) = duplicates {
             match duplicates.claim(ids, &admission.ground)? {
                 Claim::Known(seqs) => {
-                    return Ok(Placed(seqs.into_iter().zip(ids.iter().copied()).collect()));
+                    return Ok(Placed::at(&seqs, ids));
                 }
                 Claim::New(new) => claimed = Some(new),
             }
         }
         let placed = self.append_expected(admission, records, terms)?;
-        if let Some(places) = places {
-            places.appended();
+        if let Some(room) = room {
+            room.appended();
         }
         if let Some(claimed) = claimed {
             claimed.appended(&placed, &admission.ground);
