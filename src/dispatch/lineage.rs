@@ -1,12 +1,14 @@
 //! [`Cause`]: which event this thread is handling, so that what the handler emits says so.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::format::lineage::Lineage;
 use crate::format::record::EventRef;
 
 thread_local! {
     static CURRENT: RefCell<Option<Lineage>> = const { RefCell::new(None) };
+    /// Whether there is one: each emit asks, and this costs one load.
+    static IS_HANDLING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// While it lives, this thread handles an event.
@@ -17,6 +19,7 @@ pub(super) struct Cause {
 
 impl Cause {
     pub(super) fn of(event: &EventRef<'_>) -> Self {
+        IS_HANDLING.set(true);
         Cause {
             before: CURRENT.replace(Some(Lineage::of(event))),
         }
@@ -25,8 +28,15 @@ impl Cause {
 
 impl Drop for Cause {
     fn drop(&mut self) {
+        IS_HANDLING.set(self.before.is_some());
         CURRENT.set(self.before.take());
     }
+}
+
+/// Whether this thread handles an event.
+#[inline]
+pub(crate) fn is_handling() -> bool {
+    IS_HANDLING.get()
 }
 
 /// All headers of an event with these that is emitted here and now; `None` if they are all it has.

@@ -1,12 +1,13 @@
 //! [`EventSystem`]: the façade. It wires the layers below, and computes nothing itself.
 
-mod builder;
-mod directory;
-mod handlers;
 mod outgoing;
 mod receipt;
 mod admission;
+mod builder;
+mod attended;
 mod group;
+mod directory;
+mod handlers;
 mod pending;
 mod rehearsal;
 mod reindex;
@@ -141,10 +142,9 @@ impl EventSystem {
         let mut bytes = VALUE.take();
         bytes.clear();
         let emitted = encode(&mut bytes, value).and_then(|()| {
-            let mut record = Record::new(event_type, source, Timestamp::now(), &bytes)?;
-            let carried = self.carried(&[]);
-            if let Some(headers) = &carried {
-                record = record.with_headers(headers)?;
+            let record = Record::new(event_type, source, Timestamp::now(), &bytes)?;
+            if self.is_attended() {
+                return self.emit_attended(record, &[], self.0.durability);
             }
             self.emit_record(&record, self.0.durability)
         });
@@ -272,14 +272,14 @@ impl EventSystem {
     // record's or a receipt's costs more to hand on through memory than to make.
 
     fn emit_event(&self, event: &Event, durability: Durability) -> Result<Receipt> {
+        if self.is_attended() {
+            return self.emit_attended(Record::of(event)?, &event.headers, durability);
+        }
         self.emit_record(&Record::of(event)?, durability)
     }
 
     #[inline]
     fn emit_record(&self, record: &Record<'_>, durability: Durability) -> Result<Receipt> {
-        if let Some(admission) = &self.0.admission {
-            return self.emit_one_admitted(admission, record, Terms::plain(durability));
-        }
         let appended = self.append(std::slice::from_ref(record), durability)?;
         Ok(Receipt {
             seq: appended.last,

@@ -12,14 +12,23 @@ type Carried = Option<Vec<(String, String)>>;
 impl EventSystem {
     /// The headers of an event that is emitted here and now, if there are more than these.
     pub(super) fn carried(&self, headers: &[(String, String)]) -> Carried {
-        if !self.0.correlates {
+        if !self.is_answering() {
             return None;
         }
         lineage::carried(headers)
     }
 
-    /// As [`EventSystem::carried`], for each event of a batch.
+    /// Whether what is emitted here and now is an answer to an event.
+    #[inline]
+    pub(super) fn is_answering(&self) -> bool {
+        lineage::is_handling() && self.0.correlates
+    }
+
+    /// As [`EventSystem::carried`], for each event of a batch; empty if nothing is passed on.
     pub(super) fn carried_by_all(&self, events: &[Event]) -> Vec<Carried> {
+        if !self.is_answering() {
+            return Vec::new();
+        }
         let carried = events.iter().map(|event| self.carried(&event.headers));
         carried.collect()
     }
@@ -42,6 +51,9 @@ pub(super) fn outgoing_all<'e>(
     events: &'e [Event],
     carried: &'e [Carried],
 ) -> Result<Vec<Record<'e>>> {
+    if carried.is_empty() {
+        return events.iter().map(Record::of).collect();
+    }
     let both = events.iter().zip(carried);
     both.map(|(event, carried)| outgoing(event, carried.as_deref()))
         .collect()
