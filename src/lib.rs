@@ -91,7 +91,7 @@ pub use durability::{Durability, Level};
 pub use event::{Data, Event, EventId, MAX_DEPTH};
 pub use format::lineage::{CAUSATION_HEADER, CORRELATION_HEADER};
 pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
-pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt};
+pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt, ScheduledEvent};
 
 // Handle: who gets which events, and what they say of them.
 pub use control::{ControlRecovery, ParkedEvent};

@@ -13,11 +13,13 @@
 //! DIR/snapshots/NAME.1.000…42.snapshot  state of a projection: version, position
 //! DIR/snapshots/….snapshot.damaged  a snapshot that was set aside
 //! DIR/PARTITIONS, DIR/partition-000/  in place of all these: the layout, and such a directory each
+//! DIR/schedule/ID.scheduled         an event to be emitted later; ….damaged: set aside
 //! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
 use std::fmt::Write;
 
+use crate::event::EventId;
 use crate::position::{SegmentId, Seq};
 
 /// The lock file.
@@ -30,6 +32,8 @@ pub(crate) const CONTROL: &str = "control";
 pub(crate) const INDEX: &str = "index";
 /// The folder of the projections' snapshots.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
+/// The folder of events that are to be emitted later; made when there is one.
+pub(crate) const SCHEDULE: &str = "schedule";
 /// The folder of what was set aside.
 pub(crate) const ASIDE: &str = "aside";
 /// What was read out of a damaged control log.
@@ -46,13 +50,14 @@ pub(crate) const POISONED: &str = "poisoned";
 const PARTITION_PREFIX: &str = "partition-";
 const SEGMENT_SUFFIX: &str = ".seg";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
+const SCHEDULED_SUFFIX: &str = ".scheduled";
 const DAMAGED_SUFFIX: &str = ".damaged";
 const INDEX_BAD_PREFIX: &str = "index.bad-";
 const TMP_SUFFIX: &str = ".tmp";
 
 /// Whether a file or folder of this name may stand in a Forelog directory.
 pub(crate) fn is_top_level(name: &str) -> bool {
-    [LOCK, LOG, CONTROL, INDEX, SNAPSHOTS, ASIDE].contains(&name)
+    [LOCK, LOG, CONTROL, INDEX, SNAPSHOTS, SCHEDULE, ASIDE].contains(&name)
         || name
             .strip_prefix(INDEX)
             .is_some_and(|rest| rest.starts_with('.'))
@@ -129,6 +134,16 @@ pub(crate) fn parse_snapshot(projection: &str, name: &str) -> Option<(u64, Seq)>
     let (version, position) = rest.strip_suffix(SNAPSHOT_SUFFIX)?.split_once('.')?;
     let (version, position) = (version.parse().ok()?, Seq(position.parse().ok()?));
     (snapshot(projection, version, position) == name).then_some((version, position))
+}
+
+/// The name of the file of an event that is to be emitted later.
+pub(crate) fn scheduled(id: EventId) -> String {
+    format!("{id}{SCHEDULED_SUFFIX}")
+}
+
+/// Whether a name was meant for the file of a scheduled event.
+pub(crate) fn is_scheduled(name: &str) -> bool {
+    name.ends_with(SCHEDULED_SUFFIX)
 }
 
 /// The name under which a damaged file is set aside in its own folder.

@@ -53,6 +53,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use append::Appended;
+pub(crate) use opening::random;
 pub(crate) use recovery::Examined;
 use shared::Shared;
 

@@ -23,6 +23,8 @@ pub(super) struct Directory {
     pub(super) storage: Arc<dyn Storage>,
     /// Where the index may keep files of its own; `None` in memory.
     pub(super) index: Option<PathBuf>,
+    /// Whether there may be events that were scheduled before.
+    pub(super) has_schedule: bool,
     /// Held until the system is closed.
     lock: Mutex<Option<DirLock>>,
 }
@@ -38,6 +40,7 @@ impl Directory {
         Directory {
             storage,
             index: None,
+            has_schedule: true,
             lock: Mutex::new(None),
         }
     }
@@ -55,6 +58,7 @@ impl Directory {
         Ok(Directory {
             storage: Arc::new(storage),
             index: Some(path.join(names::INDEX)),
+            has_schedule: folders.iter().any(|name| name == names::SCHEDULE),
             lock: Mutex::new(Some(lock)),
         })
     }

@@ -5,9 +5,11 @@ mod receipt;
 mod admission;
 mod builder;
 mod attended;
+mod batch;
 mod group;
 mod directory;
 mod handlers;
+mod schedule;
 mod pending;
 mod rehearsal;
 mod reindex;
@@ -27,6 +29,7 @@ pub use admission::DuplicatePolicy;
 pub use builder::Builder;
 pub use pending::PendingReceipt;
 pub use receipt::Receipt;
+pub use schedule::ScheduledEvent;
 pub use stats::Stats;
 pub use store::{ByType, EventStore};
 
@@ -44,7 +47,8 @@ use crate::position::Seq;
 use crate::snapshot::Snapshots;
 use admission::{Admission, Terms};
 use directory::Directory;
-use outgoing::{outgoing, outgoing_all};
+use outgoing::outgoing;
+use schedule::Schedule;
 
 /// The largest memory that a thread keeps for values, in bytes.
 const VALUE_MAX: usize = 1 << 20;
@@ -75,6 +79,7 @@ struct Inner {
     when_full: WhenFull,
     max_queue_size: u64,
     drain_timeout: Duration,
+    schedule: Arc<Schedule>,
     /// Whether the system is closed; held while it closes.
     closed: Mutex<bool>,
     directory: Directory,
@@ -95,8 +100,7 @@ impl EventSystem {
             Some(path) if persists => Directory::on_disk(path)?,
             _ => Directory::in_memory(),
         };
-        Inner::open(builder, config, durability, directory)
-            .map(|inner| EventSystem(Arc::new(inner)))
+        Inner::open(builder, config, durability, directory)?.shared()
     }
 
     /// Emits an event with the system's durability: when this returns, the event is in the log, and
@@ -198,37 +202,6 @@ impl EventSystem {
         Ok(PendingReceipt::new(receipt, level, log))
     }
 
-    /// Emits events as one atomic batch: after a crash, and for every reader, all of them are there
-    /// or none. Returns a receipt for each.
-    ///
-    /// # Errors
-    /// As [`EventSystem::emit`], for all of them at once;
-    /// [`TooLarge`](crate::ErrorKind::TooLarge) if they do not fit into one segment.
-    pub fn emit_batch(&self, events: &[Event]) -> Result<Vec<Receipt>> {
-        self.emit_batch_with(events, self.0.durability)
-    }
-
-    /// Emits a batch with a durability of its own.
-    ///
-    /// # Errors
-    /// As [`EventSystem::emit_batch`].
-    pub fn emit_batch_with(
-        &self,
-        events: &[Event],
-        durability: Durability,
-    ) -> Result<Vec<Receipt>> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let carried = self.carried_by_all(events);
-        let records = outgoing_all(events, &carried)?;
-        if let Some(admission) = &self.0.admission {
-            return self.emit_admitted(admission, &records, Terms::plain(durability));
-        }
-        let appended = self.append(&records, durability)?;
-        self.receipts(&records, &appended, durability)
-    }
-
     /// Waits until an event of this system has reached `level`, or returns at once if it has.
     ///
     /// # Errors
@@ -300,22 +273,6 @@ impl EventSystem {
         Ok(appended)
     }
 
-    /// The receipts of a batch, once it is as safe as was asked.
-    fn receipts(
-        &self,
-        records: &[Record<'_>],
-        appended: &Appended,
-        durability: Durability,
-    ) -> Result<Vec<Receipt>> {
-        let level = self.reach(appended.last, durability)?;
-        let receipt = |(place, record): (usize, &Record<'_>)| Receipt {
-            seq: appended.first.plus(place as u64),
-            event_id: appended.event_id(record, place),
-            level,
-        };
-        Ok(records.iter().enumerate().map(receipt).collect())
-    }
-
     /// Waits for what the durability promises.
     #[inline]
     fn reach(&self, seq: Seq, durability: Durability) -> Result<Level> {
@@ -357,9 +314,16 @@ impl Inner {
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,
             drain_timeout: builder.drain_timeout,
+            schedule: Arc::new(Schedule::open(storage, directory.has_schedule)?),
             closed: Mutex::new(false),
             directory,
         })
+    }
+
+    fn shared(self) -> Result<EventSystem> {
+        let system = EventSystem(Arc::new(self));
+        system.begin_schedule()?;
+        Ok(system)
     }
 
     fn close(&self) -> Result<()> {
@@ -379,7 +343,9 @@ impl Inner {
             let deadline = Instant::now().checked_add(self.drain_timeout);
             self.dispatcher.drain(deadline)
         };
+        self.schedule.stop();
         self.dispatcher.stop();
+        self.schedule.join();
         self.index.close();
         let closed = self.log.close();
         // Only a log that closed in order may be called durable up to its end.

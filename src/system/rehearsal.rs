@@ -15,8 +15,7 @@ impl EventSystem {
         let durability = builder.chosen_durability()?;
         let config = builder.log_config(true)?;
         let directory = Directory::within(storage);
-        Inner::open(builder, config, durability, directory)
-            .map(|inner| EventSystem(Arc::new(inner)))
+        Inner::open(builder, config, durability, directory)?.shared()
     }
 
     /// Ends every thread without waiting for handlers to finish what is emitted. The storage must have
@@ -24,7 +23,9 @@ impl EventSystem {
     pub(crate) fn abandon(&self) {
         let closed = self.0.closed.lock();
         *closed.unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.schedule.stop();
         self.0.dispatcher.stop();
+        self.0.schedule.join();
         self.0.index.close();
         let _crashed = self.0.log.close();
         let _crashed = self.0.control.close(self.0.log.watermark().durable());

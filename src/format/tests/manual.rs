@@ -95,6 +95,8 @@ fn every_name_is_in_the_manual() {
         format!("{}/{segment}", names::LOG),
         format!("{}/{building}", names::LOG),
         format!("{}/{}", names::LOG, names::POISONED),
+        names::scheduled(EventId(7))
+            .replace(&EventId(7).to_string(), &format!("{}/ID", names::SCHEDULE)),
         format!("{}/", names::CONTROL),
         format!("{}/", names::INDEX),
         format!("{}/{state}", names::SNAPSHOTS),
