@@ -19,6 +19,9 @@ pub enum ErrorKind {
     TooLarge,
     /// The queue is full: wait, or make the handlers faster. The event is not in the log.
     QueueFull,
+    /// An event was emitted on the condition that its source stands at a Seq, and it stands at
+    /// another: read what has come and decide again. The event is not in the log.
+    Conflict,
     /// The system is closed or closing.
     Closed,
     /// Another process or handle has the directory open: the message names its process id.

@@ -74,6 +74,10 @@ mod dispatch;
 mod replay;
 // 7 system
 mod system;
+// 8 partitions
+mod partition;
+// 9 test kit
+pub mod testing;
 
 pub mod manual;
 
@@ -85,8 +89,9 @@ struct Readme;
 // Emit: what goes in and what comes back.
 pub use durability::{Durability, Level};
 pub use event::{Data, Event, EventId, MAX_DEPTH};
+pub use format::lineage::{CAUSATION_HEADER, CORRELATION_HEADER};
 pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
-pub use system::{Builder, EventSystem, PendingReceipt, Receipt};
+pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt, ScheduledEvent};
 
 // Handle: who gets which events, and what they say of them.
 pub use control::{ControlRecovery, ParkedEvent};
@@ -104,8 +109,14 @@ pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
 pub use log::pins::DetachedLag;
 pub use log::{Recovery, StoredEvent};
-pub use replay::{Projection, Replay};
+pub use replay::{Following, Progress, Projection, Replay};
 pub use system::{ByType, EventStore, Stats};
+
+// Divide: several systems behind one façade.
+pub use partition::{
+    PartitionKey, PartitionedBuilder, PartitionedByType, PartitionedEventSystem,
+    PartitionedHandlerId, PartitionedReceipt, PartitionedStats, Repartition,
+};
 
 // Words that all of them use.
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

@@ -1,7 +1,8 @@
-//! [`Snapshots`]: the states of projections, one atomic file each.
+//! [`Snapshots`]: the states of projections, in files that are each written once and as a whole.
 //!
-//! State and position stand in one file that is replaced as a whole, so a crash leaves the old pair
-//! or the new one. A file that is damaged is set aside, and the projection starts over.
+//! State and position stand in one file that gets its name when it is whole and synced, so a crash
+//! leaves the new pair or none, and those from before. Several are kept: where the newest one is
+//! damaged, it is set aside and the one before counts. With none left the projection starts over.
 
 use std::sync::Arc;
 
@@ -14,11 +15,22 @@ use crate::format::snapshot::Snapshot;
 use crate::position::Seq;
 use crate::storage::Storage;
 
+#[cfg(test)]
+mod tests;
+
 /// The folder of snapshots.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshots {
     storage: Arc<dyn Storage>,
     log_id: u128,
+}
+
+/// A snapshot file of one projection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    version: u64,
+    position: Seq,
+    name: String,
 }
 
 impl Snapshots {
@@ -27,13 +39,18 @@ impl Snapshots {
         Snapshots { storage, log_id }
     }
 
-    /// Replaces the snapshot of a projection; durable on return.
+    /// Adds a snapshot, durable on return, and removes those of this version beyond the newest `keep`.
+    /// Of other versions the newest one stays, should its program come back.
+    ///
+    /// # Errors
+    /// If it could not be written. What was there before stays.
     pub(crate) fn save<S: Serialize>(
         &self,
         projection: &str,
         version: u64,
         position: Seq,
         state: &S,
+        keep: usize,
     ) -> Result<()> {
         let state = rmp_serde::to_vec_named(state).map_err(|source| {
             let message = format!("the state of projection {projection:?} does not serialize");
@@ -45,51 +62,135 @@ impl Snapshots {
             version,
             state: &state,
         };
-        self.storage
-            .replace(&names::snapshot(projection), &snapshot.encode())
+        let name = names::snapshot(projection, version, position);
+        self.storage.replace(&name, &snapshot.encode())?;
+        if let Err(error) = self.prune(projection, version, keep.max(1)) {
+            tracing::warn!(
+                target: "forelog::replay", projection, %error,
+                "older snapshots could not be removed; the next one will try again"
+            );
+        }
+        Ok(())
     }
 
-    /// The state and position of a projection; `None` if there is no snapshot of this version, of
-    /// this log and up to `last` at most, so that the state has to be made anew.
+    /// The newest state and position of a projection that is whole, of this version and of this log,
+    /// and reaches up to `upto` at most; `None` if there is none, so that the state has to be made anew.
+    ///
+    /// `last` is the end of the log. What lies beyond it belongs to events that are no more, and is
+    /// set aside before other events take their places.
     pub(crate) fn load<S: DeserializeOwned>(
         &self,
         projection: &str,
         version: u64,
+        upto: Seq,
         last: Seq,
     ) -> Result<Option<(Seq, S)>> {
-        let name = names::snapshot(projection);
-        let Some(bytes) = self.storage.read(&name)? else {
-            return Ok(None);
-        };
-        let Some(snapshot) = Snapshot::decode(&bytes) else {
-            self.set_aside(&name)?;
-            return Ok(None);
-        };
-        if (snapshot.version, snapshot.log_id) != (version, self.log_id) || snapshot.position > last
-        {
-            tracing::info!(
-                target: "forelog::replay", projection, found = snapshot.version, wanted = version,
-                "the snapshot is of another version or log; the state is made anew"
-            );
-            return Ok(None);
-        }
-        match rmp_serde::from_slice(snapshot.state) {
-            Ok(state) => Ok(Some((snapshot.position, state))),
-            Err(error) => {
-                tracing::warn!(
-                    target: "forelog::replay", projection, %error,
-                    "the snapshot is of another shape; the state is made anew"
+        for found in self.newest_first(projection)? {
+            if found.position > last {
+                self.set_aside(&found.name, "the snapshot lies beyond the end of the log")?;
+            } else if found.version != version {
+                tracing::debug!(
+                    target: "forelog::replay", projection, found = found.version, wanted = version,
+                    "a snapshot of another version is passed over"
                 );
-                Ok(None)
+            } else if found.position <= upto
+                && let Some(state) = self.read(&found)?
+            {
+                return Ok(Some((found.position, state)));
             }
         }
+        Ok(None)
     }
 
-    fn set_aside(&self, name: &str) -> Result<()> {
+    /// Removes all snapshots of this version but that of one position, durably.
+    pub(crate) fn keep_only(&self, projection: &str, version: u64, position: Seq) -> Result<()> {
+        for found in self.newest_first(projection)? {
+            if found.version == version && found.position != position {
+                self.storage.remove(&found.name)?;
+            }
+        }
+        self.storage.sync_dir()
+    }
+
+    /// The position of the oldest snapshot of this version.
+    pub(crate) fn oldest(&self, projection: &str, version: u64) -> Result<Option<Seq>> {
+        let found = self.newest_first(projection)?;
+        let mut own = found.iter().rev().filter(|found| found.version == version);
+        Ok(own.next().map(|found| found.position))
+    }
+
+    /// The state in a snapshot; `None` if it cannot be used, which is logged.
+    fn read<S: DeserializeOwned>(&self, found: &Found) -> Result<Option<S>> {
+        let bytes = match self.storage.read(&found.name) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Io => {
+                tracing::warn!(target: "forelog::replay", %error, "a snapshot cannot be read");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let snapshot = Snapshot::decode(&bytes)
+            .filter(|held| (held.version, held.position) == (found.version, found.position));
+        let Some(snapshot) = snapshot else {
+            self.set_aside(&found.name, "the snapshot is damaged")?;
+            return Ok(None);
+        };
+        if snapshot.log_id != self.log_id {
+            self.set_aside(&found.name, "the snapshot is of another log")?;
+            return Ok(None);
+        }
+        let state = rmp_serde::from_slice(snapshot.state);
+        if let Err(error) = &state {
+            tracing::warn!(
+                target: "forelog::replay", path = %self.storage.path(&found.name).display(), %error,
+                "the snapshot is of another shape; a new shape wants a new version"
+            );
+        }
+        Ok(state.ok())
+    }
+
+    /// The snapshots of a projection, the furthest position first.
+    fn newest_first(&self, projection: &str) -> Result<Vec<Found>> {
+        let entries = self.storage.list()?.into_iter();
+        let parse = |name: String| {
+            let (version, position) = names::parse_snapshot(projection, &name)?;
+            Some(Found {
+                version,
+                position,
+                name,
+            })
+        };
+        let mut found: Vec<Found> = entries.filter_map(|entry| parse(entry.name)).collect();
+        found.sort_by_key(|found| std::cmp::Reverse((found.position, found.version)));
+        Ok(found)
+    }
+
+    /// Removes what is not wanted any more. That is not synced: what a crash brings back is removed
+    /// with the next snapshot.
+    fn prune(&self, projection: &str, version: u64, keep: usize) -> Result<()> {
+        let found = self.newest_first(projection)?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            found.iter().partition(|found| found.version == version);
+        let unwanted = own.into_iter().skip(keep).chain(others.into_iter().skip(1));
+        for found in unwanted {
+            self.storage.remove(&found.name)?;
+        }
+        // What a crash left half written would stay for ever, each under a name of its own.
+        for entry in self.storage.list()? {
+            let building = names::parse_tmp(&entry.name);
+            if building.is_some_and(|name| names::parse_snapshot(projection, name).is_some()) {
+                self.storage.remove(&entry.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, name: &str, why: &str) -> Result<()> {
         let aside = names::damaged(name);
         tracing::warn!(
             target: "forelog::replay", path = %self.storage.path(name).display(),
-            "the snapshot is damaged; it is set aside and the state is made anew"
+            "{why}; it is set aside"
         );
         self.storage.rename(name, &aside)?;
         self.storage.sync_dir()

@@ -7,6 +7,7 @@ use super::batch::{BatchHandler, BatchOutcome, BatchSize};
 use super::delivery::{Delivery, Handler};
 use super::desk::Desk;
 use super::lanes::Lanes;
+use super::lineage::Cause;
 use super::office::guarded;
 use super::outcome::Outcome;
 use super::phase::Phase;
@@ -93,6 +94,7 @@ impl Crew {
     /// Calls a handler on this thread; a panic in it is a failed delivery.
     #[inline]
     pub(super) fn call(&mut self, delivery: &Delivery<'_>) -> Outcome {
+        let _cause = Cause::of(delivery);
         let called = guarded("handler", || match self {
             Crew::Own(handler) | Crew::Lanes(_, handler) => handler.handle(delivery),
             Crew::Batch(batch) => batch.handler.handle(std::slice::from_ref(delivery)).at(0),

@@ -62,7 +62,7 @@ impl<'a> Delivery<'a> {
     /// # system.close() }
     /// ```
     pub fn defer(&self) -> AckToken {
-        self.origin.defer(self.event.seq(), self.attempt)
+        self.origin.defer(&self.event, self.attempt)
     }
 
     /// The event.

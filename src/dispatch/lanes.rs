@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::delivery::{Delivery, Handler};
+use super::lineage::Cause;
 use super::office::{Office, guarded};
 use super::outcome::Outcome;
 use super::phase::Phase;
@@ -192,6 +193,7 @@ impl Lane {
         };
         let delivery = Delivery::new(event, job.attempt, job.phase, &self.origin);
         let _inside = self.office.queue.enter(self.seat.id.0);
+        let _cause = Cause::of(&delivery);
         let handler = self.handler.as_mut();
         Ok(guarded("handler", || handler.handle(&delivery)).unwrap_or_else(Outcome::Failed))
     }

@@ -40,6 +40,7 @@ mod wanted;
 mod subscription;
 mod signal;
 mod inside;
+pub(crate) mod lineage;
 mod live;
 mod queue;
 mod seat;

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::inside::Inside;
+use super::lineage::Cause;
 use super::outcome::{IntoOutcome, Outcome};
 use super::seat::{Return, Seat};
+use crate::format::lineage::Lineage;
+use crate::format::record::EventRef;
 use crate::position::Seq;
 
 /// Says what has become of a delivery that was put off with [`Delivery::defer`](crate::Delivery::defer).
@@ -21,6 +24,7 @@ pub struct AckToken {
     attempt: u32,
     epoch: u64,
     queue_id: u64,
+    lineage: Lineage,
     is_told: bool,
 }
 
@@ -56,9 +60,10 @@ impl AckToken {
     }
 
     /// Does some work as the handler itself would: an emit in it passes over the bound of a full queue,
-    /// because it might wait for a place that only this event can make.
+    /// because it might wait for a place that only this event can make, and its event says what caused it.
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = Inside::of(self.queue_id, self.seat.id.0);
+        let _cause = Cause::by(self.lineage.clone());
         work()
     }
 
@@ -121,7 +126,8 @@ impl Origin {
         self.epoch.load(Ordering::Acquire)
     }
 
-    pub(super) fn defer(&self, seq: Seq, attempt: u32) -> AckToken {
+    pub(super) fn defer(&self, event: &EventRef<'_>, attempt: u32) -> AckToken {
+        let seq = event.seq();
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
         deferred.push(seq);
         self.has_deferred.store(true, Ordering::Release);
@@ -131,6 +137,7 @@ impl Origin {
             attempt,
             epoch: self.epoch(),
             queue_id: self.queue_id,
+            lineage: Lineage::of(event),
             is_told: false,
         }
     }

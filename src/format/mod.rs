@@ -19,9 +19,11 @@ pub(crate) mod payload;
 pub(crate) mod frame;
 pub(crate) mod checked;
 pub(crate) mod record;
+pub(crate) mod lineage;
 pub(crate) mod segment;
 pub(crate) mod footer;
 pub(crate) mod snapshot;
+pub(crate) mod scheduled;
 
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,17 @@
 //! DIR/control/salvaged              what was readable of a damaged control log, until a new one has it
 //! DIR/control/NAME.N.damaged        files of a damaged control log, set aside the Nth time
 //! DIR/index/                        the lookup index (derived: may be deleted)
-//! DIR/snapshots/NAME.snapshot       state of a projection; NAME.snapshot.damaged: set aside
+//! DIR/snapshots/NAME.1.000…42.snapshot  state of a projection: version, position
+//! DIR/snapshots/….snapshot.damaged  a snapshot that was set aside
+//! DIR/PARTITIONS, DIR/partition-000/  in place of all these: the layout, and such a directory each
+//! DIR/schedule/ID.scheduled         an event to be emitted later; ….damaged: set aside
 //! DIR/aside/                        damaged derived files that were set aside
 //! ```
 
 use std::fmt::Write;
 
-use crate::position::SegmentId;
+use crate::event::EventId;
+use crate::position::{SegmentId, Seq};
 
 /// The lock file.
 pub(crate) const LOCK: &str = "LOCK";
@@ -28,6 +32,8 @@ pub(crate) const CONTROL: &str = "control";
 pub(crate) const INDEX: &str = "index";
 /// The folder of the projections' snapshots.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
+/// The folder of events that are to be emitted later; made when there is one.
+pub(crate) const SCHEDULE: &str = "schedule";
 /// The folder of what was set aside.
 pub(crate) const ASIDE: &str = "aside";
 /// What was read out of a damaged control log.
@@ -36,21 +42,37 @@ pub(crate) const SALVAGED: &str = "salvaged";
 pub(crate) const INDEX_META: &str = "META";
 /// In the index's folder: the folder of the store.
 pub(crate) const INDEX_STORE: &str = "sled";
+/// In a directory of partitions: how they are laid out.
+pub(crate) const PARTITIONS: &str = "PARTITIONS";
 /// Left behind by a failed sync.
 pub(crate) const POISONED: &str = "poisoned";
 
+const PARTITION_PREFIX: &str = "partition-";
 const SEGMENT_SUFFIX: &str = ".seg";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
+const SCHEDULED_SUFFIX: &str = ".scheduled";
 const DAMAGED_SUFFIX: &str = ".damaged";
 const INDEX_BAD_PREFIX: &str = "index.bad-";
 const TMP_SUFFIX: &str = ".tmp";
 
 /// Whether a file or folder of this name may stand in a Forelog directory.
 pub(crate) fn is_top_level(name: &str) -> bool {
-    [LOCK, LOG, CONTROL, INDEX, SNAPSHOTS, ASIDE].contains(&name)
+    [LOCK, LOG, CONTROL, INDEX, SNAPSHOTS, SCHEDULE, ASIDE].contains(&name)
         || name
             .strip_prefix(INDEX)
             .is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The folder of a partition, counted from 0.
+pub(crate) fn partition(number: usize) -> String {
+    format!("{PARTITION_PREFIX}{number:03}")
+}
+
+/// Whether a name was made by [`partition`].
+pub(crate) fn is_partition(name: &str) -> bool {
+    let number = name.strip_prefix(PARTITION_PREFIX);
+    let number = number.and_then(|number| number.parse().ok());
+    number.is_some_and(|number| partition(number) == name)
 }
 
 /// The name of a segment file.
@@ -75,14 +97,19 @@ pub(crate) fn tmp(name: &str) -> String {
     format!("{name}{TMP_SUFFIX}")
 }
 
+/// The name for which [`tmp`] made this one.
+pub(crate) fn parse_tmp(name: &str) -> Option<&str> {
+    name.strip_suffix(TMP_SUFFIX)
+}
+
 /// Whether a name was made by [`tmp`].
 pub(crate) fn is_tmp(name: &str) -> bool {
     name.ends_with(TMP_SUFFIX)
 }
 
-/// The name of a projection's snapshot; any byte but letters, digits, `-` and `_` is written as
-/// `%XX`, so that every projection's name is a file's name and no two share one.
-pub(crate) fn snapshot(projection: &str) -> String {
+/// A projection's name as file names begin with it; any byte but letters, digits, `-` and `_` is
+/// written as `%XX`, so that every projection's name is a file's name and no two share one.
+fn plain(projection: &str) -> String {
     let mut name = String::with_capacity(projection.len());
     for byte in projection.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
@@ -92,7 +119,31 @@ pub(crate) fn snapshot(projection: &str) -> String {
             let _ = write!(name, "%{byte:02X}");
         }
     }
-    name + SNAPSHOT_SUFFIX
+    name
+}
+
+/// The name of a snapshot of this version of a projection, at this position.
+pub(crate) fn snapshot(projection: &str, version: u64, position: Seq) -> String {
+    let projection = plain(projection);
+    format!("{projection}.{version}.{:020}{SNAPSHOT_SUFFIX}", position.0)
+}
+
+/// The version and position in a name made by [`snapshot`] for this projection.
+pub(crate) fn parse_snapshot(projection: &str, name: &str) -> Option<(u64, Seq)> {
+    let rest = name.strip_prefix(&plain(projection))?.strip_prefix('.')?;
+    let (version, position) = rest.strip_suffix(SNAPSHOT_SUFFIX)?.split_once('.')?;
+    let (version, position) = (version.parse().ok()?, Seq(position.parse().ok()?));
+    (snapshot(projection, version, position) == name).then_some((version, position))
+}
+
+/// The name of the file of an event that is to be emitted later.
+pub(crate) fn scheduled(id: EventId) -> String {
+    format!("{id}{SCHEDULED_SUFFIX}")
+}
+
+/// Whether a name was meant for the file of a scheduled event.
+pub(crate) fn is_scheduled(name: &str) -> bool {
+    name.ends_with(SCHEDULED_SUFFIX)
 }
 
 /// The name under which a damaged file is set aside in its own folder.

@@ -44,9 +44,17 @@ impl<'a> Record<'a> {
         let data = event.data.as_bytes();
         let mut record = Record::new(&event.event_type, &event.source, event.timestamp, data)?;
         record.event_id = event.event_id;
-        record.headers = &event.headers;
-        record.headers_len = headers_len(&event.headers)?;
-        Ok(record)
+        record.with_headers(&event.headers)
+    }
+
+    /// The same record with these headers in place of its own.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if they are too long.
+    pub(crate) fn with_headers(mut self, headers: &'a [(String, String)]) -> Result<Self> {
+        self.headers = headers;
+        self.headers_len = headers_len(headers)?;
+        Ok(self)
     }
 
     /// A record without headers and with the nil id.
@@ -84,6 +92,10 @@ impl<'a> Record<'a> {
         source_len: 0,
         headers_len: 0,
     };
+
+    pub(crate) fn source(&self) -> &'a str {
+        self.source
+    }
 
     pub(crate) fn type_len(&self) -> u8 {
         self.type_len

@@ -26,12 +26,17 @@ enum Look {
 }
 
 impl Core {
-    /// The first event with this id.
-    pub(super) fn by_id(&self, id: EventId) -> Result<Option<Seq>> {
+    /// The first event from `from` on with this id.
+    pub(super) fn by_id(&self, id: EventId, from: Seq) -> Result<Option<Seq>> {
         self.await_open();
         loop {
             let first = self.log.first_seq();
-            let found = self.find(id, first)?;
+            // A window that is looked at in part has to be scanned: all of it is looked up at once.
+            let whole = first_of(window_of(from)).max(first);
+            let mut found = self.find(id, whole)?;
+            if found.is_some_and(|seq| seq < from) {
+                found = self.find(id, from)?;
+            }
             // If retention has come in between, the event that was looked at may have gone, and one
             // behind it with the same id counts.
             if found.is_some() || self.log.first_seq() == first {

@@ -124,7 +124,15 @@ impl Index {
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if the event that may have it cannot be read.
     pub(crate) fn by_id(&self, id: EventId) -> Result<Option<Seq>> {
-        self.core.by_id(id)
+        self.by_id_from(id, Seq::ZERO)
+    }
+
+    /// The first event from `from` on that has this id.
+    ///
+    /// # Errors
+    /// As [`Index::by_id`].
+    pub(crate) fn by_id_from(&self, id: EventId, from: Seq) -> Result<Option<Seq>> {
+        self.core.by_id(id, from)
     }
 
     /// The events of this type from `from` on, up to the last that is appended now.

@@ -40,6 +40,7 @@ mod shared;
 mod rotation;
 mod append;
 pub(crate) mod reader;
+mod past;
 mod retention;
 mod committer;
 mod keeper;
@@ -52,6 +53,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use append::Appended;
+pub(crate) use opening::random;
 pub(crate) use recovery::Examined;
 use shared::Shared;
 

@@ -20,3 +20,11 @@ pub mod layers {}
 /// What a subscription is promised, under which policy: order, retries, parked events, backpressure.
 #[doc = include_str!("delivery.md")]
 pub mod delivery {}
+
+/// States made from events: snapshots, versions, live states, time travel.
+#[doc = include_str!("projections.md")]
+pub mod projections {}
+
+/// Several systems behind one façade: keys, batches, handlers, repartitioning.
+#[doc = include_str!("partitions.md")]
+pub mod partitions {}

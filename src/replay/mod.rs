@@ -3,12 +3,21 @@
 //!
 //! A replay reads the log and nothing else: it moves no cursor and fires no handler.
 
+mod applying;
+mod cadence;
 mod projection;
+mod time_travel;
+mod following;
+
+#[cfg(test)]
+mod tests;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-pub use projection::Projection;
+pub use following::Following;
+pub(crate) use projection::Ground;
+pub use projection::{Progress, Projection};
 
 use crate::clock::Timestamp;
 use crate::error::Result;

@@ -77,7 +77,6 @@ impl Region {
     }
 
     /// A look at the published bytes for what stands behind the region.
-    #[cfg(test)]
     pub(super) fn view(&self) -> View {
         View(Arc::clone(&self.shared))
     }
@@ -243,10 +242,8 @@ impl fmt::Debug for Region {
 }
 
 /// The published bytes of a region, apart from its owner; keeps the map alive.
-#[cfg(test)]
 pub(super) struct View(Arc<Shared>);
 
-#[cfg(test)]
 impl View {
     /// Lends the published bytes, with the number of times that the region was adopted: while it
     /// stays the same, bytes that were lent before have not changed.
@@ -261,7 +258,6 @@ impl View {
     }
 }
 
-#[cfg(test)]
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").finish_non_exhaustive()

@@ -18,7 +18,13 @@ mod region;
 pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod lock;
-#[cfg(test)]
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the crash tests need all of it, the users' test kit a part"
+    )
+)]
 pub(crate) mod sim;
 #[cfg(test)]
 #[cfg(shuttle)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::EventSystem;
+use super::admission::DuplicatePolicy;
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WhenFull;
 use crate::durability::Durability;
@@ -35,6 +36,9 @@ pub struct Builder {
     max_events: Option<u64>,
     segment_size: usize,
     event_size_max: usize,
+    pub(super) correlates: bool,
+    pub(super) duplicates: DuplicatePolicy,
+    pub(super) expected_positions: bool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -54,6 +58,9 @@ impl Default for Builder {
             max_events: None,
             segment_size: log.segment_len,
             event_size_max: log.event_len_max,
+            correlates: true,
+            duplicates: DuplicatePolicy::Accept,
+            expected_positions: false,
             clock: Arc::new(SystemClock),
         }
     }
@@ -139,6 +146,64 @@ impl Builder {
         self
     }
 
+    /// Whether an event that a handler emits gets headers that say which event it is an answer to
+    /// ([`CAUSATION_HEADER`](crate::CAUSATION_HEADER)) and what both belong to
+    /// ([`CORRELATION_HEADER`](crate::CORRELATION_HEADER)), unless it has them: about 120 bytes. The
+    /// default is yes. Work that a handler hands to other threads is marked with
+    /// [`Event::caused_by`](crate::Event::caused_by).
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Delivery, Event, EventSystem, Subscription};
+    /// let system = EventSystem::builder().open()?;
+    /// let exchange = system.clone();
+    /// let orders = Subscription::named("exchange").event_type("order.placed");
+    /// system.register_handler(orders, move |delivery: &Delivery<'_>| {
+    ///     exchange.emit_value("order.filled", "exchange", &delivery.data::<u32>()?).map(|_| ())
+    /// })?;
+    /// system.start()?;
+    /// let placed = system.emit(Event::new("order.placed", "web", &10)?)?;
+    /// system.drain(None)?;
+    /// let filled = system.store().by_type("order.filled").next().unwrap()?;
+    /// assert_eq!(filled.event().causation(), Some(placed.event_id));
+    /// # system.close() }
+    /// ```
+    pub fn correlation(mut self, carried: bool) -> Self {
+        self.correlates = carried;
+        self
+    }
+
+    /// What becomes of an event whose id was emitted before. By default it is another event.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{DuplicatePolicy, Event, EventId, EventSystem};
+    /// let system = EventSystem::builder()
+    ///     .duplicates(DuplicatePolicy::WithinEvents(100_000))
+    ///     .open()?;
+    /// let order = Event::new("order.placed", "web", &10)?.with_id(EventId(42));
+    /// let first = system.emit(&order)?;
+    /// let again = system.emit(&order)?; // a client that did not hear of the first
+    /// assert_eq!(again, first);
+    /// assert_eq!(system.store().len(), 1);
+    /// # system.close() }
+    /// ```
+    ///
+    /// The first one is found through crashes and restarts. A batch is emitted again as a whole or not
+    /// at all. Emits take a little longer: each id is looked up, in memory if it is recent.
+    pub fn duplicates(mut self, policy: DuplicatePolicy) -> Self {
+        self.duplicates = policy;
+        self
+    }
+
+    /// Whether the system keeps the last position of each source, for
+    /// [`EventSystem::emit_if`]: some memory for each source, and one pass over the log when it is
+    /// first asked for. By default it does not.
+    pub fn expected_positions(mut self, kept: bool) -> Self {
+        self.expected_positions = kept;
+        self
+    }
+
     /// Where the time comes from: a [`ManualClock`](crate::ManualClock) in tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -155,6 +220,16 @@ impl Builder {
     /// that is refused is left as it was.
     pub fn open(self) -> Result<EventSystem> {
         EventSystem::open(self)
+    }
+
+    /// Whether a path is set.
+    pub(crate) fn has_path(&self) -> bool {
+        self.persistence_path.is_some()
+    }
+
+    /// Whether a path would be used.
+    pub(crate) fn may_persist(&self) -> bool {
+        self.persistence_enabled.unwrap_or(true)
     }
 
     /// Whether events are kept on disk.

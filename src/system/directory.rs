@@ -23,6 +23,8 @@ pub(super) struct Directory {
     pub(super) storage: Arc<dyn Storage>,
     /// Where the index may keep files of its own; `None` in memory.
     pub(super) index: Option<PathBuf>,
+    /// Whether there may be events that were scheduled before.
+    pub(super) has_schedule: bool,
     /// Held until the system is closed.
     lock: Mutex<Option<DirLock>>,
 }
@@ -30,9 +32,15 @@ pub(super) struct Directory {
 impl Directory {
     /// A directory that lives and dies with its system.
     pub(super) fn in_memory() -> Self {
+        Directory::within(Arc::new(MemoryStorage::default()))
+    }
+
+    /// A directory in a storage that nobody else can get at.
+    pub(super) fn within(storage: Arc<dyn Storage>) -> Self {
         Directory {
-            storage: Arc::new(MemoryStorage::default()),
+            storage,
             index: None,
+            has_schedule: true,
             lock: Mutex::new(None),
         }
     }
@@ -50,6 +58,7 @@ impl Directory {
         Ok(Directory {
             storage: Arc::new(storage),
             index: Some(path.join(names::INDEX)),
+            has_schedule: folders.iter().any(|name| name == names::SCHEDULE),
             lock: Mutex::new(Some(lock)),
         })
     }

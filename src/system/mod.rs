@@ -1,13 +1,21 @@
 //! [`EventSystem`]: the façade. It wires the layers below, and computes nothing itself.
 
+mod outgoing;
+mod receipt;
+mod admission;
 mod builder;
+mod attended;
+mod batch;
+mod group;
 mod directory;
 mod handlers;
-mod receipt;
+mod schedule;
 mod pending;
+mod rehearsal;
 mod reindex;
 mod stats;
 mod store;
+mod reading;
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -16,28 +24,31 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+pub use admission::DuplicatePolicy;
 pub use builder::Builder;
 pub use pending::PendingReceipt;
 pub use receipt::Receipt;
+pub use schedule::ScheduledEvent;
 pub use stats::Stats;
 pub use store::{ByType, EventStore};
 
-use crate::clock::Timestamp;
-use crate::control::{Control, ControlRecovery};
+use crate::clock::{Clock, Timestamp};
+use crate::control::Control;
 use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
 use crate::durability::{Durability, Level};
 use crate::error::Result;
 use crate::event::{Event, encode};
 use crate::format::names;
-use crate::format::record::{EventRef, Record};
+use crate::format::record::Record;
 use crate::index::{Index, IndexConfig};
-use crate::log::{Appended, Log, LogConfig, Recovery};
+use crate::log::{Appended, Log, LogConfig};
 use crate::position::Seq;
-use crate::replay::{Projection, Replay};
 use crate::snapshot::Snapshots;
+use admission::{Admission, Terms};
 use directory::Directory;
+use outgoing::outgoing;
+use schedule::Schedule;
 
 /// The largest memory that a thread keeps for values, in bytes.
 const VALUE_MAX: usize = 1 << 20;
@@ -58,12 +69,18 @@ struct Inner {
     control: Arc<Control>,
     index: Arc<Index>,
     dispatcher: Dispatcher,
+    /// What is checked before an append; most systems check nothing.
+    admission: Option<Admission>,
     snapshots: Snapshots,
+    clock: Arc<dyn Clock>,
     durability: Durability,
+    /// Whether what a handler emits says what caused it.
+    correlates: bool,
     when_full: WhenFull,
     max_queue_size: u64,
     drain_timeout: Duration,
     shutdown_grace: Duration,
+    schedule: Arc<Schedule>,
     /// Whether the system is closed; held while it closes.
     closed: Mutex<bool>,
     directory: Directory,
@@ -84,8 +101,7 @@ impl EventSystem {
             Some(path) if persists => Directory::on_disk(path)?,
             _ => Directory::in_memory(),
         };
-        Inner::open(builder, config, durability, directory)
-            .map(|inner| EventSystem(Arc::new(inner)))
+        Inner::open(builder, config, durability, directory)?.shared()
     }
 
     /// Emits an event with the system's durability: when this returns, the event is in the log, and
@@ -132,6 +148,9 @@ impl EventSystem {
         bytes.clear();
         let emitted = encode(&mut bytes, value).and_then(|()| {
             let record = Record::new(event_type, source, Timestamp::now(), &bytes)?;
+            if self.is_attended() {
+                return self.emit_attended(record, &[], self.0.durability);
+            }
             self.emit_record(&record, self.0.durability)
         });
         if bytes.capacity() <= VALUE_MAX {
@@ -158,43 +177,30 @@ impl EventSystem {
         event: impl Borrow<Event>,
         durability: Durability,
     ) -> Result<PendingReceipt> {
-        let record = Record::of(event.borrow())?;
-        let appended = self.append(&[record], durability)?;
+        let event = event.borrow();
+        let carried = self.carried(&event.headers);
+        let record = outgoing(event, carried.as_deref())?;
+        let (seq, event_id) = match &self.0.admission {
+            None => {
+                let appended = self.append(&[record], durability)?;
+                (appended.last, appended.event_id(&record, 0))
+            }
+            Some(admission) => self.place_one(admission, &record, Terms::plain(durability))?,
+        };
         let log = self.0.log.clone();
         let level = match durability {
             Durability::Sync => {
-                log.sync_soon(appended.last);
+                log.sync_soon(seq);
                 Level::Synced
             }
             Durability::Interval(_) | Durability::Os => Level::Published,
         };
         let receipt = Receipt {
-            seq: appended.last,
-            event_id: appended.event_id(&record, 0),
+            seq,
+            event_id,
             level: Level::Published,
         };
         Ok(PendingReceipt::new(receipt, level, log))
-    }
-
-    /// Emits events as one atomic batch: after a crash, and for every reader, all of them are there
-    /// or none. Returns a receipt for each.
-    ///
-    /// # Errors
-    /// As [`EventSystem::emit`], for all of them at once;
-    /// [`TooLarge`](crate::ErrorKind::TooLarge) if they do not fit into one segment.
-    pub fn emit_batch(&self, events: &[Event]) -> Result<Vec<Receipt>> {
-        let records = events.iter().map(Record::of).collect::<Result<Vec<_>>>()?;
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
-        let appended = self.append(&records, self.0.durability)?;
-        let level = self.reach(appended.last, self.0.durability)?;
-        let receipt = |(place, record): (usize, &Record<'_>)| Receipt {
-            seq: appended.first.plus(place as u64),
-            event_id: appended.event_id(record, place),
-            level,
-        };
-        Ok(records.iter().enumerate().map(receipt).collect())
     }
 
     /// Waits until an event of this system has reached `level`, or returns at once if it has.
@@ -214,69 +220,6 @@ impl EventSystem {
     /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if a sync failed: reopen the system.
     pub fn flush(&self) -> Result<()> {
         self.0.log.flush()
-    }
-
-    /// The events that are held, to be looked up.
-    pub fn store(&self) -> EventStore {
-        EventStore {
-            log: self.0.log.clone(),
-            index: self.0.index.clone(),
-        }
-    }
-
-    /// A range of past events, to be gone through once more.
-    pub fn replay(&self) -> Replay {
-        Replay::new(self.0.log.clone())
-    }
-
-    /// A state that is made by applying events in order, kept under this name.
-    ///
-    /// `version` is the author's count of what `apply` and `S` mean: with another version than the
-    /// snapshot's, the state is made anew from `initial`.
-    ///
-    /// # Errors
-    /// If the snapshot cannot be read. A damaged one is set aside and the state made anew.
-    pub fn projection<S, F>(
-        &self,
-        name: &str,
-        version: u64,
-        initial: S,
-        apply: F,
-    ) -> Result<Projection<S>>
-    where
-        S: Serialize + DeserializeOwned + Clone,
-        F: FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send + 'static,
-    {
-        let (log, snapshots) = (self.0.log.clone(), self.0.snapshots.clone());
-        Projection::open(name, version, initial, log, snapshots, Box::new(apply))
-    }
-
-    /// What opening found and did.
-    pub fn recovery(&self) -> &Recovery {
-        self.0.log.recovery()
-    }
-
-    /// What was set right in the control log, which keeps the subscriptions' places; `None` if
-    /// nothing was wrong with it.
-    pub fn control_recovery(&self) -> Option<&ControlRecovery> {
-        self.0.control.recovery()
-    }
-
-    /// The system in numbers.
-    pub fn stats(&self) -> Stats {
-        let log = &self.0.log;
-        let segments = log.segments();
-        Stats {
-            first_seq: log.first_seq(),
-            last_seq: log.watermark().appended(),
-            durable_seq: log.watermark().durable(),
-            events: log.count(),
-            segments: segments.len() as u64,
-            bytes: segments.iter().map(|segment| segment.used_len()).sum(),
-            queue_depth: self.0.dispatcher.queue().depth(),
-            queue_max: self.0.max_queue_size,
-            index: self.0.index.state(),
-        }
     }
 
     /// Closes the system in order: lets the handlers finish what is emitted by now (for at most
@@ -303,6 +246,9 @@ impl EventSystem {
     // record's or a receipt's costs more to hand on through memory than to make.
 
     fn emit_event(&self, event: &Event, durability: Durability) -> Result<Receipt> {
+        if self.is_attended() {
+            return self.emit_attended(Record::of(event)?, &event.headers, durability);
+        }
         self.emit_record(&Record::of(event)?, durability)
     }
 
@@ -354,24 +300,33 @@ impl Inner {
             clean: log.recovery().clean,
             detached_lag_max: builder.detached_lag_max,
         };
+        let folder = directory.index.clone();
+        let index = Arc::new(Index::open(log.clone(), folder, IndexConfig::default()));
+        let (duplicates, expects) = (builder.duplicates, builder.expected_positions);
         Ok(Inner {
             dispatcher: Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?,
             snapshots: Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id()),
-            index: Arc::new(Index::open(
-                log.clone(),
-                directory.index.clone(),
-                IndexConfig::default(),
-            )),
+            admission: Admission::new(duplicates, expects, &log, &index, &clock),
+            index,
             log,
             control,
+            clock,
             durability,
+            correlates: builder.correlates,
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,
             drain_timeout: builder.drain_timeout,
             shutdown_grace: builder.shutdown_grace,
+            schedule: Arc::new(Schedule::open(storage, directory.has_schedule)?),
             closed: Mutex::new(false),
             directory,
         })
+    }
+
+    fn shared(self) -> Result<EventSystem> {
+        let system = EventSystem(Arc::new(self));
+        system.begin_schedule()?;
+        Ok(system)
     }
 
     fn close(&self) -> Result<()> {
@@ -391,9 +346,11 @@ impl Inner {
             let deadline = Instant::now().checked_add(self.drain_timeout);
             self.dispatcher.drain(deadline)
         };
+        self.schedule.stop();
         let left = self
             .dispatcher
             .stop(Instant::now().checked_add(self.shutdown_grace));
+        self.schedule.join();
         self.index.close();
         let closed = self.log.close();
         // Only a log that closed in order may be called durable up to its end.

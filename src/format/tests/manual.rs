@@ -89,19 +89,18 @@ fn the_map_of_the_header_block_is_the_code_s() {
 fn every_name_is_in_the_manual() {
     let segment = names::segment(SegmentId::FIRST, 0);
     let building = names::tmp(&names::segment(SegmentId::FIRST, 1));
+    let state = names::snapshot("NAME", 1, Seq(42));
     let expected = [
         names::LOCK.to_owned(),
         format!("{}/{segment}", names::LOG),
         format!("{}/{building}", names::LOG),
         format!("{}/{}", names::LOG, names::POISONED),
+        names::scheduled(EventId(7))
+            .replace(&EventId(7).to_string(), &format!("{}/ID", names::SCHEDULE)),
         format!("{}/", names::CONTROL),
         format!("{}/", names::INDEX),
-        format!("{}/{}", names::SNAPSHOTS, names::snapshot("NAME")),
-        format!(
-            "{}/{}",
-            names::SNAPSHOTS,
-            names::damaged(&names::snapshot("NAME"))
-        ),
+        format!("{}/{state}", names::SNAPSHOTS),
+        format!("{}/{}", names::SNAPSHOTS, names::damaged(&state)),
         format!("{}/{}/", names::LOG, names::ASIDE),
         format!("{}/", names::ASIDE),
     ];

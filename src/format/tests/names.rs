@@ -1,8 +1,10 @@
 //! File names: built, parsed, and told from their near misses.
 
-use super::super::names::{is_tmp, parse_segment, segment, snapshot, tmp};
+use super::super::names::{
+    damaged, is_tmp, parse_segment, parse_snapshot, parse_tmp, segment, snapshot, tmp,
+};
 use super::{Random, rounds};
-use crate::position::SegmentId;
+use crate::position::{SegmentId, Seq};
 
 #[test]
 fn segment_names_round_trip_and_sort_by_id() {
@@ -63,7 +65,8 @@ fn near_misses_are_no_segment_names() {
 fn names_under_way_are_told_apart() {
     assert!(is_tmp(&tmp("a")));
     assert!(!is_tmp(&segment(SegmentId(1), 0)));
-    assert!(!is_tmp(&snapshot("a.tmp")));
+    assert!(!is_tmp(&snapshot("a.tmp", 1, Seq(1))));
+    assert_eq!(parse_tmp(&tmp("a")), Some("a"));
 }
 
 #[test]
@@ -71,11 +74,24 @@ fn snapshot_names_are_plain_file_names_and_never_shared() {
     let names = [
         "a", "A", "a.b", "a/b", "a%2Fb", "..", "", "ä", "a b", "a\0b", "a-b", "a_b", "%",
     ];
-    let files: Vec<String> = names.iter().map(|name| snapshot(name)).collect();
+    let files: Vec<String> = names.iter().map(|name| snapshot(name, 1, Seq(1))).collect();
     for (i, file) in files.iter().enumerate() {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '%' | '.');
         assert!(file.chars().all(plain), "{file:?}");
         assert!(!files[..i].contains(file), "{file:?} stands for two names");
     }
-    assert_eq!(snapshot("a/b"), "a%2Fb.snapshot");
+    let name = snapshot("a/b", 3, Seq(42));
+    assert_eq!(name, "a%2Fb.3.00000000000000000042.snapshot");
+    assert_eq!(parse_snapshot("a/b", &name), Some((3, Seq(42))));
+    let longest = damaged(&snapshot(&"/".repeat(64), u64::MAX, Seq::MAX));
+    assert!(longest.len() <= 255, "file systems take no more: {longest}");
+    let strange = [
+        "a%2Fb.3.42.snapshot",
+        "a%2Fb.03.00000000000000000042.snapshot",
+        "a%2Fb.snapshot",
+        "a.3.00000000000000000042.snapshot",
+    ];
+    for name in strange {
+        assert_eq!(parse_snapshot("a/b", name), None, "{name}");
+    }
 }

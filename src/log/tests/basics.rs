@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::log::*;
 
-use crate::clock::SystemClock;
+use crate::clock::{ManualClock, SystemClock};
 use crate::storage::file::FileStorage;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::sys::Sys;
@@ -62,6 +62,32 @@ fn events_come_back_in_order_over_many_segments() {
         assert!(log.get(Seq(5001)).unwrap().is_none());
         log.close().unwrap();
     }
+}
+
+#[test]
+fn a_time_leads_to_the_last_event_that_had_been_appended() {
+    let clock = Arc::new(ManualClock::new(Timestamp(0)));
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let log = Log::open(storage, small(), clock.clone(), Seq::ZERO).unwrap();
+    assert_eq!(log.last_at(Timestamp(i64::MAX)).unwrap(), Seq::ZERO);
+    // Two events at each of the times 10, 20, 30, …
+    for number in 0..2_000_u64 {
+        clock.set(Timestamp(10 + 10 * i64::try_from(number / 2).unwrap()));
+        emit(&log, number, Durability::Os).unwrap();
+    }
+    for (time, last) in [(9, 0), (10, 2), (11, 2), (19, 2), (20, 4), (10_000, 2_000)] {
+        assert_eq!(log.last_at(Timestamp(time)).unwrap(), Seq(last), "{time}");
+    }
+    assert_eq!(log.removed_upto(), Seq::ZERO);
+    log.retire_before(Seq(1_500)).unwrap();
+    let removed = log.removed_upto();
+    assert_eq!(log.first_seq(), removed.next());
+    assert!(removed > Seq::ZERO && removed < Seq(1_500), "{removed}");
+    assert_eq!(
+        log.last_at(Timestamp(10)).unwrap(),
+        removed,
+        "all held are later"
+    );
 }
 
 #[test]

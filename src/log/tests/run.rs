@@ -277,7 +277,7 @@ impl Run {
         self.flush()?;
         let position = self.promise.last();
         let state = self.promise.state_at(position);
-        snapshots(&self.disk, self.log())?.save("sums", 1, position, &state)?;
+        snapshots(&self.disk, self.log())?.save("sums", 1, position, &state, 3)?;
         self.promise.snapshot = position;
         Ok(())
     }

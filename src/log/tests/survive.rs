@@ -54,7 +54,7 @@ pub(super) fn open(
     let found = promise.check(&log, kind)?;
     let last = log.watermark().appended();
     let snapshots = snapshots(disk, &log).map_err(|error| format!("{error:?}"))?;
-    let loaded = snapshots.load::<(u64, u64)>("sums", 1, last);
+    let loaded = snapshots.load::<(u64, u64)>("sums", 1, last, last);
     match loaded.map_err(|error| format!("{error:?}"))? {
         None if promise.snapshot > Seq::ZERO => return Err("the snapshot is lost".to_owned()),
         Some((position, _)) if position < promise.snapshot => {

@@ -1,0 +1,65 @@
+//! The file of an event that is to be emitted later: one frame, as in a segment, on its own.
+//!
+//! Its Seq is 1, its `appended_at` the time when it is due, and its checksum is bound to a salt of its
+//! own at offset 0, so that it passes for no frame of a log.
+
+use super::checked;
+use super::frame::{self, Kind, Place, Stamp, padded};
+use super::record::{EventRef, Record};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::event::{Event, EventId};
+use crate::position::Seq;
+
+/// `SCHEDULE` in ASCII.
+const PLACE: Place = Place {
+    salt: 0x5343_4845_4455_4c45,
+    offset: 0,
+};
+
+/// The bytes of the file of an event that has an id.
+///
+/// # Errors
+/// [`Invalid`](crate::ErrorKind::Invalid) if it is no event that a log would take.
+pub(crate) fn encode(event: &Event, id: EventId, due: Timestamp) -> Result<Vec<u8>> {
+    let record = Record::of(event)?;
+    let mut bytes = vec![0; padded(record.frame_len())];
+    let stamp = Stamp {
+        kind: Kind::Event,
+        flags: 0,
+        seq: Seq::FIRST,
+        event_id: id,
+        appended_at: due,
+        durable_upto: Seq::FIRST,
+        batch_place: 0,
+        batch_count: 1,
+    };
+    frame::encode(&mut bytes, &record, stamp, PLACE);
+    Ok(bytes)
+}
+
+/// The event and when it is due; `None` if the file is damaged.
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Event, Timestamp)> {
+    let event = EventRef::new(checked::check(bytes, PLACE)?)?;
+    Some((event.to_event().ok()?, event.appended_at()))
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_comes_back_and_no_flipped_bit_passes() {
+        let event = Event::new("a", "b", &7).unwrap().with_id(EventId(9));
+        let bytes = encode(&event, EventId(9), Timestamp(5)).unwrap();
+        assert_eq!(decode(&bytes), Some((event.clone(), Timestamp(5))));
+        let len = frame::HEADER_LEN + 3;
+        for at in 0..len {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert_eq!(decode(&flipped), None, "byte {at}");
+        }
+        assert_eq!(decode(&bytes[..len - 1]), None);
+    }
+}

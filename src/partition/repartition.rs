@@ -1,0 +1,146 @@
+//! Repartitioning: all events of a directory gone through once more, into another one.
+
+use std::path::Path;
+
+use super::PartitionedEventSystem;
+use super::builder::{PartitionedBuilder, check_complete, open_each};
+use super::layout::Layout;
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::inspect::Inspector;
+use crate::log::StoredEvent;
+use crate::position::Seq;
+use crate::storage::file::FileStorage;
+use crate::storage::sys::Sys;
+use crate::system::{Builder, EventStore, EventSystem};
+
+/// What a repartitioning has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Repartition {
+    /// How many events there are in each partition of the new directory.
+    pub events: Vec<u64>,
+    /// How many batches went to several partitions, and are no batches any more.
+    pub split_batches: u64,
+}
+
+pub(super) fn run(from: &Path, to: PartitionedBuilder) -> Result<Repartition> {
+    if to.path.is_none() {
+        let message = "name a new directory for the partitions";
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    let sources = open_sources(from)?;
+    let path = to.path.clone();
+    let opened = to.open_unwritten()?;
+    if !opened.is_new() {
+        let message = "the directory has partitions already; name a new one";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(path.unwrap_or_default()));
+    }
+    let split_batches = copy(&sources, &opened.system)?;
+    opened.system.flush()?;
+    opened.commit()?;
+    let events = opened.system.stats().partitions;
+    let events = events.iter().map(|stats| stats.events).collect();
+    opened.system.close()?;
+    let closed: Vec<_> = sources.iter().map(EventSystem::close).collect();
+    closed.into_iter().collect::<Result<()>>()?;
+    Ok(Repartition {
+        events,
+        split_batches,
+    })
+}
+
+/// Opens the partitions of a directory, or the one system that it holds.
+fn open_sources(path: &Path) -> Result<Vec<EventSystem>> {
+    let folder = FileStorage::open(path, Sys::native())?;
+    if let Some(layout) = Layout::read(&folder)? {
+        check_complete(path, layout.partitions)?;
+        return open_each(path, layout.partitions, &Builder::default());
+    }
+    // Opening would make a directory that is not there.
+    Inspector::open(path)?;
+    let system = EventSystem::builder().persistence_path(path).open()?;
+    Ok(vec![system])
+}
+
+/// Copies all events, by the time when they were appended; returns how many batches were split.
+fn copy(sources: &[EventSystem], to: &PartitionedEventSystem) -> Result<u64> {
+    let mut batches: Vec<Batches> = sources.iter().map(Batches::of).collect();
+    let mut heads = Vec::new();
+    for batches in &mut batches {
+        heads.push(batches.next()?);
+    }
+    let mut split = 0;
+    while let Some(place) = earliest(&heads) {
+        let (Some(head), Some(rest)) = (heads.get_mut(place), batches.get_mut(place)) else {
+            break;
+        };
+        let batch = std::mem::replace(head, rest.next()?);
+        let events = batch.iter().map(|stored| stored.event().to_event());
+        let events = events.collect::<Result<Vec<_>>>()?;
+        split += u64::from(emit(to, events)?);
+    }
+    Ok(split)
+}
+
+/// Which head was appended first; `None` once all are empty.
+fn earliest(heads: &[Vec<StoredEvent>]) -> Option<usize> {
+    let times = heads.iter().enumerate().filter_map(|(place, head)| {
+        let first = head.first()?;
+        Some((first.event().appended_at(), place))
+    });
+    times.min().map(|(_, place)| place)
+}
+
+/// Emits what was one batch; says whether it had to be split.
+fn emit(to: &PartitionedEventSystem, events: Vec<Event>) -> Result<bool> {
+    let mut shares: Vec<Vec<Event>> = vec![Vec::new(); to.partitions().len()];
+    for event in events {
+        if let Some(share) = shares.get_mut(to.partition_of(&event)) {
+            share.push(event);
+        }
+    }
+    let mut used = 0;
+    for (share, system) in shares.iter().zip(to.partitions()) {
+        if !share.is_empty() {
+            used += 1;
+            system.emit_batch_with(share, Durability::Os)?;
+        }
+    }
+    Ok(used > 1)
+}
+
+/// The batches of a system in order; an event on its own is a batch of one.
+struct Batches {
+    store: EventStore,
+    next: Seq,
+    last: Seq,
+}
+
+impl Batches {
+    fn of(system: &EventSystem) -> Self {
+        let store = system.store();
+        Batches {
+            next: store.first_seq(),
+            last: store.last_seq(),
+            store,
+        }
+    }
+
+    /// The next batch; empty at the end.
+    fn next(&mut self) -> Result<Vec<StoredEvent>> {
+        let mut batch = Vec::new();
+        let mut left = 1;
+        while left > 0 && self.next <= self.last {
+            let found = self.store.get(self.next)?;
+            self.next = self.next.next();
+            // A Seq that was skipped after a crash, between batches.
+            let Some(stored) = found else { continue };
+            let event = stored.event();
+            left = event.batch_count().saturating_sub(event.batch_place() + 1);
+            batch.push(stored);
+        }
+        Ok(batch)
+    }
+}

@@ -1,0 +1,70 @@
+//! [`Applying`]: events brought into a state.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Filter;
+use crate::format::record::EventRef;
+use crate::log::Log;
+use crate::position::Seq;
+
+pub(super) type Apply<S> = Box<dyn FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send>;
+
+/// What was done in one go.
+pub(super) struct Stretch {
+    pub(super) applied: u64,
+    /// Whether the target is reached.
+    pub(super) is_end: bool,
+}
+
+/// What it takes to bring a state forward.
+pub(super) struct Applying<'p, S> {
+    pub(super) log: &'p Arc<Log>,
+    pub(super) filter: &'p Filter,
+    pub(super) apply: &'p mut Apply<S>,
+}
+
+impl<S> Applying<'_, S> {
+    /// Brings state and position forward by `most` events, up to `target`.
+    pub(super) fn run(
+        self,
+        state: &mut S,
+        position: &mut Seq,
+        target: Seq,
+        most: u64,
+    ) -> Result<Stretch> {
+        self.filter.check()?;
+        let mut reader = self.log.reader(position.next());
+        let mut applied = 0;
+        for _ in 0..most {
+            let Some(event) = reader.next_event()?.filter(|event| event.seq() <= target) else {
+                return Ok(Stretch {
+                    applied,
+                    is_end: true,
+                });
+            };
+            if self.filter.matches(event.event_type(), event.source()) {
+                apply_guarded(self.apply, state, &event)
+                    .map_err(|error| error.at_seq(event.seq()))?;
+                applied += 1;
+            }
+            *position = event.seq();
+        }
+        let is_end = *position >= target;
+        Ok(Stretch { applied, is_end })
+    }
+}
+
+fn apply_guarded<S>(apply: &mut Apply<S>, state: &mut S, event: &EventRef<'_>) -> Result<()> {
+    // Whoever calls throws the state away after an error, so that a panic leaves no half of it.
+    catch_unwind(AssertUnwindSafe(|| apply(state, event))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let message = format!(
+            "the apply function of a projection panicked: {}",
+            text.unwrap_or("without a message")
+        );
+        Err(Error::new(ErrorKind::Handler, message))
+    })
+}

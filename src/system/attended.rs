@@ -1,0 +1,35 @@
+//! Emits that take more than an append: what a handler emits, and what is checked before.
+
+use super::EventSystem;
+use super::admission::Terms;
+use super::receipt::Receipt;
+use crate::durability::Durability;
+use crate::error::Result;
+use crate::format::record::Record;
+
+impl EventSystem {
+    /// Whether an emit here and now takes more than an append. Most do not, and pay for this alone.
+    #[inline]
+    pub(super) fn is_attended(&self) -> bool {
+        self.0.admission.is_some() || self.is_answering()
+    }
+
+    /// Emits a record with the headers that are passed on to it beside its own, and all checks.
+    #[cold]
+    pub(super) fn emit_attended(
+        &self,
+        record: Record<'_>,
+        headers: &[(String, String)],
+        durability: Durability,
+    ) -> Result<Receipt> {
+        let carried = self.carried(headers);
+        let record = match &carried {
+            Some(headers) => record.with_headers(headers)?,
+            None => record,
+        };
+        match &self.0.admission {
+            Some(admission) => self.emit_one_admitted(admission, &record, Terms::plain(durability)),
+            None => self.emit_record(&record, durability),
+        }
+    }
+}

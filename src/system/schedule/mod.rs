@@ -1,0 +1,350 @@
+//! Scheduled events: emitted when they are due.
+//!
+//! **Where they are.** A scheduled event is a file of its own, whole and durable before `emit_at`
+//! returns. In the log it would be an event that every handler sees and that holds retention for as
+//! long as it waits; so the log gets it when it is due, and not before.
+//!
+//! **Once.** Its id is chosen when it is scheduled. When it is due it is emitted, synced, and then its
+//! file is removed. A crash in between leaves both: files that were there at opening are looked up by
+//! their ids first, and one that is in the log is only removed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::{EventSystem, Inner};
+use crate::clock::Timestamp;
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, EventId, IdSource};
+use crate::format::{names, scheduled};
+use crate::log::random;
+use crate::storage::Storage;
+
+#[cfg(test)]
+mod tests;
+
+/// How often the clock is looked at: it may be set.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// An event that is to be emitted; see [`EventSystem::emit_at`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ScheduledEvent {
+    /// When it is due, by the system's clock.
+    pub due: Timestamp,
+    /// The event, with the id that it will have.
+    pub event: Event,
+}
+
+/// The scheduled events of a system.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    storage: Arc<dyn Storage>,
+    table: Mutex<Table>,
+    changed: Condvar,
+    /// Held while events are emitted: one round at a time.
+    round: Mutex<()>,
+    is_stopped: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    folder: Option<Arc<dyn Storage>>,
+    waiting: BTreeMap<(Timestamp, EventId), Waiting>,
+    /// When each of them is due.
+    due: HashMap<EventId, Timestamp>,
+}
+
+impl Table {
+    fn insert(&mut self, due: Timestamp, waiting: Waiting) {
+        let id = waiting.event.event_id;
+        self.due.insert(id, due);
+        self.waiting.insert((due, id), waiting);
+    }
+
+    fn remove(&mut self, id: EventId) -> Option<(Timestamp, Waiting)> {
+        let due = self.due.remove(&id)?;
+        Some((due, self.waiting.remove(&(due, id))?))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    event: Event,
+    /// Whether it may be in the log already.
+    is_old: bool,
+}
+
+impl Schedule {
+    /// Reads what was scheduled before, if there may be any.
+    pub(super) fn open(storage: &Arc<dyn Storage>, has_folder: bool) -> Result<Self> {
+        let mut table = Table::default();
+        if has_folder {
+            let folder = storage.folder(names::SCHEDULE)?;
+            read_all(folder.as_ref(), &mut table)?;
+            table.folder = Some(folder);
+        }
+        Ok(Schedule {
+            storage: storage.clone(),
+            table: Mutex::new(table),
+            changed: Condvar::new(),
+            round: Mutex::new(()),
+            is_stopped: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        })
+    }
+
+    /// Ends the thread's loop.
+    pub(super) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::SeqCst);
+        drop(self.table());
+        self.changed.notify_all();
+    }
+
+    /// Waits for the thread, unless it is the one that asks.
+    pub(super) fn join(&self) {
+        let thread = self.thread.lock();
+        let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread.filter(|one| one.thread().id() != thread::current().id())
+            && thread.join().is_err()
+        {
+            tracing::error!(target: "forelog::system", "the thread of scheduled events panicked");
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, event: Event, due: Timestamp) -> Result<()> {
+        let id = event.event_id;
+        let bytes = scheduled::encode(&event, id, due)?;
+        let mut table = self.table();
+        if table.due.contains_key(&id) {
+            let message = format!("an event with the id {id} is scheduled already");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let folder = match &table.folder {
+            Some(folder) => folder.clone(),
+            None => self.storage.folder(names::SCHEDULE)?,
+        };
+        folder.replace(&names::scheduled(id), &bytes)?;
+        table.folder = Some(folder);
+        let waiting = Waiting {
+            event,
+            is_old: false,
+        };
+        table.insert(due, waiting);
+        drop(table);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Removes the file of an event, durably.
+    fn forget(&self, id: EventId) -> Result<()> {
+        let folder = self.table().folder.clone();
+        let Some(folder) = folder else { return Ok(()) };
+        folder.remove(&names::scheduled(id))?;
+        folder.sync_dir()
+    }
+
+    /// Takes the first event out that is due by this time.
+    fn take_due(&self, now: Timestamp) -> Option<(Timestamp, Waiting)> {
+        let mut table = self.table();
+        let (_, id) = *table.waiting.keys().next().filter(|(due, _)| *due <= now)?;
+        table.remove(id)
+    }
+
+    fn put_back(&self, due: Timestamp, waiting: Waiting) {
+        self.table().insert(due, waiting);
+    }
+}
+
+/// Reads all files. One that is damaged is set aside: the others are still to be emitted.
+fn read_all(folder: &dyn Storage, table: &mut Table) -> Result<()> {
+    for entry in folder.list()? {
+        if names::is_tmp(&entry.name) {
+            folder.remove(&entry.name)?;
+        }
+        if !names::is_scheduled(&entry.name) {
+            continue;
+        }
+        let bytes = folder.read(&entry.name)?.unwrap_or_default();
+        let Some((event, due)) = scheduled::decode(&bytes) else {
+            tracing::error!(
+                target: "forelog::system", path = %folder.path(&entry.name).display(),
+                "a scheduled event is damaged; it is set aside and will not be emitted"
+            );
+            folder.rename(&entry.name, &names::damaged(&entry.name))?;
+            folder.sync_dir()?;
+            continue;
+        };
+        let is_old = true;
+        table.insert(due, Waiting { event, is_old });
+    }
+    Ok(())
+}
+
+impl EventSystem {
+    /// Schedules an event to be emitted at a time, by the system's clock: at once if that has passed.
+    /// When this returns, the event survives a power cut; it is emitted once, also if the system is
+    /// closed, or crashes, in between. Its timestamp becomes the time when it is due. Returns its id,
+    /// for [`EventSystem::cancel_scheduled`].
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Event, EventSystem, ManualClock, Timestamp};
+    /// use std::sync::Arc;
+    /// let clock = Arc::new(ManualClock::new(Timestamp(0)));
+    /// let system = EventSystem::builder().clock(clock.clone()).open()?;
+    /// let reminder = Event::new("payment.reminder", "billing", &7)?;
+    /// let cancelled = system.emit_at(reminder.clone(), Timestamp(1_000))?;
+    /// let id = system.emit_at(reminder, Timestamp(1_000))?;
+    /// assert!(system.cancel_scheduled(cancelled)?);
+    /// clock.set(Timestamp(1_000));
+    /// system.emit_due()?; // done by itself within a second, too
+    /// assert!(system.store().get_by_id(id)?.is_some());
+    /// assert_eq!(system.store().len(), 1);
+    /// # system.close() }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if an event of this id is scheduled, or it is no valid event;
+    /// [`Closed`](ErrorKind::Closed); any error of writing its file: after a crash it may come all the same.
+    pub fn emit_at(&self, mut event: Event, due: Timestamp) -> Result<EventId> {
+        if self.0.log.watermark().is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the system is closed"));
+        }
+        if let Some(headers) = self.carried(&event.headers) {
+            event.headers = headers;
+        }
+        if event.event_id.is_nil() {
+            let mut source = IdSource::above(random(), Timestamp(0));
+            event.event_id = source.take(self.0.clock.now(), 1).get(0);
+        }
+        event.timestamp = due;
+        let id = event.event_id;
+        self.0.schedule.add(event, due)?;
+        self.begin_schedule()?;
+        Ok(id)
+    }
+
+    /// Takes a scheduled event back; says whether it was still to come. Durable on return.
+    ///
+    /// # Errors
+    /// If its file cannot be removed: then it is still to come.
+    pub fn cancel_scheduled(&self, id: EventId) -> Result<bool> {
+        let taken = self.0.schedule.table().remove(id);
+        let Some((due, waiting)) = taken else {
+            return Ok(false);
+        };
+        self.take_back(&waiting)
+            .inspect_err(|_| self.0.schedule.put_back(due, waiting.clone()))
+    }
+
+    /// Removes an event's file; says whether it was still to come.
+    fn take_back(&self, waiting: &Waiting) -> Result<bool> {
+        let id = waiting.event.event_id;
+        let was_emitted = waiting.is_old && self.store().get_by_id(id)?.is_some();
+        self.0.schedule.forget(id)?;
+        Ok(!was_emitted)
+    }
+
+    /// What is scheduled, the next one first.
+    pub fn scheduled(&self) -> Vec<ScheduledEvent> {
+        let table = self.0.schedule.table();
+        let listed = table
+            .waiting
+            .iter()
+            .map(|((due, _), waiting)| ScheduledEvent {
+                due: *due,
+                event: waiting.event.clone(),
+            });
+        listed.collect()
+    }
+
+    /// Emits what is due by now; returns how many. A thread does so at least every second; this is for
+    /// tests that move the clock.
+    ///
+    /// # Errors
+    /// Those of [`EventSystem::emit`]: what was not emitted is tried again.
+    pub fn emit_due(&self) -> Result<u64> {
+        let round = self.0.schedule.round.lock();
+        let _one_at_a_time = round.unwrap_or_else(PoisonError::into_inner);
+        let mut count = 0;
+        while let Some((due, waiting)) = self.0.schedule.take_due(self.0.clock.now()) {
+            match self.emit_scheduled(&waiting) {
+                Ok(emitted) => count += u64::from(emitted),
+                Err(error) => {
+                    let is_old = waiting.is_old || error.is_outcome_unknown();
+                    let event = waiting.event;
+                    self.0.schedule.put_back(due, Waiting { event, is_old });
+                    return Err(error);
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Emits one event, unless it is in the log already, and removes its file.
+    fn emit_scheduled(&self, waiting: &Waiting) -> Result<bool> {
+        let id = waiting.event.event_id;
+        let is_there = waiting.is_old && self.store().get_by_id(id)?.is_some();
+        if !is_there {
+            self.emit_with(&waiting.event, Durability::Sync)?;
+        }
+        if let Err(error) = self.0.schedule.forget(id) {
+            // It is emitted. The next opening finds the file, and the event in the log.
+            tracing::warn!(target: "forelog::system", %error, "the file of an emitted event stays");
+        }
+        Ok(!is_there)
+    }
+
+    /// Starts the thread if something is scheduled and it does not run.
+    pub(super) fn begin_schedule(&self) -> Result<()> {
+        let schedule = &self.0.schedule;
+        if schedule.table().waiting.is_empty() {
+            return Ok(());
+        }
+        let thread = schedule.thread.lock();
+        let mut thread = thread.unwrap_or_else(PoisonError::into_inner);
+        if thread.is_some() || schedule.is_stopped.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let (system, waited) = (Arc::downgrade(&self.0), schedule.clone());
+        let builder = thread::Builder::new().name("forelog-schedule".to_owned());
+        let begun = builder.spawn(move || run(&system, &waited));
+        *thread = Some(begun.map_err(|e| Error::io("start the thread of the schedule", "", e))?);
+        Ok(())
+    }
+}
+
+/// Emits what becomes due, as long as there is a system. It is not held while there is nothing to do, or
+/// its last handle would not close it.
+fn run(system: &Weak<Inner>, schedule: &Schedule) {
+    while let Some(inner) = system.upgrade() {
+        let system = EventSystem(inner);
+        if let Err(error) = system.emit_due() {
+            tracing::warn!(target: "forelog::system", %error, "a scheduled event must wait");
+        }
+        if system.0.log.watermark().is_closed() {
+            return;
+        }
+        let now = system.0.clock.now();
+        drop(system);
+        let table = schedule.table();
+        if schedule.is_stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let next = table.waiting.keys().next();
+        let left = next.map_or(LOOK_AFTER, |(due, _)| due.since(now).min(LOOK_AFTER));
+        // One that is due and could not be emitted is not tried again at once.
+        let left = if left.is_zero() { LOOK_AFTER } else { left };
+        let waited = schedule.changed.wait_timeout(table, left);
+        drop(waited);
+    }
+}

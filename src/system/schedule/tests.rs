@@ -1,0 +1,127 @@
+//! Scheduled events over crashes, on a simulated disk.
+
+use super::*;
+use crate::clock::{Clock, ManualClock};
+use crate::storage::sim::{Choice, CrashKind, SimDisk};
+
+fn open(disk: &SimDisk, clock: &Arc<ManualClock>) -> Result<EventSystem> {
+    let builder = EventSystem::builder().segment_size(64 << 10);
+    EventSystem::open_in(builder.clock(clock.clone()), disk.storage())
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Timestamp(1_000_000)))
+}
+
+fn numbered(n: u64) -> Event {
+    let event = Event::new("later", "test", &n).unwrap();
+    event.with_id(EventId(500 + u128::from(n)))
+}
+
+fn emitted(system: &EventSystem) -> Vec<u64> {
+    let mut found = Vec::new();
+    let replayed = system.replay().run(|event| {
+        found.push(event.data()?);
+        Ok(())
+    });
+    replayed.unwrap();
+    found
+}
+
+#[test]
+fn events_come_in_the_order_in_which_they_are_due() {
+    let (disk, clock) = (SimDisk::new(), clock());
+    let system = open(&disk, &clock).unwrap();
+    for (n, due) in [(3, 3_000_000), (1, 1_500_000), (2, 2_000_000)] {
+        system.emit_at(numbered(n), Timestamp(due)).unwrap();
+    }
+    let twice = system.emit_at(numbered(1), Timestamp(9)).unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::Invalid);
+    let due: Vec<_> = system.scheduled().iter().map(|one| one.due.0).collect();
+    assert_eq!(due, [1_500_000, 2_000_000, 3_000_000]);
+    system.emit_due().unwrap();
+    assert!(emitted(&system).is_empty(), "nothing is due");
+    clock.set(Timestamp(2_000_000));
+    system.emit_due().unwrap();
+    assert_eq!(emitted(&system), [1, 2]);
+    let stored = system.store().get_by_id(numbered(2).event_id);
+    let stored = stored.unwrap().unwrap();
+    assert_eq!(stored.event().timestamp(), Timestamp(2_000_000));
+    assert!(system.cancel_scheduled(numbered(3).event_id).unwrap());
+    assert!(
+        !system.cancel_scheduled(numbered(2).event_id).unwrap(),
+        "too late"
+    );
+    clock.advance(Duration::from_secs(10));
+    system.emit_due().unwrap();
+    assert_eq!(emitted(&system), [1, 2]);
+    system.close().unwrap();
+    let closed = system.emit_at(numbered(7), clock.now()).unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn what_is_scheduled_outlives_the_system_and_damage_to_another() {
+    let (disk, clock) = (SimDisk::new(), clock());
+    let system = open(&disk, &clock).unwrap();
+    for n in 0..3 {
+        system.emit_at(numbered(n), Timestamp(2_000_000)).unwrap();
+    }
+    system.close().unwrap();
+    drop(system);
+    let path = format!("schedule/{}", names::scheduled(numbered(1).event_id));
+    disk.corrupt(&path, 50..51, |byte| byte[0] ^= 4).unwrap();
+    let system = open(&disk, &clock).unwrap();
+    clock.set(Timestamp(2_000_000));
+    system.emit_due().unwrap();
+    assert_eq!(emitted(&system), [0, 2]);
+    assert!(disk.read_file(&names::damaged(&path)).is_ok());
+}
+
+/// Two are scheduled, one of them is cancelled, the other becomes due; the disk stops at each operation
+/// in turn. What was promised holds: no cancelled event comes, and the other comes once.
+#[test]
+fn a_crash_at_any_operation_emits_each_once_and_none_that_was_cancelled() {
+    let mut crashes = 0;
+    for nth in 1.. {
+        let (disk, clock) = (SimDisk::new(), clock());
+        let Ok(system) = open(&disk, &clock) else {
+            continue;
+        };
+        disk.crash_at(disk.op_count() + nth);
+        let is_scheduled = system.emit_at(numbered(1), Timestamp(2_000_000)).is_ok();
+        let is_second = system.emit_at(numbered(2), Timestamp(2_000_000)).is_ok();
+        let cancelled = system.cancel_scheduled(numbered(2).event_id);
+        let is_cancelled = is_second && matches!(cancelled, Ok(true));
+        clock.set(Timestamp(2_000_000));
+        let is_done = system.emit_due().is_ok();
+        let is_stopped = disk.is_stopped();
+        for choice in [
+            Choice::AllLost,
+            Choice::AllKept,
+            Choice::Seed(nth),
+            Choice::Seed(!nth),
+        ] {
+            let image = disk.crash(CrashKind::System, choice);
+            let what = image.describe();
+            let again = open(&image, &clock).unwrap();
+            again.emit_due().unwrap();
+            let found = emitted(&again);
+            let count = |n| found.iter().filter(|one| **one == n).count();
+            assert!(count(1) <= 1 && count(2) <= 1, "{found:?} at {nth}\n{what}");
+            assert!(!is_scheduled || count(1) == 1, "lost at {nth}\n{what}");
+            assert!(!is_cancelled || count(2) == 0, "it came at {nth}\n{what}");
+            assert!(again.scheduled().is_empty());
+            again.close().unwrap();
+            crashes += 1;
+        }
+        system.abandon();
+        if !is_stopped && is_done {
+            break;
+        }
+    }
+    assert!(
+        crashes > 20,
+        "{crashes} crashes are too few to mean anything"
+    );
+}
