@@ -44,6 +44,8 @@ impl Worker {
         match request {
             Request::Redeliver(seq) => self.redeliver(seq),
             Request::Forget(seq) => {
+                // Sent back, the subscription may deliver it as any other.
+                self.put_off.remove(&seq);
                 self.desk.release(seq);
                 Ok(())
             }

@@ -112,6 +112,12 @@ impl Worker {
     /// the system.
     #[inline]
     pub(super) fn step_inside(&mut self) -> Progress {
+        // Before all else: a place that is written without them would pass them.
+        if !self.to_reopen.is_empty()
+            && let Err(error) = self.reopen()
+        {
+            return self.stop_with(&error);
+        }
         if self.desk.seat.has_news() {
             match self.attend() {
                 Ok(None) => {}
@@ -165,9 +171,6 @@ impl Worker {
             }
         } else if !self.desk.is_live {
             self.desk.join_queue();
-        }
-        if !self.to_reopen.is_empty() {
-            self.reopen()?;
         }
         if self.desk.window.is_empty() {
             return Ok(None);

@@ -34,8 +34,8 @@ pub(super) struct Commit {
 struct State {
     is_led: bool,
     waiters: Vec<Arc<Waiter>>,
-    /// Tasks that wait, by the Seq that they wait for; there is one pending receipt for each.
-    tasks: BTreeMap<Seq, Waker>,
+    /// Tasks that wait, by the Seq that they wait for: more than one where an event was emitted twice.
+    tasks: BTreeMap<Seq, Vec<Waker>>,
     /// How many the last sync woke, so how many may be about to come back.
     woken: usize,
 }
@@ -185,7 +185,14 @@ impl Commit {
         if let Some(failure) = self.failure.get() {
             return Poll::Ready(Err(failure.duplicate()));
         }
-        _former = state.tasks.insert(seq, waker);
+        let tasks = state.tasks.entry(seq).or_default();
+        _former = match tasks.iter_mut().find(|task| task.will_wake(&waker)) {
+            Some(same) => Some(std::mem::replace(same, waker)),
+            None => {
+                tasks.push(waker);
+                None
+            }
+        };
         Poll::Pending
     }
 
@@ -208,7 +215,7 @@ impl Commit {
         };
         // A waker may run anything, so it runs without the lock; and if it panics, the others must
         // still be woken, and this thread has others' work to do.
-        for waker in woken.into_values() {
+        for waker in woken.into_values().flatten() {
             if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
                 tracing::error!(target: "forelog::log", "a task's waker panicked");
             }

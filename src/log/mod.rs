@@ -264,6 +264,14 @@ impl Log {
         Ok(appended)
     }
 
+    /// Whether the log would take a batch of these records, as far as their sizes go.
+    ///
+    /// # Errors
+    /// [`TooLarge`](ErrorKind::TooLarge).
+    pub(crate) fn check_room(&self, records: &[Record<'_>]) -> Result<()> {
+        self.shared.config.room_of(records).map(drop)
+    }
+
     /// Returns once all up to `seq` is durable.
     ///
     /// # Errors

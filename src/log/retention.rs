@@ -31,7 +31,7 @@ impl Shared {
     /// any other: a crash may bring a prefix of the log back, but never leave a hole in it.
     fn remove_oldest(&self, seq: Seq) -> Result<bool> {
         let _one_at_a_time = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(oldest) = self.segments.oldest() else {
+        let Some(oldest) = self.segments.oldest().filter(|_| !self.tail().closed) else {
             return Ok(false);
         };
         let held = self.segments.all();

@@ -253,6 +253,11 @@ impl Shared {
             let published = tail.active().region.await_published();
             let _ended = published.map_err(|_| self.abandoned());
         }
+        // Whoever prepares a segment or removes one has begun before; afterwards the folder may be
+        // another process's, whose segments have the same names.
+        for under_way in [&self.preparing, &self.removing] {
+            drop(under_way.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         let closed = self.settle().and_then(|()| self.close_clean());
         // Without the last sync, whoever waits for it has to be told.
         if let Err(error) = &closed {

@@ -23,6 +23,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use builder::PartitionedBuilder;
 pub use handlers::PartitionedHandlerId;
@@ -34,6 +35,9 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::system::{EventSystem, Receipt};
+
+/// How often partitions are drained before they are closed, should others go on emitting.
+const SETTLINGS_MAX: usize = 16;
 
 /// Several event systems in one directory, among which events are divided by a key.
 ///
@@ -201,15 +205,41 @@ impl PartitionedEventSystem {
         self.0.systems.iter().try_for_each(EventSystem::flush)
     }
 
-    /// Closes all partitions in order, as [`EventSystem::close`] does, also if one fails.
+    /// Closes all partitions in order, as [`EventSystem::close`] does, also if one fails; none before
+    /// handlers have dealt with what is emitted by now, and with what they emitted into each other's
+    /// partitions meanwhile.
     ///
     /// # Errors
     /// That of the first partition that did not close in order. [`Invalid`](ErrorKind::Invalid) inside
     /// a handler, which other partitions' handlers may be waiting for: close from outside.
     pub fn close(&self) -> Result<()> {
         self.check_outside()?;
-        let closed: Vec<_> = self.0.systems.iter().map(EventSystem::close).collect();
+        let timeout = self.0.systems.first().map(EventSystem::drain_timeout);
+        let deadline = Instant::now().checked_add(timeout.unwrap_or_default());
+        self.settle(deadline);
+        let systems = self.0.systems.iter();
+        let closed: Vec<_> = systems.map(|system| system.close_by(deadline)).collect();
         closed.into_iter().collect()
+    }
+
+    /// Drains all partitions until nothing more is emitted by that.
+    fn settle(&self, deadline: Option<Instant>) {
+        for _ in 0..SETTLINGS_MAX {
+            let before = self.emitted();
+            for system in &self.0.systems {
+                // Whoever is late is named when its partition is closed.
+                let _named_later = system.drain(deadline);
+            }
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if is_late || self.emitted() == before {
+                return;
+            }
+        }
+    }
+
+    fn emitted(&self) -> u64 {
+        let last = |system: &EventSystem| system.store().last_seq().0;
+        self.0.systems.iter().map(last).sum()
     }
 
     /// The same as [`PartitionedEventSystem::close`].

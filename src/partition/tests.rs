@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::clock::Timestamp;
 use crate::dispatch::{Delivery, Outcome, Subscription};
 use crate::event::EventId;
 use crate::format::names;
@@ -257,6 +258,58 @@ fn handlers_may_emit_into_each_others_full_partitions() {
     }
     system.unregister_handler(&id).unwrap();
     system.close().unwrap();
+}
+
+/// A handler of the last partition emits into the first one while all are being closed.
+#[test]
+fn a_close_waits_for_what_handlers_emit_into_other_partitions() {
+    let system = PartitionedEventSystem::builder().partitions(2);
+    let by_type = PartitionKey::custom("by type", |event: &Event| event.event_type.clone());
+    let system = system.key(by_type).open().unwrap();
+    let of = |partition: usize| {
+        let named = |n: u64| Event::new(format!("type.{n}"), "test", &n).unwrap();
+        let mut events = (0..).map(named);
+        let event = events.find(|event| system.partition_of(event) == partition);
+        event.unwrap()
+    };
+    let (relayed, first) = (of(0), of(1));
+    let (emitter, begun) = (system.clone(), Arc::new(AtomicU64::new(0)));
+    let (target, begins) = (relayed.event_type.clone(), begun.clone());
+    let handler = move |delivery: &Delivery<'_>| -> Outcome {
+        if delivery.event_type() == target {
+            return Outcome::Ack;
+        }
+        begins.store(1, Ordering::SeqCst);
+        let by = Instant::now() + Duration::from_millis(300);
+        // Refused in any case, and for being closed once it is.
+        let mut nameless = relayed.clone();
+        nameless.event_type.clear();
+        let refused = || emitter.partitions()[0].emit_at(nameless.clone(), Timestamp(0));
+        while refused().unwrap_err().kind() != ErrorKind::Closed && Instant::now() < by {
+            std::thread::yield_now();
+        }
+        match emitter.emit(&relayed) {
+            Ok(_) => Outcome::Ack,
+            Err(error) => Outcome::Park(error.to_string()),
+        }
+    };
+    system
+        .register_handler(Subscription::named("relay"), handler)
+        .unwrap();
+    system.start().unwrap();
+    system.emit(first).unwrap();
+    let by = soon();
+    while begun.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < by);
+        std::thread::yield_now();
+    }
+    system.close().unwrap();
+    assert!(
+        system.parked("relay").is_empty(),
+        "{:?}",
+        system.parked("relay")
+    );
+    assert_eq!(system.partitions()[0].store().len(), 1);
 }
 
 #[test]

@@ -85,6 +85,8 @@ pub struct Projection<S> {
     saved: Option<Seq>,
     /// The position of the oldest snapshot that is kept.
     oldest: Option<Seq>,
+    /// What retention had removed when the state was begun from nothing, if it was.
+    begun_behind: Option<Seq>,
     pin: Pin,
 }
 
@@ -111,6 +113,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
             position: Seq::ZERO,
             saved: None,
             oldest: None,
+            begun_behind: None,
             // Everything, until it is known from where on.
             pin: Pin::all(name, ground.log.clone()),
             log: ground.log,
@@ -197,6 +200,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
     pub fn rebuild(&mut self, progress: impl FnMut(Progress)) -> Result<u64> {
         self.pin.set(Seq::FIRST);
         self.reset();
+        self.begun_behind = None;
         let applied = self.run(progress, false)?;
         self.save()?;
         self.snapshots
@@ -252,6 +256,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
     /// Applies a stride of events up to `target`.
     pub(super) fn advance(&mut self, target: Seq) -> Result<Stretch> {
         self.check_held(self.position)?;
+        self.check_begun()?;
         let stride = self
             .cadence
             .events
@@ -267,6 +272,8 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
                 Ok(stretch)
             }
             Err(error) => {
+                // A state of a snapshot that is gone by now needs everything from the first event on.
+                self.begun_behind.get_or_insert(Seq::ZERO);
                 self.reload()?;
                 Err(error)
             }
@@ -295,6 +302,19 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
             return Ok(());
         }
         Err(gone(&self.name, position, removed))
+    }
+
+    /// Whether a state that starts over finds all that it was begun with: what retention has removed
+    /// since would be missing from it without a word.
+    fn check_begun(&mut self) -> Result<()> {
+        if self.position > Seq::ZERO {
+            return Ok(());
+        }
+        let removed = self.log.removed_upto();
+        if removed > *self.begun_behind.get_or_insert(removed) {
+            return Err(gone(&self.name, self.position, removed));
+        }
+        Ok(())
     }
 
     fn reset(&mut self) {

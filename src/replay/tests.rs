@@ -248,6 +248,35 @@ fn retention_waits_for_a_projection_and_is_not_passed_over_in_silence() {
     assert_eq!(late.state().0, log.count(), "on request, from what is held");
 }
 
+/// A state that was never saved starts over after an error, and what retention has removed meanwhile
+/// would be missing from it.
+#[test]
+fn a_state_does_not_start_over_without_what_it_was_begun_with() {
+    let bed = Bed::new();
+    bed.emit_all(1..=500);
+    let broken = Arc::new(AtomicBool::new(false));
+    let breaks = broken.clone();
+    let apply = move |count: &mut u64, _: &EventRef<'_>| {
+        assert!(!breaks.load(Ordering::SeqCst), "broken");
+        *count += 1;
+        Ok(())
+    };
+    let ground = bed.ground.clone();
+    let mut count = Projection::open("count", 1, 0, ground, Box::new(apply)).unwrap();
+    count.catch_up().unwrap();
+    bed.ground.log.retire_before(Seq(400)).unwrap();
+    assert!(bed.ground.log.removed_upto() > Seq::ZERO);
+    bed.emit_all(501..=501);
+    broken.store(true, Ordering::SeqCst);
+    count.catch_up().unwrap_err();
+    broken.store(false, Ordering::SeqCst);
+    let error = count.catch_up().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    count.rebuild(|_| {}).unwrap();
+    assert_eq!(*count.state(), bed.ground.log.count());
+    count.catch_up().unwrap();
+}
+
 #[test]
 fn a_live_projection_follows_and_gives_the_projection_back() {
     let bed = Bed::new();

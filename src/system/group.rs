@@ -1,5 +1,7 @@
 //! What a group of systems needs of each: handlers that emit from one into the other.
 
+use std::time::{Duration, Instant};
+
 use super::EventSystem;
 use super::admission::Terms;
 use super::outgoing::outgoing_all;
@@ -17,6 +19,19 @@ impl EventSystem {
     /// The durability of events that ask for none of their own.
     pub(crate) fn durability(&self) -> Durability {
         self.0.durability
+    }
+
+    /// How long a close waits for handlers.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.0.drain_timeout
+    }
+
+    /// As [`EventSystem::close`], waiting for handlers until this time.
+    ///
+    /// # Errors
+    /// As [`EventSystem::close`].
+    pub(crate) fn close_by(&self, deadline: Option<Instant>) -> Result<()> {
+        self.0.close_by(deadline)
     }
 
     /// Emits events as one batch past the bound of the queue: for a handler of another system of the

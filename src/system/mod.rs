@@ -330,6 +330,11 @@ impl Inner {
     }
 
     fn close(&self) -> Result<()> {
+        self.close_by(Instant::now().checked_add(self.drain_timeout))
+    }
+
+    /// Closes; waits for handlers until this time.
+    fn close_by(&self, deadline: Option<Instant>) -> Result<()> {
         let is_inside = self.dispatcher.queue().is_inside();
         let mut closed = match self.closed.try_lock() {
             Ok(closed) => closed,
@@ -343,7 +348,6 @@ impl Inner {
         let drained = if is_inside {
             Ok(Vec::new())
         } else {
-            let deadline = Instant::now().checked_add(self.drain_timeout);
             self.dispatcher.drain(deadline)
         };
         self.schedule.stop();

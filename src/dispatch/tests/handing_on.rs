@@ -93,6 +93,34 @@ fn a_dropped_token_asks_for_another_attempt_and_one_counts_once() {
     assert!(rig.dispatcher.parked("x").is_empty());
 }
 
+/// The parked event that a token stands for is discarded, and comes again by a seek as any other.
+#[test]
+fn a_token_of_a_discarded_event_does_not_stand_for_a_later_delivery() {
+    let rig = Rig::on(&SimDisk::new());
+    rig.emit(0..1);
+    let (tokens, handler) = putting_off();
+    let mut worker = rig.attach(Subscription::named("x").retry(quick(5)), handler);
+    run(&mut worker);
+    take(&tokens, 1).park("no");
+    run(&mut worker);
+    worker.redeliver(Seq(1)).unwrap();
+    let of_parked = take(&tokens, 1);
+    assert_eq!(of_parked.attempt(), 2);
+    rig.dispatcher.discard("x", Seq(1)).unwrap();
+    run(&mut worker);
+    worker.seek(Seq::ZERO).unwrap();
+    run(&mut worker);
+    take(&tokens, 1).retry();
+    run(&mut worker);
+    let second = take(&tokens, 1);
+    assert_eq!(second.attempt(), 2);
+    second.ack();
+    run(&mut worker);
+    assert_eq!(worker.desk.seat.position.get(), Seq(1));
+    of_parked.ack();
+    run(&mut worker);
+}
+
 #[test]
 fn a_token_from_before_a_seek_no_longer_counts() {
     let rig = Rig::on(&SimDisk::new());

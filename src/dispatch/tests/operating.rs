@@ -1,6 +1,7 @@
 //! What an operator sees and does: pause, seek, delete, lag, stalls, and an end that does not hang.
 
 use super::*;
+use crate::dispatch::seat::Request;
 
 #[test]
 fn a_pause_holds_over_a_restart_until_it_is_resumed() {
@@ -274,4 +275,40 @@ fn an_outcome_that_is_put_off_for_too_long_is_reported() {
     rig.drain();
     await_that("the end of it", || rig.state(id).stalled.is_none());
     rig.close();
+}
+
+/// What was open at the last end is open before anything else is noted: a place that is written by a
+/// redelivery, or by a skip, must not pass it.
+#[test]
+fn a_request_before_the_first_delivery_passes_no_open_event() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    for source in ["a", "b", "c"] {
+        rig.emit_from(source, 0);
+    }
+    let picky = |delivery: &Delivery<'_>| match delivery.seq() {
+        Seq(1) => Outcome::Park("no".into()),
+        Seq(2) => Outcome::RetryAfter(Duration::from_secs(3600)),
+        _ => Outcome::Ack,
+    };
+    let mut worker = rig.attach(Subscription::named("x"), picky);
+    run(&mut worker);
+    worker.rest();
+    drop(worker);
+    let disk = killed(&disk);
+    let rig = Rig::on(&disk);
+    rig.dispatcher.pause("x", "wait").unwrap();
+    let mut worker = rig.attach(Subscription::named("x"), |_: &Delivery<'_>| {
+        Outcome::Park("still no".into())
+    });
+    worker.desk.seat.ask(Request::Redeliver(Seq(1)));
+    run(&mut worker);
+    assert_eq!(rig.control.parked_event("x", Seq(1)).unwrap().attempts, 2);
+    assert_eq!(rig.control.cursor("x"), Some(Seq(1)));
+    rig.dispatcher.resume("x").unwrap();
+    drop(worker);
+    let rig = Rig::on(&killed(&disk));
+    let (seen, handler) = recorder();
+    run(&mut rig.attach(Subscription::named("x"), handler));
+    assert_eq!(seen.lock().unwrap().len(), 1, "the open event comes again");
 }

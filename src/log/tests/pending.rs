@@ -73,6 +73,24 @@ fn a_waker_that_panics_keeps_nobody_else_waiting() {
     log.close().unwrap();
 }
 
+/// Two receipts of one event: its id was emitted twice.
+#[test]
+fn all_tasks_that_wait_for_one_event_are_woken() {
+    let disk = SimDisk::new();
+    let log = Setup::SMALL.open(&disk).unwrap();
+    let seq = append(&log, 1, Durability::Sync).unwrap();
+    let tasks = [(); 2].map(|()| Task::new(|| {}));
+    for task in tasks.iter().chain(&tasks) {
+        assert!(poll(&log, seq, task.clone()).is_pending());
+    }
+    log.sync_soon(seq);
+    for task in &tasks {
+        task.await_woken();
+        assert_eq!(task.0.load(Ordering::SeqCst), 1, "once each");
+    }
+    log.close().unwrap();
+}
+
 #[test]
 fn a_waker_may_append_also_when_a_rotation_fails() {
     let disk = SimDisk::new();

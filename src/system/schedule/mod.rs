@@ -8,9 +8,10 @@
 //! file is removed. A crash in between leaves both: files that were there at opening are looked up by
 //! their ids first, and one that is in the log is only removed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId, IdSource};
+use crate::format::record::Record;
 use crate::format::{names, scheduled};
 use crate::log::random;
 use crate::storage::Storage;
@@ -57,17 +59,22 @@ struct Table {
     waiting: BTreeMap<(Timestamp, EventId), Waiting>,
     /// When each of them is due.
     due: HashMap<EventId, Timestamp>,
+    /// Taken out to be emitted or cancelled, and their files still there.
+    in_hand: HashSet<EventId>,
 }
 
 impl Table {
     fn insert(&mut self, due: Timestamp, waiting: Waiting) {
         let id = waiting.event.event_id;
+        self.in_hand.remove(&id);
         self.due.insert(id, due);
         self.waiting.insert((due, id), waiting);
     }
 
-    fn remove(&mut self, id: EventId) -> Option<(Timestamp, Waiting)> {
+    /// Takes an event out; its id is free again once it is not in hand any more.
+    fn take(&mut self, id: EventId) -> Option<(Timestamp, Waiting)> {
         let due = self.due.remove(&id)?;
+        self.in_hand.insert(id);
         Some((due, self.waiting.remove(&(due, id))?))
     }
 }
@@ -116,6 +123,10 @@ impl Schedule {
         }
     }
 
+    fn round(&self) -> MutexGuard<'_, ()> {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,7 +135,8 @@ impl Schedule {
         let id = event.event_id;
         let bytes = scheduled::encode(&event, id, due)?;
         let mut table = self.table();
-        if table.due.contains_key(&id) {
+        // The file of one that is in hand is about to be removed, under the same name.
+        if table.due.contains_key(&id) || table.in_hand.contains(&id) {
             let message = format!("an event with the id {id} is scheduled already");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
@@ -152,11 +164,22 @@ impl Schedule {
         folder.sync_dir()
     }
 
-    /// Takes the first event out that is due by this time.
-    fn take_due(&self, now: Timestamp) -> Option<(Timestamp, Waiting)> {
+    /// Takes the first event out that is due by this time and comes behind `after`.
+    fn take_due(
+        &self,
+        after: Option<(Timestamp, EventId)>,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Waiting)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut table = self.table();
-        let (_, id) = *table.waiting.keys().next().filter(|(due, _)| *due <= now)?;
-        table.remove(id)
+        let mut behind = table.waiting.range((from, Bound::Unbounded));
+        let (&(_, id), _) = behind.next().filter(|((due, _), _)| *due <= now)?;
+        table.take(id)
+    }
+
+    /// Its file is gone, or left to the next opening.
+    fn let_go(&self, id: EventId) {
+        self.table().in_hand.remove(&id);
     }
 
     fn put_back(&self, due: Timestamp, waiting: Waiting) {
@@ -228,6 +251,7 @@ impl EventSystem {
         }
         event.timestamp = due;
         let id = event.event_id;
+        self.0.log.check_room(&[Record::of(&event)?])?;
         self.0.schedule.add(event, due)?;
         self.begin_schedule()?;
         Ok(id)
@@ -238,11 +262,12 @@ impl EventSystem {
     /// # Errors
     /// If its file cannot be removed: then it is still to come.
     pub fn cancel_scheduled(&self, id: EventId) -> Result<bool> {
-        let taken = self.0.schedule.table().remove(id);
+        let taken = self.0.schedule.table().take(id);
         let Some((due, waiting)) = taken else {
             return Ok(false);
         };
         self.take_back(&waiting)
+            .inspect(|_| self.0.schedule.let_go(id))
             .inspect_err(|_| self.0.schedule.put_back(due, waiting.clone()))
     }
 
@@ -268,26 +293,41 @@ impl EventSystem {
     }
 
     /// Emits what is due by now; returns how many. A thread does so at least every second; this is for
-    /// tests that move the clock.
+    /// tests that move the clock. Called from inside a handler while another thread does it, it does
+    /// nothing.
     ///
     /// # Errors
-    /// Those of [`EventSystem::emit`]: what was not emitted is tried again.
+    /// Those of [`EventSystem::emit`], the first one: what was not emitted is tried again. An event that
+    /// the log does not take keeps no other one from being emitted.
     pub fn emit_due(&self) -> Result<u64> {
-        let round = self.0.schedule.round.lock();
-        let _one_at_a_time = round.unwrap_or_else(PoisonError::into_inner);
-        let mut count = 0;
-        while let Some((due, waiting)) = self.0.schedule.take_due(self.0.clock.now()) {
+        let round = match self.0.schedule.round.try_lock() {
+            // The other one may wait for a place in the queue that only this handler can make.
+            Err(TryLockError::WouldBlock) if self.is_inside() => return Ok(0),
+            Ok(round) => round,
+            Err(_) => self.0.schedule.round(),
+        };
+        let _one_at_a_time = round;
+        let (mut count, mut failed, mut failure) = (0, None, None);
+        while let Some((due, waiting)) = self.0.schedule.take_due(failed, self.0.clock.now()) {
+            let id = waiting.event.event_id;
             match self.emit_scheduled(&waiting) {
-                Ok(emitted) => count += u64::from(emitted),
+                Ok(emitted) => {
+                    self.0.schedule.let_go(id);
+                    count += u64::from(emitted);
+                }
                 Err(error) => {
                     let is_old = waiting.is_old || error.is_outcome_unknown();
                     let event = waiting.event;
                     self.0.schedule.put_back(due, Waiting { event, is_old });
-                    return Err(error);
+                    if !is_its_own(&error) {
+                        return Err(error);
+                    }
+                    failed = Some((due, id));
+                    failure.get_or_insert(error);
                 }
             }
         }
-        Ok(count)
+        failure.map_or(Ok(count), Err)
     }
 
     /// Emits one event, unless it is in the log already, and removes its file.
@@ -321,6 +361,11 @@ impl EventSystem {
         *thread = Some(begun.map_err(|e| Error::io("start the thread of the schedule", "", e))?);
         Ok(())
     }
+}
+
+/// Whether an error is about the event itself, and says nothing of others.
+fn is_its_own(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
 }
 
 /// Emits what becomes due, as long as there is a system. It is not held while there is nothing to do, or

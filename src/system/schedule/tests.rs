@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
+use crate::dispatch::{Delivery, Subscription};
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
 
 fn open(disk: &SimDisk, clock: &Arc<ManualClock>) -> Result<EventSystem> {
@@ -76,6 +77,70 @@ fn what_is_scheduled_outlives_the_system_and_damage_to_another() {
     system.emit_due().unwrap();
     assert_eq!(emitted(&system), [0, 2]);
     assert!(disk.read_file(&names::damaged(&path)).is_ok());
+}
+
+/// The events of a directory that was opened with larger segments before.
+#[test]
+fn an_event_that_is_too_large_keeps_no_other_from_being_emitted() {
+    let (disk, clock) = (SimDisk::new(), clock());
+    let wide = EventSystem::builder().segment_size(512 << 10);
+    let system = EventSystem::open_in(wide.clock(clock.clone()), disk.storage()).unwrap();
+    let sized = |len: usize| {
+        let event = Event::new("later", "test", &"x".repeat(len)).unwrap();
+        event.with_id(EventId(9))
+    };
+    let refused = system.emit_at(sized(400 << 10), Timestamp(1)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooLarge);
+    system
+        .emit_at(sized(100 << 10), Timestamp(1_900_000))
+        .unwrap();
+    system.emit_at(numbered(1), Timestamp(2_000_000)).unwrap();
+    system.close().unwrap();
+    drop(system);
+    clock.set(Timestamp(2_000_000));
+    let system = open(&disk, &clock).unwrap();
+    assert_eq!(system.emit_due().unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(emitted(&system), [1]);
+    assert_eq!(system.scheduled().len(), 1, "it waits for a larger segment");
+    assert!(system.cancel_scheduled(EventId(9)).unwrap());
+    assert_eq!(system.emit_due().unwrap(), 0);
+}
+
+#[test]
+fn an_id_is_taken_until_the_file_of_its_event_is_gone() {
+    let (disk, clock) = (SimDisk::new(), clock());
+    let system = open(&disk, &clock).unwrap();
+    let far = Timestamp(i64::MAX);
+    system.emit_at(numbered(1), far).unwrap();
+    let (id, schedule) = (numbered(1).event_id, &system.0.schedule);
+    let (due, waiting) = schedule.take_due(None, far).unwrap();
+    let twice = system.emit_at(numbered(1), far).unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::Invalid);
+    schedule.put_back(due, waiting);
+    assert!(system.cancel_scheduled(id).unwrap());
+    system.emit_at(numbered(1), far).unwrap();
+    let again = open(&disk.crash(CrashKind::System, Choice::AllLost), &clock).unwrap();
+    assert_eq!(again.scheduled().len(), 1);
+}
+
+/// Another thread emits, and waits for a place that only the handler can make.
+#[test]
+fn a_handler_does_not_wait_for_whoever_emits_what_is_due() {
+    let system = EventSystem::builder().open().unwrap();
+    let (told, tells) = std::sync::mpsc::channel();
+    let inner = system.clone();
+    let handler = move |_: &Delivery<'_>| {
+        let _ = told.send(inner.emit_due());
+    };
+    let id = system.register_handler(Subscription::unnamed(), handler);
+    system.start().unwrap();
+    let round = system.0.schedule.round();
+    system.emit(numbered(1)).unwrap();
+    let due = tells.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(due.unwrap(), 0);
+    drop(round);
+    system.unregister_handler(id.unwrap()).unwrap();
+    system.close().unwrap();
 }
 
 /// Two are scheduled, one of them is cancelled, the other becomes due; the disk stops at each operation
