@@ -1,4 +1,4 @@
-//! The flight recorder, run as a user runs it.
+//! The examples, run as a user runs them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,9 +18,9 @@ use board::Board;
 
 const MATCH: &str = "board matches input: yes";
 
-/// The example's binary. `cargo test` builds it beside the tests, but not if they are run alone.
-fn binary() -> &'static Path {
-    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+/// An example's binary. `cargo test` builds them beside the tests, but not if they are run alone.
+fn binary(name: &str) -> PathBuf {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let this = std::env::current_exe().unwrap();
         let profile = this.ancestors().nth(2).unwrap();
         let release = profile.ends_with("release").then_some("--release");
@@ -30,20 +30,24 @@ fn binary() -> &'static Path {
             "--offline",
             "--example",
             "flight_recorder",
+            "--example",
+            "order_flow",
         ];
         let status = Command::new(env!("CARGO"))
             .args(build)
             .args(release)
             .status();
-        assert!(status.unwrap().success(), "the example must build");
-        let name = format!("flight_recorder{}", std::env::consts::EXE_SUFFIX);
-        profile.join("examples").join(name)
+        assert!(status.unwrap().success(), "the examples must build");
+        profile.join("examples")
     });
-    &BINARY
+    FOLDER.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn run(args: &[&str]) -> Output {
-    Command::new(binary()).args(args).output().unwrap()
+    Command::new(binary("flight_recorder"))
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 fn run_on(input: &Path) -> Output {
@@ -192,4 +196,23 @@ fn a_board_differs_in_every_figure_that_differs() {
         3,
         "what is missing differs as well"
     );
+}
+
+#[test]
+fn orders_are_filled_and_paid_once_through_a_kill_and_a_refused_card() {
+    let output = Command::new(binary("order_flow")).output().unwrap();
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert_eq!(output.status.code(), Some(0), "{out}{err}");
+    assert_eq!(err, "", "{out}");
+    let told = [
+        "after 400 orders were placed",
+        "60 payments, of account-7",
+        "after 3 attempts at the first: the bank does not know this card",
+        "0 are left",
+        "order.placed 00000000-0000-0000-0000-000000000007",
+        "in order, and the positions right: yes",
+    ];
+    for told in told {
+        assert!(out.contains(told), "{told}: {out}");
+    }
 }

@@ -8,7 +8,8 @@ use crate::args::{AppendArgs, Command, FullArgs, Options};
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
-    append, dispatch, durable, idle, open, pace, pipeline, query, read, space, sustained, typed,
+    append, dispatch, durable, idle, open, pace, pipeline, query, read, several, space, sustained,
+    typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -47,6 +48,7 @@ fn appended(bench: &Bench, args: &AppendArgs) -> Result<Row> {
 fn dispatched(bench: &Bench) -> Result<Vec<Row>> {
     let mut rows = idle::run(bench)?;
     rows.push(dispatch::busy(bench)?);
+    rows.extend(several::run(bench)?);
     Ok(rows)
 }
 

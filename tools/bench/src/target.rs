@@ -86,6 +86,10 @@ pub(crate) const TARGETS: &[(&str, Bounds)] = &[
     ("memory", &[("mib_at_50_m", AtMost(64.0))]),
     ("dispatch_idle", &[("latency_p50", AtMost(30.0))]),
     ("dispatch_busy", &[("value", AtLeast(4e6))]),
+    ("dispatch_8", &[("value", AtLeast(10e6))]),
+    ("dispatch_keyed", &[("ratio_to_floor", AtLeast(1.7))]),
+    ("dispatch_100_idle", &[("ratio_to_floor", AtLeast(0.95))]),
+    ("dispatch_beside_slow", &[("ratio_to_floor", AtLeast(0.95))]),
     ("dispatch_idle_sync", &[("syncs_added", AtMost(1.1))]),
     ("compare", &[(RIVAL, AtLeast(1.0))]),
 ];

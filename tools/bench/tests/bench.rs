@@ -29,6 +29,10 @@ const TARGETS: [&str; 20] = [
     "memory",
     "dispatch_idle",
     "dispatch_busy",
+    "dispatch_8",
+    "dispatch_keyed",
+    "dispatch_100_idle",
+    "dispatch_beside_slow",
     "dispatch_idle_sync",
     "compare",
 ];
