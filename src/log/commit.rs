@@ -173,10 +173,9 @@ impl Commit {
         seq: Seq,
         context: &Context<'_>,
     ) -> Poll<Result<()>> {
-        // A waker is the user's code, so it is cloned before the lock is taken, and a former one is
-        // dropped after it.
-        let (waker, _former);
-        waker = context.waker().clone();
+        // A waker is the user's code: it is cloned before the lock is taken, and one that is not needed
+        // is dropped after it.
+        let waker = context.waker().clone();
         // Looked at under the lock: whoever moves the watermark wakes the tasks afterwards.
         let mut state = self.state();
         if watermark.durable() >= seq {
@@ -186,13 +185,9 @@ impl Commit {
             return Poll::Ready(Err(failure.duplicate()));
         }
         let tasks = state.tasks.entry(seq).or_default();
-        _former = match tasks.iter_mut().find(|task| task.will_wake(&waker)) {
-            Some(same) => Some(std::mem::replace(same, waker)),
-            None => {
-                tasks.push(waker);
-                None
-            }
-        };
+        if !tasks.iter().any(|task| task.will_wake(&waker)) {
+            tasks.push(waker);
+        }
         Poll::Pending
     }
 
