@@ -148,7 +148,10 @@ impl State {
                 standing.move_to(place);
             }
             Entry::Unparked(entry) => {
-                self.standing(&entry.subscription).parked.remove(&entry.seq);
+                // A name that was deleted meanwhile is not brought back.
+                if let Some(standing) = self.subscriptions.get_mut(&entry.subscription) {
+                    standing.parked.remove(&entry.seq);
+                }
             }
             Entry::Paused(entry) => {
                 let paused = &mut self.standing(&entry.subscription).paused;

@@ -106,13 +106,11 @@ impl Desk {
         desk
     }
 
-    /// What deliveries of another handler of this subscription come from.
+    /// What deliveries of another handler of this subscription come from. It has an epoch of its own: that
+    /// of the delivery at hand, which may have been taken up before a seek.
     pub(super) fn origin(&self) -> Origin {
-        Origin::new(
-            self.seat.clone(),
-            self.epoch.clone(),
-            self.office.queue.id(),
-        )
+        let epoch = Arc::default();
+        Origin::new(self.seat.clone(), epoch, self.office.queue.id())
     }
 
     /// Nothing that was delivered before counts any more.

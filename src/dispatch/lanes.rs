@@ -191,6 +191,7 @@ impl Lane {
             // It was there when the worker took it up: a gap has taken its place, and it is over.
             return Ok(Outcome::Ack);
         };
+        self.origin.set_epoch(job.epoch);
         let delivery = Delivery::new(event, job.attempt, job.phase, &self.origin);
         let _inside = self.office.queue.enter(self.seat.id.0);
         let _cause = Cause::of(&delivery);

@@ -126,6 +126,10 @@ impl Origin {
         self.epoch.load(Ordering::Acquire)
     }
 
+    pub(super) fn set_epoch(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
     pub(super) fn defer(&self, event: &EventRef<'_>, attempt: u32) -> AckToken {
         let seq = event.seq();
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
