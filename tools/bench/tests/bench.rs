@@ -124,7 +124,7 @@ fn people_get_a_table_with_floor_ratio_and_target() {
         "{row}"
     );
     assert!(
-        text.contains("floor: CRC of frames at random places"),
+        text.contains("floor: a table of offsets and CRCs of the frames"),
         "{text}"
     );
 }
