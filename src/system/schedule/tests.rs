@@ -1,5 +1,7 @@
 //! Scheduled events over crashes, on a simulated disk.
 
+use std::time::Instant;
+
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::dispatch::{Delivery, Subscription};
