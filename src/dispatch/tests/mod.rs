@@ -3,7 +3,7 @@
 mod crashes;
 mod handing_on;
 mod keys;
-mod model;
+mod programs;
 mod operating;
 mod order;
 mod queue;
