@@ -276,8 +276,10 @@ impl Backing for OnDisk {
     }
 
     fn sync_range(&self, live: &[u8], range: Range<usize>) -> io::Result<bool> {
-        let bytes = live.get(range.clone()).unwrap_or_default();
-        self.sys.write_synced(&self.file, range.start as u64, bytes)
+        // A copy: the file's own page, handed to a write into it, may be locked by that write.
+        let bytes = live.get(range.clone()).unwrap_or_default().to_vec();
+        self.sys
+            .write_synced(&self.file, range.start as u64, &bytes)
     }
 
     fn begin_write_back(&self, offset: usize, len: usize) {
