@@ -52,6 +52,7 @@ pub(crate) use ahead::Ahead;
 pub(crate) use books::Place;
 pub(crate) use reading::Reading;
 pub(crate) use state::Tries;
+pub(crate) use subscriptions::unknown;
 
 /// The length of a segment of the control log.
 const SEGMENT_LEN: usize = 1 << 20;
@@ -228,8 +229,13 @@ impl Control {
 
     /// Appends one entry and takes it into the state. On an error the state is as it was.
     fn write(&self, entry: impl FnOnce(&State) -> Entry) -> Result<Seq> {
+        self.write_if(|state| Ok(entry(state)))
+    }
+
+    /// As [`Control::write`], if the state allows it.
+    fn write_if(&self, entry: impl FnOnce(&State) -> Result<Entry>) -> Result<Seq> {
         let mut books = self.books();
-        let entry = entry(&books.state);
+        let entry = entry(&books.state)?;
         let seq = self.append(&mut books, &entry)?;
         books.state.apply(&entry);
         if !books.is_checkpoint_due(self.checkpoint_after) {

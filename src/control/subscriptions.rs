@@ -9,7 +9,7 @@ use super::parked::ParkedEvent;
 use super::state::{
     AttemptEntry, CursorEntry, DeletedEntry, Entry, PausedEntry, Standing, Tries, UnparkedEntry,
 };
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 
 impl Control {
@@ -79,13 +79,20 @@ impl Control {
     }
 
     /// Pauses a subscription for this reason, or with `None` lets it go on; durable on return.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the name is not known: a record of it would make it known
+    /// again, with nothing behind it.
     pub(crate) fn set_paused(&self, name: &str, reason: Option<String>) -> Result<()> {
-        let subscription = name.to_owned();
-        let entry = Entry::Paused(PausedEntry {
-            subscription,
-            reason,
-        });
-        let seq = self.write(|_| entry)?;
+        let seq = self.write_if(|state| {
+            if !state.subscriptions.contains_key(name) {
+                return Err(unknown(name));
+            }
+            Ok(Entry::Paused(PausedEntry {
+                subscription: name.to_owned(),
+                reason,
+            }))
+        })?;
         self.log.wait_durable(seq)
     }
 
@@ -168,4 +175,10 @@ impl Control {
     fn standing<T>(&self, name: &str, look: impl FnOnce(&Standing) -> T) -> Option<T> {
         self.books().state.subscriptions.get(name).map(look)
     }
+}
+
+/// What is said where a name is not known.
+pub(crate) fn unknown(name: &str) -> Error {
+    let message = format!("there is no subscription {name:?}");
+    Error::new(ErrorKind::NotFound, message)
 }

@@ -10,7 +10,7 @@ use super::office::pin_name;
 use super::seat::{Request, Seat};
 use super::status::SubscriptionState;
 use super::subscription::Start;
-use crate::control::ParkedEvent;
+use crate::control::{ParkedEvent, unknown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
 
@@ -61,7 +61,6 @@ impl Dispatcher {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the name has neither a place nor a handler.
     pub(crate) fn pause(&self, name: &str, reason: &str) -> Result<()> {
-        self.check_known(name)?;
         let control = &self.office.control;
         control.set_paused(name, Some(reason.to_owned()))?;
         if let Some(seat) = self.seat(name) {
@@ -75,7 +74,6 @@ impl Dispatcher {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the name has neither a place nor a handler.
     pub(crate) fn resume(&self, name: &str) -> Result<()> {
-        self.check_known(name)?;
         self.office.control.set_paused(name, None)?;
         if let Some(seat) = self.seat(name) {
             seat.ask(Request::Resume);
@@ -191,8 +189,7 @@ impl Dispatcher {
         if self.office.control.cursor(name).is_some() {
             return Ok(());
         }
-        let message = format!("there is no subscription {name:?}");
-        Err(Error::new(ErrorKind::NotFound, message))
+        Err(unknown(name))
     }
 
     fn check_parked(&self, name: &str, seq: Seq) -> Result<()> {
