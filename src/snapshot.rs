@@ -4,7 +4,7 @@
 //! leaves the new pair or none, and those from before. Several are kept: where the newest one is
 //! damaged, it is set aside and the one before counts. With none left the projection starts over.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +23,9 @@ mod tests;
 pub(crate) struct Snapshots {
     storage: Arc<dyn Storage>,
     log_id: u128,
+    /// Held while one is written: of two projections of one name, one would take the other's unfinished
+    /// file for what a crash has left.
+    writing: Arc<Mutex<()>>,
 }
 
 /// A snapshot file of one projection.
@@ -36,7 +39,11 @@ struct Found {
 impl Snapshots {
     /// The snapshots in this folder that were made from this log.
     pub(crate) fn new(storage: Arc<dyn Storage>, log_id: u128) -> Self {
-        Snapshots { storage, log_id }
+        Snapshots {
+            storage,
+            log_id,
+            writing: Arc::default(),
+        }
     }
 
     /// Adds a snapshot, durable on return, and removes those of this version beyond the newest `keep`.
@@ -63,6 +70,7 @@ impl Snapshots {
             state: &state,
         };
         let name = names::snapshot(projection, version, position);
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.storage.replace(&name, &snapshot.encode())?;
         if let Err(error) = self.prune(projection, version, keep.max(1)) {
             tracing::warn!(
@@ -110,6 +118,16 @@ impl Snapshots {
             }
         }
         self.storage.sync_dir()
+    }
+
+    /// Whether there was ever a snapshot of this version: one that cannot be used, or is set aside,
+    /// counts.
+    pub(crate) fn were_any(&self, projection: &str, version: u64) -> Result<bool> {
+        let entries = self.storage.list()?;
+        Ok(entries.iter().any(|entry| {
+            let name = names::parse_damaged(&entry.name).unwrap_or(&entry.name);
+            names::parse_snapshot(projection, name).is_some_and(|(found, _)| found == version)
+        }))
     }
 
     /// The position of the oldest snapshot of this version.

@@ -151,6 +151,11 @@ pub(crate) fn damaged(name: &str) -> String {
     format!("{name}{DAMAGED_SUFFIX}")
 }
 
+/// The name of what was set aside under a name made by [`damaged`].
+pub(crate) fn parse_damaged(name: &str) -> Option<&str> {
+    name.strip_suffix(DAMAGED_SUFFIX)
+}
+
 /// The name under which a file of a damaged control log is set aside for the `nth` time.
 pub(crate) fn damaged_again(name: &str, nth: u32) -> String {
     format!("{name}.{nth}{DAMAGED_SUFFIX}")

@@ -85,7 +85,8 @@ pub struct Projection<S> {
     saved: Option<Seq>,
     /// The position of the oldest snapshot that is kept.
     oldest: Option<Seq>,
-    /// What retention had removed when the state was begun from nothing, if it was.
+    /// What retention had removed when the state was begun from nothing, if it was; nothing, where it had
+    /// been begun before and is lost.
     begun_behind: Option<Seq>,
     pin: Pin,
 }
@@ -331,6 +332,9 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
             self.state = state;
             self.position = position;
             self.saved = Some(position);
+        } else if self.snapshots.were_any(name, version)? {
+            // What the lost states were made of may be gone.
+            self.begun_behind = Some(Seq::ZERO);
         }
         self.oldest = self.snapshots.oldest(name, version)?;
         self.cadence.saved();

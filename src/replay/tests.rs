@@ -278,6 +278,34 @@ fn a_state_does_not_start_over_without_what_it_was_begun_with() {
 }
 
 #[test]
+fn a_state_whose_snapshots_are_all_lost_does_not_begin_behind_retention() {
+    let bed = Bed::new();
+    bed.emit_all(1..=500);
+    let mut sums = bed.sums(1).unwrap();
+    sums.catch_up().unwrap();
+    sums.save().unwrap();
+    drop(sums);
+    bed.ground.log.retire_before(Seq(400)).unwrap();
+    assert!(bed.ground.log.removed_upto() > Seq::ZERO);
+    let file = format!("snapshots/{}", bed.saved()[0]);
+    bed.disk.write_file(&file, b"damaged").unwrap();
+    // Set aside by the first opening, it counts for the second one as well.
+    for _ in 0..2 {
+        let mut sums = bed.sums(1).unwrap();
+        let error = sums.catch_up().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert!(error.to_string().contains("rebuild"), "{error}");
+    }
+    let mut sums = bed.sums(1).unwrap();
+    sums.rebuild(|_| {}).unwrap();
+    assert_eq!(sums.state().0, bed.ground.log.count());
+    drop(sums);
+    bed.sums(1).unwrap().catch_up().unwrap();
+    // Another version begins with what is held, as it is documented.
+    bed.sums(2).unwrap().catch_up().unwrap();
+}
+
+#[test]
 fn a_live_projection_follows_and_gives_the_projection_back() {
     let bed = Bed::new();
     bed.emit_all(1..=10);
