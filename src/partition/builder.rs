@@ -26,7 +26,7 @@ pub struct PartitionedBuilder {
     pub(super) path: Option<PathBuf>,
     partitions: Option<usize>,
     key: Option<PartitionKey>,
-    each: Builder,
+    pub(super) each: Builder,
 }
 
 impl PartitionedBuilder {
@@ -131,17 +131,16 @@ impl PartitionedBuilder {
 }
 
 /// The folder of a partition.
-fn folder_of(path: &Path, partition: usize) -> PathBuf {
+pub(super) fn folder_of(path: &Path, partition: usize) -> PathBuf {
     path.join(names::partition(partition))
 }
 
 /// Opens the partitions of a directory, whatever its layout says.
-pub(super) fn open_each(path: &Path, count: usize, each: &Builder) -> Result<Vec<EventSystem>> {
-    let open = |partition| {
-        let settings = each.clone().persistence_path(folder_of(path, partition));
-        settings.open()
-    };
-    (0..count).map(open).collect()
+fn open_each(path: &Path, count: usize, each: &Builder) -> Result<Vec<EventSystem>> {
+    let settings = |partition| each.clone().persistence_path(folder_of(path, partition));
+    (0..count)
+        .map(|partition| settings(partition).open())
+        .collect()
 }
 
 /// Whether all partitions are there: opening would make one that is missing, without its events.

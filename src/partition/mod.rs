@@ -85,8 +85,8 @@ impl PartitionedEventSystem {
     /// [`EventSystem`](crate::EventSystem), by going through all its events once more. Ids, timestamps
     /// and headers stay, and so does the order of events that had one key, and of those that get one:
     /// as far as they come from several partitions, by the time when they were appended. Batches stay
-    /// whole where all of a batch goes to one partition. `appended_at` becomes the time of this, and
-    /// subscriptions begin anew: drain them first.
+    /// whole where all of a batch goes to one partition. What is scheduled goes along. `appended_at`
+    /// becomes the time of this, and subscriptions begin anew: drain them first.
     ///
     /// The old directory is left as it is. Until this has returned the new one cannot be opened; after
     /// a crash, remove it and begin again.

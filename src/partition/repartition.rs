@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::PartitionedEventSystem;
-use super::builder::{PartitionedBuilder, check_complete, open_each};
+use super::builder::{PartitionedBuilder, check_complete, folder_of};
 use super::layout::Layout;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use crate::log::StoredEvent;
 use crate::position::Seq;
 use crate::storage::file::FileStorage;
 use crate::storage::sys::Sys;
-use crate::system::{Builder, EventStore, EventSystem};
+use crate::system::{DuplicatePolicy, EventStore, EventSystem};
 
 /// What a repartitioning has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,17 +21,21 @@ use crate::system::{Builder, EventStore, EventSystem};
 pub struct Repartition {
     /// How many events there are in each partition of the new directory.
     pub events: Vec<u64>,
+    /// How many events that are still to be emitted went along.
+    pub scheduled: u64,
     /// How many batches went to several partitions, and are no batches any more.
     pub split_batches: u64,
 }
 
-pub(super) fn run(from: &Path, to: PartitionedBuilder) -> Result<Repartition> {
+pub(super) fn run(from: &Path, mut to: PartitionedBuilder) -> Result<Repartition> {
     if to.path.is_none() {
         let message = "name a new directory for the partitions";
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     let sources = open_sources(from)?;
     let path = to.path.clone();
+    // What the old directory holds twice stands there twice.
+    to.each = to.each.duplicates(DuplicatePolicy::Accept);
     let opened = to.open_unwritten()?;
     if !opened.is_new() {
         let message = "the directory has partitions already; name a new one";
@@ -39,29 +43,55 @@ pub(super) fn run(from: &Path, to: PartitionedBuilder) -> Result<Repartition> {
     }
     let split_batches = copy(&sources, &opened.system)?;
     opened.system.flush()?;
-    opened.commit()?;
     let events = opened.system.stats().partitions;
     let events = events.iter().map(|stats| stats.events).collect();
+    let scheduled = copy_scheduled(&sources, &opened.system)?;
+    opened.commit()?;
     opened.system.close()?;
     let closed: Vec<_> = sources.iter().map(EventSystem::close).collect();
     closed.into_iter().collect::<Result<()>>()?;
     Ok(Repartition {
         events,
+        scheduled,
         split_batches,
     })
 }
 
-/// Opens the partitions of a directory, or the one system that it holds.
+/// Opens the partitions of a directory, or the one system that it holds. What they have scheduled is not
+/// emitted meanwhile.
 fn open_sources(path: &Path) -> Result<Vec<EventSystem>> {
     let folder = FileStorage::open(path, Sys::native())?;
     if let Some(layout) = Layout::read(&folder)? {
         check_complete(path, layout.partitions)?;
-        return open_each(path, layout.partitions, &Builder::default());
+        let all = 0..layout.partitions;
+        return all.map(|one| open_source(&folder_of(path, one))).collect();
     }
     // Opening would make a directory that is not there.
     Inspector::open(path)?;
-    let system = EventSystem::builder().persistence_path(path).open()?;
-    Ok(vec![system])
+    Ok(vec![open_source(path)?])
+}
+
+fn open_source(path: &Path) -> Result<EventSystem> {
+    EventSystem::open_still(EventSystem::builder().persistence_path(path))
+}
+
+/// Schedules what is still to be emitted; returns how many events that are.
+fn copy_scheduled(sources: &[EventSystem], to: &PartitionedEventSystem) -> Result<u64> {
+    let mut count = 0;
+    for source in sources {
+        for scheduled in source.scheduled() {
+            let event = scheduled.event;
+            // Emitted, and the process ended before it was crossed off.
+            if source.store().get_by_id(event.event_id)?.is_some() {
+                continue;
+            }
+            if let Some(system) = to.partitions().get(to.partition_of(&event)) {
+                system.emit_at(event, scheduled.due)?;
+                count += 1;
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// Copies all events, by the time when they were appended; returns how many batches were split.

@@ -355,6 +355,55 @@ fn ids(system: &PartitionedEventSystem) -> BTreeMap<EventId, u64> {
 }
 
 #[test]
+fn repartitioning_takes_along_what_is_scheduled_and_what_stands_there_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let (old, new) = (home.path().join("old"), home.path().join("new"));
+    let system = EventSystem::builder()
+        .persistence_path(&old)
+        .open()
+        .unwrap();
+    let first = system.emit(event(1)).unwrap();
+    let mut twin = event(1);
+    twin.event_id = first.event_id;
+    system.emit(twin).unwrap();
+    let later = Timestamp(Timestamp::now().0 + 1_000_000_000_000_000);
+    let id = system.emit_at(event(2), later).unwrap();
+    system.close().unwrap();
+
+    let unique = EventSystem::builder().duplicates(crate::DuplicatePolicy::WithinEvents(100));
+    let report = PartitionedEventSystem::repartition(&old, builder(&new, 3).each(unique)).unwrap();
+    assert_eq!(
+        (report.events.iter().sum::<u64>(), report.scheduled),
+        (2, 1)
+    );
+    let system = builder(&new, 3).open().unwrap();
+    let place = system.partition_of(&event(2));
+    let scheduled = system.partitions()[place].scheduled();
+    assert_eq!((scheduled.len(), scheduled[0].due), (1, later));
+    assert_eq!(
+        (scheduled[0].event.event_id, &scheduled[0].event.data),
+        (id, &event(2).data)
+    );
+    assert_eq!(
+        system
+            .partitions()
+            .iter()
+            .map(|one| one.scheduled().len())
+            .sum::<usize>(),
+        1
+    );
+    let old = EventSystem::builder()
+        .persistence_path(&old)
+        .open()
+        .unwrap();
+    assert_eq!(
+        old.scheduled().len(),
+        1,
+        "the old directory is left as it is"
+    );
+}
+
+#[test]
 fn repartitioning_keeps_ids_and_the_order_of_each_key() {
     let home = tempfile::tempdir().unwrap();
     let (old, new, newer) = (

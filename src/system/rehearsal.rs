@@ -15,7 +15,11 @@ impl EventSystem {
         let durability = builder.chosen_durability()?;
         let config = builder.log_config(true)?;
         let directory = Directory::within(storage);
-        Inner::open(builder, config, durability, directory)?.shared()
+        let system = EventSystem(Arc::new(Inner::open(
+            builder, config, durability, directory,
+        )?));
+        system.begin_schedule()?;
+        Ok(system)
     }
 
     /// Ends every thread without waiting for handlers to finish what is emitted. The storage must have
