@@ -359,3 +359,23 @@ fn a_log_that_lost_its_end_is_refused_and_nothing_is_changed() -> Result<()> {
     assert!(files("control") == before, "the control log is as it was");
     Ok(())
 }
+
+#[test]
+fn a_close_leaves_a_paused_subscription_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || EventSystem::builder().persistence_path(dir.path()).open();
+    let system = open().unwrap();
+    let paused = Subscription::named("paused");
+    system
+        .register_handler(paused, |_: &Delivery<'_>| ())
+        .unwrap();
+    system.pause("paused", "the bank is closed").unwrap();
+    system.start().unwrap();
+    system.emit(number(1)).unwrap();
+    let behind = system.drain(Some(Instant::now())).unwrap_err();
+    assert!(behind.to_string().contains("paused"), "{behind}");
+    system.close().unwrap();
+    let system = open().unwrap();
+    assert_eq!(system.subscriptions()[0].lag, 1);
+    system.close().unwrap();
+}

@@ -7,7 +7,7 @@ use super::crew::Crew;
 use super::seat::Request;
 use super::subscription::WhenBehind;
 use super::worker::{Progress, Worker};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Gap, Seq};
 
 impl Worker {
@@ -135,12 +135,20 @@ impl Worker {
                     to: Seq(appended.0.saturating_sub(max / 2)),
                 };
                 self.reader.seek(gap.to.next());
-                let _ = self.crew.tell_skipped(gap);
+                self.tell_skipped(gap);
                 let why = "the subscription lags, and skips by its own rule";
                 self.desk.pass_gap(gap, why)?;
                 Ok(true)
             }
             WhenBehind::Skip(_) | WhenBehind::HoldEmitters => Ok(false),
+        }
+    }
+
+    /// Tells the handler what it is not given; one that panics on it has been told all the same.
+    pub(super) fn tell_skipped(&mut self, gap: Gap) {
+        if let Err(reason) = self.crew.tell_skipped(gap) {
+            let error = Error::new(ErrorKind::Handler, format!("told of {gap}: {reason}"));
+            self.desk.note_error(&error);
         }
     }
 

@@ -296,7 +296,7 @@ impl Desk {
     pub(super) fn note_error(&self, error: &Error) {
         tracing::warn!(
             target: "forelog::dispatch", subscription = %self.seat.label(), %error,
-            "the place of a subscription cannot be noted"
+            "a subscription goes on after an error"
         );
         let mut notes = self.seat.notes();
         if notes.status != Status::Stopped {

@@ -1,5 +1,6 @@
 //! How deliveries end: drained, unregistered, stopped, or left behind.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -35,6 +36,22 @@ impl Dispatcher {
     /// # Errors
     /// If the log cannot be synced, so that not everything can be delivered.
     pub(crate) fn drain(&self, deadline: Option<Instant>) -> Result<Vec<String>> {
+        let behind = self.drained(deadline)?;
+        Ok(behind.iter().map(|seat| seat.label()).collect())
+    }
+
+    /// As [`Dispatcher::drain`], for the end: who is paused is left as it is, and not named.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::drain`].
+    pub(crate) fn drain_unpaused(&self, deadline: Option<Instant>) -> Result<Vec<String>> {
+        let behind = self.drained(deadline)?.into_iter();
+        let unpaused = behind.filter(|seat| !seat.is_paused());
+        Ok(unpaused.map(|seat| seat.label()).collect())
+    }
+
+    /// Waits as [`Dispatcher::drain`] does, and returns who is behind.
+    fn drained(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Seat>>> {
         let target = self.office.log.watermark().appended();
         self.office.log.flush()?;
         let seats = self.registry().running(self.office.queue.inside());
@@ -42,8 +59,9 @@ impl Dispatcher {
             |seat: &Seat| seat.position.get() < target && !seat.has_ended() && !seat.is_paused();
         let done = || !seats.iter().any(|seat| is_behind(seat));
         self.office.queue.watch(target, deadline, done);
-        let behind = seats.iter().filter(|seat| seat.position.get() < target);
-        Ok(behind.map(|seat| seat.label()).collect())
+        let mut behind = seats;
+        behind.retain(|seat| seat.position.get() < target);
+        Ok(behind)
     }
 
     /// Ends all deliveries and joins all threads, and returns the names of those that had not ended by

@@ -149,7 +149,7 @@ impl Worker {
         match self.reader.step()? {
             None => return self.look_closely(next),
             Some(Step::Gap(gap)) => {
-                let _ = self.crew.tell_skipped(gap);
+                self.tell_skipped(gap);
                 self.desk.pass_gap(gap, "they hold no event")?;
             }
             Some(Step::Event(event)) => {

@@ -94,6 +94,13 @@ impl EventSystem {
     }
 
     fn open(builder: Builder) -> Result<EventSystem> {
+        let system = Self::open_still(builder)?;
+        system.begin_schedule()?;
+        Ok(system)
+    }
+
+    /// Opens a system whose scheduled events are not emitted, so that it stays as it is.
+    pub(crate) fn open_still(builder: Builder) -> Result<EventSystem> {
         let persists = builder.persists()?;
         let durability = builder.chosen_durability()?;
         let config = builder.log_config(persists)?;
@@ -101,7 +108,8 @@ impl EventSystem {
             Some(path) if persists => Directory::on_disk(path)?,
             _ => Directory::in_memory(),
         };
-        Inner::open(builder, config, durability, directory)?.shared()
+        let inner = Inner::open(builder, config, durability, directory)?;
+        Ok(EventSystem(Arc::new(inner)))
     }
 
     /// Emits an event with the system's durability: when this returns, the event is in the log, and
@@ -224,12 +232,13 @@ impl EventSystem {
 
     /// Closes the system in order: lets the handlers finish what is emitted by now (for at most
     /// [`Builder::drain_timeout`]), syncs everything, and ends every thread. Later emits of any handle
-    /// fail with [`Closed`](crate::ErrorKind::Closed); what is held can still be read. Called from
-    /// inside a handler, it waits for no handler.
+    /// fail with [`Closed`](crate::ErrorKind::Closed); what is held can still be read. It waits for no
+    /// subscription that is paused; called from inside a handler, for none at all.
     ///
     /// # Errors
     /// [`Handler`](crate::ErrorKind::Handler) if handlers did not finish in time, naming them: what
-    /// they left comes again, and a thread whose handler never returns is left to itself. Other errors if a sync fails. The system is closed all the same.
+    /// they left comes again, and a thread whose handler never returns is left to itself. Other errors
+    /// if a sync fails. The system is closed all the same.
     pub fn close(&self) -> Result<()> {
         self.0.close()
     }
@@ -323,12 +332,6 @@ impl Inner {
         })
     }
 
-    fn shared(self) -> Result<EventSystem> {
-        let system = EventSystem(Arc::new(self));
-        system.begin_schedule()?;
-        Ok(system)
-    }
-
     fn close(&self) -> Result<()> {
         self.close_by(Instant::now().checked_add(self.drain_timeout))
     }
@@ -348,7 +351,7 @@ impl Inner {
         let drained = if is_inside {
             Ok(Vec::new())
         } else {
-            self.dispatcher.drain(deadline)
+            self.dispatcher.drain_unpaused(deadline)
         };
         self.schedule.stop();
         let left = self

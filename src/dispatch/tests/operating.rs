@@ -117,6 +117,9 @@ fn a_deleted_name_is_a_new_one() {
     assert!(rig.log.pins().lowest(0, Duration::ZERO).is_none());
     let gone = rig.dispatcher.delete("x").unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
+    // Nor is it known again by what somebody notes of it who had found it a moment before.
+    let late = rig.control.set_paused("x", None).unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::NotFound);
     let rig = Rig::on(&killed(&disk));
     assert!(rig.dispatcher.subscriptions().is_empty());
     let (seen, handler) = recorder();
@@ -197,6 +200,32 @@ fn a_lossy_subscription_skips_and_counts_it() {
     worker.finish();
     let rig = Rig::on(&killed(&disk));
     assert_eq!(rig.dispatcher.subscriptions()[0].skipped, 15);
+}
+
+#[test]
+fn a_handler_that_panics_on_a_gap_is_told_of_it_and_goes_on() {
+    struct Fragile(Seen);
+    impl Handler for Fragile {
+        fn handle(&mut self, delivery: &Delivery<'_>) -> Outcome {
+            note(&self.0, delivery);
+            Outcome::Ack
+        }
+        fn skipped(&mut self, _: crate::position::Gap) {
+            panic!("no gaps here");
+        }
+    }
+    let rig = Rig::on(&SimDisk::new());
+    let seen = Seen::default();
+    let lossy = Subscription::named("x").when_behind(WhenBehind::Skip(10));
+    let mut worker = rig.attach(lossy, Fragile(seen.clone()));
+    rig.emit(0..20);
+    run(&mut worker);
+    assert_eq!(numbers(&seen), (15..20).collect::<Vec<_>>());
+    let error = worker.desk.seat.state(Seq(20)).last_error.unwrap();
+    assert!(
+        error.contains("1..=15") && error.contains("no gaps here"),
+        "{error}"
+    );
 }
 
 #[test]
