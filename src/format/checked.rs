@@ -31,6 +31,12 @@ pub(crate) fn check(bytes: &[u8], place: Place) -> Option<Checked<'_>> {
     (is_whole && checked.is_in_range()).then_some(checked)
 }
 
+/// Whether the bytes say that they are a frame of this Seq; if it is one, its checksum tells.
+#[inline]
+pub(crate) fn is_of(bytes: &[u8], seq: Seq) -> bool {
+    u64_at(bytes, SEQ) == Some(seq.0)
+}
+
 impl<'a> Checked<'a> {
     /// A frame of zeros, to stand in where there cannot be none.
     pub(crate) const NOTHING: Checked<'static> = Checked {

@@ -161,8 +161,13 @@ impl Segment {
     /// before, which ends there. The Seq must be held here, and its bytes be published.
     #[inline]
     pub(crate) fn event_at(&self, seq: Seq, offset: usize) -> Option<EventRef<'_>> {
-        let frame = self.frame_at(offset)?;
-        if frame.seq() == seq && frame.is_event() {
+        let bytes = self.region.bytes().get(offset..)?;
+        // Before anything else: what is no frame may give any length, and a checksum goes through all of it.
+        if !checked::is_of(bytes, seq) {
+            return None;
+        }
+        let frame = checked::check(bytes, self.place(offset))?;
+        if frame.is_event() {
             EventRef::new(frame)
         } else {
             None
