@@ -110,6 +110,11 @@ impl Crew {
         })
     }
 
+    /// Whether enough is handed on that the worker is not woken by what comes back.
+    pub(super) fn has_enough(&self) -> bool {
+        matches!(self, Crew::Lanes(lanes, _) if lanes.has_enough())
+    }
+
     pub(super) fn batch(&mut self) -> Option<&mut Batch> {
         match self {
             Crew::Batch(batch) => Some(batch),

@@ -7,10 +7,15 @@
 //! ```
 //! The worker decides which event may go and notes what has become of it; a lane knows one reader and
 //! one handler. No event is copied: a job is a Seq, and the lane reads it out of the log itself.
+//!
+//! **Waking.** A wake-up costs as much as a quick handler. So while enough jobs wait for the lanes, what
+//! comes back is left where the worker finds it: it is woken when they run dry, and looks by itself every
+//! [`LOOK_AGAIN`].
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::delivery::{Delivery, Handler};
 use super::lineage::Cause;
@@ -22,6 +27,11 @@ use super::token::Origin;
 use crate::error::{Error, Result};
 use crate::log::reader::{Reader, Step};
 use crate::position::Seq;
+
+/// How many jobs that wait, for each lane, keep a worker asleep.
+const ENOUGH: usize = 8;
+/// How soon a worker looks for what was left to it while enough jobs wait.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A delivery to be made.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +50,12 @@ pub(super) struct Lanes {
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Jobs {
     list: Mutex<List>,
     added: Condvar,
+    /// With as many waiting the worker need not be woken.
+    enough: usize,
 }
 
 #[derive(Debug, Default)]
@@ -76,9 +88,14 @@ impl Lanes {
             reader: office.log.reader(Seq::FIRST),
             handler,
         };
+        let waiting: Vec<_> = handlers.into_iter().map(lane).collect();
         Lanes {
-            jobs: Arc::default(),
-            waiting: handlers.into_iter().map(lane).collect(),
+            jobs: Arc::new(Jobs {
+                list: Mutex::default(),
+                added: Condvar::new(),
+                enough: ENOUGH * waiting.len(),
+            }),
+            waiting,
             threads: Vec::new(),
         }
     }
@@ -94,7 +111,9 @@ impl Lanes {
             let builder = thread::Builder::new().name(name);
             let spawned = builder.spawn(move || {
                 while let Some(job) = jobs.next() {
-                    lane.run(job);
+                    if let Some(back) = lane.run(job) {
+                        jobs.give_back(&lane.seat, back);
+                    }
                 }
             });
             self.threads.push(
@@ -122,9 +141,17 @@ impl Lanes {
         let jobs: Vec<_> = self.jobs.list().jobs.drain(..).collect();
         for (nth, job) in jobs.iter().enumerate() {
             let lane = nth % self.waiting.len();
-            self.waiting[lane].run(*job);
+            let lane = &mut self.waiting[lane];
+            if let Some(back) = lane.run(*job) {
+                lane.seat.give_back(back);
+            }
         }
         jobs.len()
+    }
+
+    /// Whether so many jobs wait that nobody wakes the worker.
+    pub(super) fn has_enough(&self) -> bool {
+        self.jobs.has_enough()
     }
 
     /// Gives up the deliveries that no lane has begun, and waits for the others.
@@ -164,25 +191,40 @@ impl Jobs {
         }
     }
 
+    fn has_enough(&self) -> bool {
+        self.list().jobs.len() >= self.enough
+    }
+
+    /// Gives the worker what has become of a job.
+    fn give_back(&self, seat: &Seat, back: Return) {
+        let is_acknowledged = back.outcome == Outcome::Ack;
+        seat.leave(back);
+        // Asked after that: a worker that found fewer of them and waits would not look by itself.
+        if !is_acknowledged || !self.has_enough() {
+            seat.tell();
+        }
+    }
+
     fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lane {
-    fn run(&mut self, job: Job) {
+    /// Makes a delivery; what has become of it, unless the handler says so later.
+    fn run(&mut self, job: Job) -> Option<Return> {
         let outcome = self
             .deliver(job)
             .unwrap_or_else(|error| Outcome::Failed(format!("the event cannot be read: {error}")));
         if self.origin.take_deferred().contains(&job.seq) {
-            return;
+            return None;
         }
-        self.seat.give_back(Return {
+        Some(Return {
             seq: job.seq,
             attempt: job.attempt,
             epoch: job.epoch,
             outcome,
-        });
+        })
     }
 
     fn deliver(&mut self, job: Job) -> Result<Outcome> {

@@ -44,6 +44,8 @@ pub(super) struct Return {
 const STOP: u32 = 1;
 const ASKED: u32 = 2;
 const RETURNED: u32 = 4;
+/// Something has come back for which the worker need not be woken.
+const LEFT: u32 = 8;
 
 /// The shared side of one attached subscription.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ pub(super) struct Seat {
     pub(super) signal: Signal,
     /// The thread that runs the worker.
     thread: OnceLock<Thread>,
-    /// What the worker has to look up for: [`STOP`], [`ASKED`], [`RETURNED`].
+    /// What the worker has to look up for: [`STOP`], [`ASKED`], [`RETURNED`], [`LEFT`].
     news: AtomicU32,
     ended: AtomicBool,
     requests: Mutex<VecDeque<Request>>,
@@ -144,10 +146,21 @@ impl Seat {
 
     /// Says what has become of a delivery that was handed on.
     pub(super) fn give_back(&self, back: Return) {
+        self.leave(back);
+        self.tell();
+    }
+
+    /// As [`Seat::give_back`], without waking a worker that waits.
+    pub(super) fn leave(&self, back: Return) {
         if !self.has_ended() {
             self.returns().push(back);
-            self.raise(RETURNED);
+            self.news.fetch_or(LEFT, Ordering::AcqRel);
         }
+    }
+
+    /// Wakes the worker to look at what was left.
+    pub(super) fn tell(&self) {
+        self.raise(RETURNED);
     }
 
     /// Sets a bit of the news, and wakes the worker unless it was set before.
@@ -186,11 +199,11 @@ impl Seat {
 
     /// All that came back since the last time.
     pub(super) fn take_returns(&self) -> Vec<Return> {
-        if self.news.load(Ordering::Acquire) & RETURNED == 0 {
+        if self.news.load(Ordering::Acquire) & (RETURNED | LEFT) == 0 {
             return Vec::new();
         }
         let mut returns = self.returns();
-        self.news.fetch_and(!RETURNED, Ordering::AcqRel);
+        self.news.fetch_and(!(RETURNED | LEFT), Ordering::AcqRel);
         std::mem::take(&mut *returns)
     }
 

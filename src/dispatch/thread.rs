@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::lanes::LOOK_AGAIN;
 use super::patience::Patience;
 use super::status::Status;
 use super::worker::{Progress, Worker};
@@ -56,20 +57,40 @@ fn run_steps(worker: &mut Worker) {
         match worker.step_inside() {
             Progress::Moved => {}
             Progress::Waiting(until) => {
-                worker.rest();
-                worker.desk.rest_queue();
-                worker.desk.note_open();
                 let until = until.map(|time| worker.desk.office.look_at(time));
-                seat.signal.wait_until(until, || seat.has_news());
+                wait_for_return(worker, until);
             }
             Progress::Idle { held, until } => {
                 let began = Instant::now();
-                let until = until.map(|time| worker.desk.office.look_at(time));
+                let mut until = until.map(|time| worker.desk.office.look_at(time));
+                if worker.crew.has_enough() {
+                    let soon = began + LOOK_AGAIN;
+                    until = Some(until.map_or(soon, |until| until.min(soon)));
+                }
                 wait_for_more(worker, held, until, &patience);
                 patience.learn(began.elapsed());
             }
             Progress::Stopped => return,
         }
+    }
+}
+
+/// Waits until something comes back, or is asked, or this time has come.
+fn wait_for_return(worker: &mut Worker, until: Option<Instant>) {
+    let seat = worker.desk.seat.clone();
+    worker.desk.rest_queue();
+    let has_enough = worker.crew.has_enough();
+    if has_enough || worker.desk.is_unflushed() {
+        let soon = Instant::now() + if has_enough { LOOK_AGAIN } else { LINGER };
+        let soon = until.map_or(soon, |until| until.min(soon));
+        if seat.signal.wait_until(Some(soon), || seat.has_news()) {
+            return;
+        }
+    }
+    worker.rest();
+    worker.desk.note_open();
+    if !has_enough {
+        seat.signal.wait_until(until, || seat.has_news());
     }
 }
 
@@ -95,10 +116,13 @@ fn wait_for_more(worker: &mut Worker, held: bool, until: Option<Instant>, patien
     if worker.desk.is_unflushed() {
         let linger = Instant::now() + LINGER;
         let linger = until.map_or(linger, |until| until.min(linger));
-        if watermark.wait(wanted, Some(linger), |_| ready()) || is_over() {
+        if watermark.wait(wanted, Some(linger), |_| ready()) {
             return;
         }
         worker.rest();
+        if is_over() {
+            return;
+        }
     }
     if !watermark.wait(wanted, until, |_| ready()) {
         // The log is closed: nothing more is appended, but a sync that was under way may still make
