@@ -21,7 +21,7 @@ impl EventSystem {
 
     /// A range of past events, to be gone through once more.
     pub fn replay(&self) -> Replay {
-        Replay::new(self.0.log.clone())
+        Replay::new(self.0.log.clone(), self.0.dispatcher.roster())
     }
 
     /// A state that is made by applying events in order, kept under this name.
