@@ -115,6 +115,12 @@ pub use replay::{
 
 pub use system::{ByType, EventStore, Stats};
 
+// Rehearse: what other handlers would have done.
+pub use replay::{
+    Answer, AnswerDifference, AnswerFindings, Difference, Findings, HandlerFindings, Laboratory,
+    StateFailure, StateFindings, Unacknowledged,
+};
+
 // Divide: several systems behind one façade.
 pub use partition::{
     PartitionKey, PartitionedBuilder, PartitionedByType, PartitionedEventSystem,

@@ -9,6 +9,7 @@ mod handlers;
 mod cadence;
 mod projection;
 mod time_travel;
+mod laboratory;
 mod following;
 
 #[cfg(test)]
@@ -19,6 +20,10 @@ use std::sync::Arc;
 
 pub use following::Following;
 pub use handlers::{HandlerReplay, ReplayState, RunningReplay};
+pub use laboratory::{
+    Answer, AnswerDifference, AnswerFindings, Difference, Findings, HandlerFindings, Laboratory,
+    StateFailure, StateFindings, Unacknowledged,
+};
 pub(crate) use projection::Ground;
 pub use projection::{Progress, Projection};
 
