@@ -97,9 +97,9 @@ pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt,
 pub use control::{ControlRecovery, ParkedEvent};
 pub use dispatch::{
     AckToken, BatchHandler, BatchOutcome, BatchSize, BoxFuture, Delivery, Handler, HandlerId,
-    IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, RetryPolicy,
-    Start, Status, Subscription, SubscriptionState, WhenBehind, WhenFull, WhenParked, key_of,
-    polling, spawning,
+    IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, ReplayEnd,
+    ReplayFailure, RetryPolicy, Role, Start, Status, Subscription, SubscriptionState, WhenBehind,
+    WhenFull, WhenParked, key_of, polling, spawning,
 };
 
 // Read: events as they lie in the log.
@@ -109,8 +109,17 @@ pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
 pub use log::pins::DetachedLag;
 pub use log::{Recovery, StoredEvent};
-pub use replay::{Following, Progress, Projection, Replay};
+pub use replay::{
+    Following, HandlerReplay, Progress, Projection, Replay, ReplayState, RunningReplay,
+};
+
 pub use system::{ByType, EventStore, Stats};
+
+// Rehearse: what other handlers would have done.
+pub use replay::{
+    Answer, AnswerDifference, AnswerFindings, Difference, Findings, HandlerFindings, Laboratory,
+    StateFailure, StateFindings, Unacknowledged,
+};
 
 // Divide: several systems behind one façade.
 pub use partition::{

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::crew::Crew;
+use super::replays::{Replays, Step};
 use super::seat::Request;
 use super::subscription::WhenBehind;
 use super::worker::{Progress, Worker};
@@ -30,7 +31,9 @@ impl Worker {
         let returns = self.desk.seat.take_returns();
         let did = !returns.is_empty();
         for back in returns {
-            if self.put_off.get(&back.seq) == Some(&back.attempt) {
+            if Replays::is_theirs(&back) {
+                self.replays.take_back(back);
+            } else if self.put_off.get(&back.seq) == Some(&back.attempt) {
                 self.put_off.remove(&back.seq);
                 self.finish_redelivery(back.seq, back.attempt, back.outcome)?;
             } else {
@@ -64,6 +67,30 @@ impl Worker {
                 self.was_near = false;
                 self.desk.seat.notes().paused = None;
                 Ok(())
+            }
+            Request::Replay(ticket) => {
+                self.replays.add(ticket, &self.desk);
+                Ok(())
+            }
+            Request::LookUp => Ok(()),
+        }
+    }
+
+    /// Makes one delivery of a replay.
+    ///
+    /// # Errors
+    /// If the outcome of a batch that was under way can never be noted.
+    #[cold]
+    pub(super) fn go_on_replaying(&mut self) -> Result<Progress> {
+        let is_free = self.put_off.is_empty();
+        let (replays, choice) = (&mut self.replays, &self.choice);
+        match replays.step(choice, &mut self.desk, &mut self.crew, is_free)? {
+            Step::Moved => Ok(Progress::Moved),
+            Step::Waiting => Ok(Progress::Waiting(None)),
+            Step::Over(_) => {
+                // By how much it lags now is none of its own doing.
+                self.was_near = false;
+                Ok(Progress::Moved)
             }
         }
     }

@@ -43,6 +43,10 @@ pub(super) struct Desk {
     careful: u32,
     /// Deliveries begun of events that are not acknowledged yet.
     tries: BTreeMap<Seq, Tries>,
+    /// Those that another process had begun.
+    tried_before: BTreeSet<Seq>,
+    /// How far the subscription had come when it was sent back.
+    passed_upto: Seq,
     /// Events ahead of the position that are parked already: their cursor was lost to damage, or the
     /// subscription was sent back.
     pub(super) parked_ahead: BTreeSet<Seq>,
@@ -78,6 +82,7 @@ impl Desk {
     ) -> Self {
         let name = seat.name.as_deref();
         let tries = name.map(|name| office.control.tries(name));
+        let tries = tries.unwrap_or_default();
         let parked = name.map(|name| office.control.parked(name));
         let parked = parked.into_iter().flatten().map(|parked| parked.seq);
         let epoch = Arc::<AtomicU64>::default();
@@ -88,7 +93,9 @@ impl Desk {
             rules,
             attached_at: office.log.watermark().appended(),
             careful: if careful { CAREFUL_DELIVERIES } else { 0 },
-            tries: tries.unwrap_or_default(),
+            tried_before: tries.keys().copied().collect(),
+            tries,
+            passed_upto: Seq::ZERO,
             parked_ahead: parked.filter(|&seq| seq > place.cursor).collect(),
             held: HashMap::new(),
             taken: place.cursor,
@@ -116,7 +123,9 @@ impl Desk {
     /// Nothing that was delivered before counts any more.
     pub(super) fn begin_epoch(&mut self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.passed_upto = self.passed_upto.max(self.taken);
         self.tries.clear();
+        self.tried_before.clear();
         self.window.clear();
     }
 
@@ -129,18 +138,32 @@ impl Desk {
         if careful && let Some(exhausted) = self.note_ahead(seq, begun, attempt)? {
             return Ok(exhausted);
         }
-        let phase = if seq <= self.office.opened_at && (attempt > 1 || careful) {
+        let phase = if careful || self.was_tried_before(seq) {
             Phase::Redelivery
+        } else if seq <= self.passed_upto {
+            Phase::Replay
         } else if seq <= self.attached_at {
             Phase::CatchUp
         } else {
             Phase::Live
         };
+        self.note_phase(phase);
+        Ok(Turn::Deliver { attempt, phase })
+    }
+
+    /// Says in which phase a delivery is made, if that is another than before.
+    #[inline]
+    pub(super) fn note_phase(&mut self, phase: Phase) {
         if phase != self.phase {
             self.phase = phase;
             self.seat.notes().phase = phase;
         }
-        Ok(Turn::Deliver { attempt, phase })
+    }
+
+    /// Whether another process may have delivered it.
+    #[inline]
+    fn was_tried_before(&self, seq: Seq) -> bool {
+        !self.tried_before.is_empty() && self.tried_before.contains(&seq)
     }
 
     /// Notes an attempt before it begins, unless the event has had all of them.
@@ -288,6 +311,7 @@ impl Desk {
     }
 
     fn forget_tries(&mut self, seq: Seq) {
+        self.tried_before.remove(&seq);
         if self.tries.remove(&seq).is_some() && self.window.next_due().is_none() {
             self.seat.notes().attempts = 0;
         }

@@ -7,6 +7,7 @@ use super::crew::Handlers;
 use super::office::{Office, pin_known, pin_name};
 use super::queue::Queue;
 use super::registry::{Member, Registry, Work};
+use super::roster::Roster;
 use super::seat::Seat;
 use super::status::HandlerId;
 use super::subscription::Subscription;
@@ -37,7 +38,7 @@ pub(crate) struct Dispatcher {
     pub(super) office: Office,
     /// The names that had a place when the log was opened after an unclean end.
     suspects: BTreeSet<String>,
-    registry: Mutex<Registry>,
+    registry: Arc<Mutex<Registry>>,
     pub(super) watch: Watch,
 }
 
@@ -73,13 +74,18 @@ impl Dispatcher {
                 clock,
                 opened_at: appended,
             },
-            registry: Mutex::default(),
+            registry: Arc::default(),
         })
     }
 
     /// The bound for emitters: every append to the log reserves its places here.
     pub(crate) fn queue(&self) -> &Queue {
         &self.office.queue
+    }
+
+    /// Where a replay finds those whom it is for.
+    pub(crate) fn roster(&self) -> Roster {
+        Roster::new(self.registry.clone(), self.office.queue.id())
     }
 
     /// Attaches a handler. Its events are delivered from [`Dispatcher::start`] on.
@@ -162,7 +168,7 @@ impl Dispatcher {
     ) -> Result<Worker> {
         let place = self.place(&subscription)?;
         let name = subscription.name.clone();
-        let seat = Arc::new(Seat::new(id, name.clone(), place.cursor));
+        let seat = Arc::new(Seat::new(id, name.clone(), subscription.role, place.cursor));
         let suspect = |name: &String| self.suspects.contains(name);
         let careful = name.as_ref().is_some_and(suspect);
         let paused = name.and_then(|name| self.office.control.paused(&name));

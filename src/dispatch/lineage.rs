@@ -1,32 +1,73 @@
-//! [`Cause`]: which event this thread is handling, so that what the handler emits says so.
+//! [`Cause`]: which event this thread is handling, so that what the handler emits says so, and whether
+//! what it emits is held back.
 
 use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::clock::Timestamp;
+use crate::event::{Event, EventId};
 use crate::format::lineage::Lineage;
 use crate::format::record::EventRef;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Lineage>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
     /// Whether there is one: each emit asks, and this costs one load.
     static IS_HANDLING: Cell<bool> = const { Cell::new(false) };
 }
 
+#[derive(Debug)]
+struct Current {
+    lineage: Lineage,
+    held: Option<HeldBack>,
+}
+
+/// Where events go that are emitted in a rehearsal: nowhere but here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HeldBack(Arc<Mutex<Vec<HeldEvent>>>);
+
+/// An event that was held back.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldEvent {
+    /// The event in whose handling it was emitted.
+    pub(crate) cause: EventId,
+    pub(crate) event: Event,
+    /// When it was to be emitted, if that was not at once.
+    pub(crate) due: Option<Timestamp>,
+}
+
+impl HeldBack {
+    /// What was held back since the last time.
+    pub(crate) fn take(&self) -> Vec<HeldEvent> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn push(&self, held: HeldEvent) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(held);
+    }
+}
+
 /// While it lives, this thread handles an event.
 #[derive(Debug)]
-pub(super) struct Cause {
-    before: Option<Lineage>,
+pub(crate) struct Cause {
+    before: Option<Current>,
 }
 
 impl Cause {
     #[inline]
     pub(super) fn of(event: &EventRef<'_>) -> Self {
-        Cause::by(Lineage::of(event))
+        Cause::by(Lineage::of(event), None)
     }
 
-    pub(super) fn by(lineage: Lineage) -> Self {
+    /// As [`Cause::of`], and what is emitted goes here and not into the log.
+    pub(crate) fn held(event: &EventRef<'_>, held: &HeldBack) -> Self {
+        Cause::by(Lineage::of(event), Some(held.clone()))
+    }
+
+    pub(super) fn by(lineage: Lineage, held: Option<HeldBack>) -> Self {
         IS_HANDLING.set(true);
         Cause {
-            before: CURRENT.replace(Some(lineage)),
+            before: CURRENT.replace(Some(Current { lineage, held })),
         }
     }
 }
@@ -44,10 +85,29 @@ pub(crate) fn is_handling() -> bool {
     IS_HANDLING.get()
 }
 
+/// Whether what this thread emits is held back.
+pub(crate) fn is_held_back() -> bool {
+    let is_held = |current: &Current| current.held.is_some();
+    is_handling() && CURRENT.with_borrow(|current| current.as_ref().is_some_and(is_held))
+}
+
+/// Holds an event back that this thread emits, if it is to be; to be emitted at `due` if that is given.
+pub(crate) fn hold_back(event: Event, due: Option<Timestamp>) {
+    CURRENT.with_borrow(|current| {
+        let Some(current) = current else { return };
+        let Some(held) = &current.held else { return };
+        held.push(HeldEvent {
+            cause: current.lineage.cause(),
+            event,
+            due,
+        });
+    });
+}
+
 /// All headers of an event with these that is emitted here and now; `None` if they are all it has.
 pub(crate) fn carried(headers: &[(String, String)]) -> Option<Vec<(String, String)>> {
     CURRENT.with_borrow(|current| {
-        let missing = current.as_ref()?.missing_from(headers);
+        let missing = current.as_ref()?.lineage.missing_from(headers);
         (!missing.is_empty()).then(|| [headers, &missing].concat())
     })
 }

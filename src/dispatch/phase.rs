@@ -12,7 +12,10 @@ pub enum Phase {
     CatchUp,
     /// The event may have been delivered before the process ended, or was parked since.
     Redelivery,
-    /// The event is delivered because somebody asked for the past.
+    /// The event is delivered because somebody asked for the past: it was handled before, and is replayed
+    /// into the handlers ([`Replay::into_handlers`](crate::Replay::into_handlers)), or the subscription was
+    /// sent back ([`EventSystem::seek`](crate::EventSystem::seek)). How far a subscription had come that
+    /// was sent back is forgotten with the registration.
     Replay,
 }
 

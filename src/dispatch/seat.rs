@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::course::Ticket;
 use super::live::Position;
 use super::outcome::Outcome;
 use super::phase::Phase;
+use super::role::Role;
 use super::signal::Signal;
 use super::status::{HandlerId, Status, SubscriptionState};
 use crate::clock::Timestamp;
@@ -29,6 +31,10 @@ pub(super) enum Request {
     Pause(String),
     /// Go on.
     Resume,
+    /// Deliver a range of the past, before anything else.
+    Replay(Ticket),
+    /// See what has changed.
+    LookUp,
 }
 
 /// What has become of a delivery that was handed on.
@@ -52,6 +58,7 @@ const LEFT: u32 = 8;
 pub(super) struct Seat {
     pub(super) id: HandlerId,
     pub(super) name: Option<String>,
+    pub(super) role: Role,
     pub(super) position: Arc<Position>,
     /// Raised by everything that a worker must look up for while it waits for a retry.
     pub(super) signal: Signal,
@@ -87,10 +94,11 @@ pub(super) struct Notes {
 }
 
 impl Seat {
-    pub(super) fn new(id: HandlerId, name: Option<String>, position: Seq) -> Self {
+    pub(super) fn new(id: HandlerId, name: Option<String>, role: Role, position: Seq) -> Self {
         Seat {
             id,
             name,
+            role,
             position: Arc::new(Position::new(position)),
             signal: Signal::default(),
             thread: OnceLock::new(),
@@ -269,6 +277,7 @@ impl Seat {
         SubscriptionState {
             id: Some(self.id),
             name: self.name.clone(),
+            role: Some(self.role),
             status,
             position,
             lag: appended.since(position),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::phase::Phase;
+use super::role::Role;
 use crate::position::Seq;
 
 /// The registration of a handler, for as long as the system is open.
@@ -40,6 +41,8 @@ pub struct SubscriptionState {
     pub id: Option<HandlerId>,
     /// The name; `None` for an unnamed subscription.
     pub name: Option<String>,
+    /// What it is for; `None` if the name has no handler, for it is said with the registration.
+    pub role: Option<Role>,
     /// What it is doing.
     pub status: Status,
     /// The last Seq of which all up to it are handled, parked or passed by.
@@ -80,6 +83,7 @@ impl SubscriptionState {
         SubscriptionState {
             id: None,
             name: Some(name),
+            role: None,
             status: Status::Detached,
             position: cursor,
             lag: appended.since(cursor),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::key::OrderBy;
 use super::retry::RetryPolicy;
+use super::role::Role;
 use super::wanted::Choice;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -80,6 +81,7 @@ pub enum WhenBehind {
 #[must_use = "a subscription does nothing until a handler is registered with it"]
 pub struct Subscription {
     pub(super) name: Option<String>,
+    pub(super) role: Role,
     pub(super) choice: Choice,
     pub(super) start: Start,
     pub(super) on_publish: bool,
@@ -114,6 +116,7 @@ impl Subscription {
     fn of(name: Option<String>, start: Start) -> Self {
         Subscription {
             name,
+            role: Role::default(),
             choice: Choice::default(),
             start,
             on_publish: false,
@@ -128,6 +131,13 @@ impl Subscription {
                 stall_after: Duration::from_secs(60),
             },
         }
+    }
+
+    /// What the subscription is for: whether replays come to it. The default is [`Role::Reactor`], which
+    /// they pass by.
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
     }
 
     /// Adds an event type: exact, its start followed by `*`, or `*` for all. With none, all types

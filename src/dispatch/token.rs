@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::inside::Inside;
-use super::lineage::Cause;
+use super::lineage::{Cause, HeldBack};
 use super::outcome::{IntoOutcome, Outcome};
 use super::seat::{Return, Seat};
 use crate::format::lineage::Lineage;
@@ -25,6 +25,7 @@ pub struct AckToken {
     epoch: u64,
     queue_id: u64,
     lineage: Lineage,
+    held: Option<HeldBack>,
     is_told: bool,
 }
 
@@ -63,7 +64,7 @@ impl AckToken {
     /// because it might wait for a place that only this event can make, and its event says what caused it.
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = Inside::of(self.queue_id, self.seat.id.0);
-        let _cause = Cause::by(self.lineage.clone());
+        let _cause = Cause::by(self.lineage.clone(), self.held.clone());
         work()
     }
 
@@ -107,6 +108,8 @@ pub(super) struct Origin {
     seat: Arc<Seat>,
     epoch: Arc<AtomicU64>,
     queue_id: u64,
+    /// Where events go that are emitted for its deliveries, if not into the log.
+    held: Option<HeldBack>,
     has_deferred: AtomicBool,
     deferred: Mutex<Vec<Seq>>,
 }
@@ -117,9 +120,16 @@ impl Origin {
             seat,
             epoch,
             queue_id,
+            held: None,
             has_deferred: AtomicBool::new(false),
             deferred: Mutex::default(),
         }
+    }
+
+    /// The same, with events held back.
+    pub(super) fn holding_back(mut self, held: HeldBack) -> Self {
+        self.held = Some(held);
+        self
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -142,6 +152,7 @@ impl Origin {
             epoch: self.epoch(),
             queue_id: self.queue_id,
             lineage: Lineage::of(event),
+            held: self.held.clone(),
             is_told: false,
         }
     }

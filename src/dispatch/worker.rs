@@ -9,6 +9,7 @@ use super::desk::Desk;
 use super::frame_of::{as_frame, read_frame};
 use super::gather::deliver_batch;
 use super::office::{Office, pin_name};
+use super::replays::Replays;
 use super::seat::Seat;
 use super::status::Status;
 use super::subscription::{Subscription, WhenBehind, WhenParked};
@@ -54,6 +55,7 @@ pub(crate) struct Worker {
     pub(super) was_near: bool,
     /// Parked events that are being delivered again and were put off, with the attempt.
     pub(super) put_off: BTreeMap<Seq, u32>,
+    pub(super) replays: Replays,
     /// The time when something was last looked for that is due.
     last_look: Timestamp,
 }
@@ -97,6 +99,7 @@ impl Worker {
             is_paused,
             was_near: true,
             put_off: BTreeMap::new(),
+            replays: Replays::default(),
             last_look: Timestamp(i64::MIN),
         }
     }
@@ -162,6 +165,9 @@ impl Worker {
     /// What comes before the next event of the log.
     #[inline]
     fn prepare(&mut self) -> Result<Option<Progress>> {
+        if !self.replays.is_empty() {
+            return self.go_on_replaying().map(Some);
+        }
         if self.is_paused {
             return Ok(Some(Progress::Waiting(None)));
         }

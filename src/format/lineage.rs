@@ -60,6 +60,11 @@ impl Lineage {
         }
     }
 
+    /// The event that causes others.
+    pub(crate) fn cause(&self) -> EventId {
+        self.cause
+    }
+
     /// The headers that an event with these does not have yet.
     pub(crate) fn missing_from(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
         let has = |name: &str| headers.iter().any(|(held, _)| held == name);

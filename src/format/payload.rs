@@ -7,7 +7,7 @@
 use super::bytes::{put, u16_at};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, EventId};
+use crate::event::{Data, Event, EventId};
 
 /// The longest event type in bytes.
 pub const TYPE_LEN_MAX: usize = u8::MAX as usize;
@@ -92,6 +92,21 @@ impl<'a> Record<'a> {
         source_len: 0,
         headers_len: 0,
     };
+
+    /// The event that this is the record of.
+    ///
+    /// # Errors
+    /// [`Decode`](ErrorKind::Decode) if the data is no `MessagePack`.
+    pub(crate) fn to_event(self) -> Result<Event> {
+        Ok(Event {
+            event_id: self.event_id,
+            event_type: self.event_type.to_owned(),
+            source: self.source.to_owned(),
+            timestamp: self.timestamp,
+            headers: self.headers.to_vec(),
+            data: Data::from_msgpack(self.data)?,
+        })
+    }
 
     pub(crate) fn source(&self) -> &'a str {
         self.source

@@ -56,7 +56,11 @@ impl<S> Applying<'_, S> {
     }
 }
 
-fn apply_guarded<S>(apply: &mut Apply<S>, state: &mut S, event: &EventRef<'_>) -> Result<()> {
+pub(super) fn apply_guarded<S>(
+    apply: &mut Apply<S>,
+    state: &mut S,
+    event: &EventRef<'_>,
+) -> Result<()> {
     // Whoever calls throws the state away after an error, so that a panic leaves no half of it.
     catch_unwind(AssertUnwindSafe(|| apply(state, event))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().copied();

@@ -1,12 +1,15 @@
-//! Replay: events delivered again on request, through a closure ([`Replay`]) or into a state that is
-//! kept ([`Projection`]).
+//! Replay: events delivered again on request, through a closure ([`Replay`]), into handlers
+//! ([`HandlerReplay`]), or into a state that is kept ([`Projection`]).
 //!
-//! A replay reads the log and nothing else: it moves no cursor and fires no handler.
+//! A replay reads the log and writes nothing: it moves no cursor, and fires no handler with effects
+//! unless asked.
 
 mod applying;
+mod handlers;
 mod cadence;
 mod projection;
 mod time_travel;
+mod laboratory;
 mod following;
 
 #[cfg(test)]
@@ -16,12 +19,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use following::Following;
+pub use handlers::{HandlerReplay, ReplayState, RunningReplay};
+pub use laboratory::{
+    Answer, AnswerDifference, AnswerFindings, Difference, Findings, HandlerFindings, Laboratory,
+    StateFailure, StateFindings, Unacknowledged,
+};
 pub(crate) use projection::Ground;
 pub use projection::{Progress, Projection};
 
 use crate::clock::Timestamp;
+use crate::dispatch::{Extent, Roster};
 use crate::error::Result;
-use crate::event::Filter;
 use crate::format::record::EventRef;
 use crate::log::Log;
 use crate::position::Seq;
@@ -47,58 +55,52 @@ use crate::position::Seq;
 #[must_use = "a replay does nothing until it is run"]
 pub struct Replay {
     log: Arc<Log>,
-    filter: Filter,
-    from: Seq,
-    to: Seq,
-    since: Timestamp,
-    until: Timestamp,
+    roster: Roster,
+    extent: Extent,
 }
 
 impl Replay {
-    pub(crate) fn new(log: Arc<Log>) -> Self {
+    pub(crate) fn new(log: Arc<Log>, roster: Roster) -> Self {
         Replay {
             log,
-            filter: Filter::all(),
-            from: Seq::FIRST,
-            to: Seq::MAX,
-            since: Timestamp(i64::MIN),
-            until: Timestamp(i64::MAX),
+            roster,
+            extent: Extent::default(),
         }
     }
 
     /// Starts at this Seq.
     pub fn from(mut self, seq: Seq) -> Self {
-        self.from = seq;
+        self.extent.from = seq;
         self
     }
 
     /// Ends with this Seq; without it, with the last event that is there when the replay starts.
     pub fn to(mut self, seq: Seq) -> Self {
-        self.to = seq;
+        self.extent.to = seq;
         self
     }
 
     /// Leaves out events whose `timestamp` lies before this time.
     pub fn since(mut self, time: Timestamp) -> Self {
-        self.since = time;
+        self.extent.since = time;
         self
     }
 
     /// Leaves out events whose `timestamp` is this time or lies after it.
     pub fn until(mut self, time: Timestamp) -> Self {
-        self.until = time;
+        self.extent.until = time;
         self
     }
 
     /// Only events of these types; see [`Filter`].
     pub fn types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
-        self.filter = self.filter.types(types);
+        self.extent.filter = self.extent.filter.types(types);
         self
     }
 
     /// Only events from this source; named again, from each of them.
     pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.filter = self.filter.source(source);
+        self.extent.filter = self.extent.filter.source(source);
         self
     }
 
@@ -118,19 +120,15 @@ impl Replay {
         self,
         mut apply: impl FnMut(&EventRef<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<u64> {
-        self.filter.check()?;
-        let to = self.to.min(self.log.watermark().appended());
-        let mut reader = self.log.reader(self.from);
+        self.extent.filter.check()?;
+        let to = self.extent.to.min(self.log.watermark().appended());
+        let mut reader = self.log.reader(self.extent.from);
         let mut count = 0;
         while let Some(event) = reader.next_event()? {
             if event.seq() > to {
                 break;
             }
-            let time = event.timestamp();
-            let wanted = time >= self.since
-                && time < self.until
-                && self.filter.matches(event.event_type(), event.source());
-            if wanted {
+            if self.extent.fits(&event) {
                 count += 1;
                 if apply(&event)?.is_break() {
                     break;

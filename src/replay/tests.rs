@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
+use crate::dispatch::{Delivery, Phase, ReplayEnd, Role, Subscription};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind};
 use crate::format::names;
@@ -388,7 +389,7 @@ fn after_a_crash_at_any_operation_the_state_is_what_the_events_give() {
             from_snapshots += u64::from(sums.saved().is_some());
             sums.catch_up().unwrap();
             let mut truth = (0, 0);
-            Replay::new(bed.ground.log.clone())
+            Replay::new(bed.ground.log.clone(), Roster::default())
                 .run(|event| {
                     truth = (truth.0 + 1, truth.1 + event.data::<u64>()?);
                     Ok(())
@@ -398,4 +399,54 @@ fn after_a_crash_at_any_operation_the_state_is_what_the_events_give() {
         }
     }
     assert!(from_snapshots > 20, "{from_snapshots} began at a snapshot");
+}
+
+#[test]
+fn a_replay_into_handlers_says_who_failed_where_and_does_not_wait_for_itself() {
+    let system = crate::testing::TestSystem::new().unwrap();
+    let outer = crate::system::EventSystem::clone(&system);
+    let handler = move |delivery: &Delivery<'_>| match delivery.phase() {
+        Phase::Replay if delivery.seq() == Seq(2) => Err("no second time".to_owned()),
+        Phase::Replay => Ok(()),
+        _ => {
+            let replay = outer.replay().into_handlers();
+            let waited = replay.run().unwrap_err();
+            assert_eq!(waited.kind(), ErrorKind::Invalid);
+            Ok(())
+        }
+    };
+    let picky = Subscription::named("picky").role(Role::Projector);
+    system.register_handler(picky, handler).unwrap();
+    system.start().unwrap();
+    for number in 1..=3 {
+        let event = crate::event::Event::new("number", "unit", &number).unwrap();
+        system.emit(event).unwrap();
+    }
+    system.drain_within(Duration::from_secs(30)).unwrap();
+    let failed = system.replay().into_handlers().run().unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.seq()),
+        (ErrorKind::Handler, Some(Seq(2)))
+    );
+    assert!(failed.to_string().contains("picky") && failed.to_string().contains("second time"));
+    let running = system
+        .replay()
+        .into_handlers()
+        .keep_going()
+        .start()
+        .unwrap();
+    assert!(
+        running
+            .wait(Instant::now().checked_add(Duration::from_secs(30)))
+            .unwrap()
+    );
+    let state = &running.progress()[0];
+    assert_eq!(
+        (state.delivered, state.failed, state.position),
+        (2, 1, Seq(3))
+    );
+    assert_eq!((state.target, state.end), (Seq(3), Some(ReplayEnd::Done)));
+    let bad = system.replay().types([""]).into_handlers().start();
+    assert_eq!(bad.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(system.parked("picky").len(), 0);
 }

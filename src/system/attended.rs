@@ -3,6 +3,7 @@
 use super::EventSystem;
 use super::admission::Terms;
 use super::receipt::Receipt;
+use crate::dispatch::lineage;
 use crate::durability::Durability;
 use crate::error::Result;
 use crate::format::record::Record;
@@ -11,7 +12,7 @@ impl EventSystem {
     /// Whether an emit here and now takes more than an append. Most do not, and pay for this alone.
     #[inline]
     pub(super) fn is_attended(&self) -> bool {
-        self.0.admission.is_some() || self.is_answering()
+        self.0.admission.is_some() || lineage::is_handling()
     }
 
     /// Emits a record with the headers that are passed on to it beside its own, and all checks.
@@ -22,6 +23,9 @@ impl EventSystem {
         headers: &[(String, String)],
         durability: Durability,
     ) -> Result<Receipt> {
+        if let Some(receipt) = self.hold_record_back(&record, durability)? {
+            return Ok(receipt);
+        }
         let carried = self.carried(headers);
         let record = match &carried {
             Some(headers) => record.with_headers(headers)?,

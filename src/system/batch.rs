@@ -33,6 +33,9 @@ impl EventSystem {
         if events.is_empty() {
             return Ok(Vec::new());
         }
+        if let Some(held) = self.hold_back(events, durability)? {
+            return Ok(held);
+        }
         let carried = self.carried_by_all(events);
         let records = outgoing_all(events, &carried)?;
         if let Some(admission) = &self.0.admission {

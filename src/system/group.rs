@@ -41,6 +41,9 @@ impl EventSystem {
         events: &[Event],
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
+        if let Some(held) = self.hold_back(events, durability)? {
+            return Ok(held);
+        }
         let carried = self.carried_by_all(events);
         let records = outgoing_all(events, &carried)?;
         if let Some(admission) = &self.0.admission {

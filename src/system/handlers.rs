@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::EventSystem;
+use super::held::refuse_rehearsed;
 use crate::control::ParkedEvent;
 use crate::dispatch::Delivery;
 use crate::dispatch::{
@@ -54,6 +55,7 @@ impl EventSystem {
         handler: impl Handler,
     ) -> Result<HandlerId> {
         let handlers = Handlers::One(Box::new(handler));
+        refuse_rehearsed("register a handler")?;
         self.0.dispatcher.subscribe(subscription, handlers)
     }
 
@@ -92,6 +94,7 @@ impl EventSystem {
     ) -> Result<HandlerId> {
         let make = move || -> Box<dyn Handler> { Box::new(make()) };
         let handlers = Handlers::Many(Box::new(make));
+        refuse_rehearsed("register a handler")?;
         self.0.dispatcher.subscribe(subscription, handlers)
     }
 
@@ -121,6 +124,7 @@ impl EventSystem {
         handler: impl BatchHandler,
     ) -> Result<HandlerId> {
         let handlers = Handlers::Batch(Box::new(handler), size);
+        refuse_rehearsed("register a handler")?;
         self.0.dispatcher.subscribe(subscription, handlers)
     }
 
@@ -130,6 +134,7 @@ impl EventSystem {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such handler.
     pub fn unregister_handler(&self, handler: HandlerId) -> Result<()> {
+        refuse_rehearsed("unregister a handler")?;
         self.0.dispatcher.unsubscribe(handler)
     }
 
@@ -166,6 +171,7 @@ impl EventSystem {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the name is not known.
     pub fn pause(&self, name: &str, reason: &str) -> Result<()> {
+        refuse_rehearsed("pause a subscription")?;
         self.0.dispatcher.pause(name, reason)
     }
 
@@ -174,6 +180,7 @@ impl EventSystem {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the name is not known.
     pub fn resume(&self, name: &str) -> Result<()> {
+        refuse_rehearsed("resume a subscription")?;
         self.0.dispatcher.resume(name)
     }
 
@@ -184,6 +191,7 @@ impl EventSystem {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the name is not known.
     pub fn seek(&self, name: &str, to: Start) -> Result<()> {
+        refuse_rehearsed("seek")?;
         self.0.dispatcher.seek(name, to)
     }
 
@@ -194,6 +202,7 @@ impl EventSystem {
     /// [`NotFound`](ErrorKind::NotFound) if the name is not known; [`Invalid`](ErrorKind::Invalid) if it
     /// has a handler: unregister it first.
     pub fn delete_subscription(&self, name: &str) -> Result<()> {
+        refuse_rehearsed("delete a subscription")?;
         self.0.dispatcher.delete(name)
     }
 
@@ -208,6 +217,7 @@ impl EventSystem {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such event, or no running handler of that
     /// name.
     pub fn redeliver(&self, name: &str, seq: Seq) -> Result<()> {
+        refuse_rehearsed("have events redelivered")?;
         self.0.dispatcher.redeliver(name, seq)
     }
 
@@ -216,6 +226,7 @@ impl EventSystem {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no running handler of that name.
     pub fn redeliver_all(&self, name: &str) -> Result<u64> {
+        refuse_rehearsed("have events redelivered")?;
         self.0.dispatcher.redeliver_all(name)
     }
 
@@ -224,6 +235,7 @@ impl EventSystem {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such event.
     pub fn discard(&self, name: &str, seq: Seq) -> Result<()> {
+        refuse_rehearsed("discard a parked event")?;
         self.0.dispatcher.discard(name, seq)
     }
 }

@@ -2,6 +2,7 @@
 
 mod outgoing;
 mod receipt;
+mod held;
 mod admission;
 mod builder;
 mod attended;
@@ -47,6 +48,7 @@ use crate::position::Seq;
 use crate::snapshot::Snapshots;
 use admission::{Admission, Terms};
 use directory::Directory;
+use held::refuse_rehearsed;
 use outgoing::outgoing;
 use schedule::Schedule;
 
@@ -186,6 +188,14 @@ impl EventSystem {
         durability: Durability,
     ) -> Result<PendingReceipt> {
         let event = event.borrow();
+        let held = self.hold_back(std::slice::from_ref(event), durability)?;
+        if let Some(receipt) = held.and_then(|held| held.first().copied()) {
+            return Ok(PendingReceipt::new(
+                receipt,
+                receipt.level,
+                self.0.log.clone(),
+            ));
+        }
         let carried = self.carried(&event.headers);
         let record = outgoing(event, carried.as_deref())?;
         let (seq, event_id) = match &self.0.admission {
@@ -240,6 +250,7 @@ impl EventSystem {
     /// they left comes again, and a thread whose handler never returns is left to itself. Other errors
     /// if a sync fails. The system is closed all the same.
     pub fn close(&self) -> Result<()> {
+        refuse_rehearsed("close the system")?;
         self.0.close()
     }
 
@@ -248,7 +259,7 @@ impl EventSystem {
     /// # Errors
     /// As [`EventSystem::close`].
     pub fn stop(&self) -> Result<()> {
-        self.0.close()
+        self.close()
     }
 
     // What is called for each event is inlined from here down to the log: a result as large as a

@@ -8,7 +8,7 @@ use crate::control::ControlRecovery;
 use crate::error::Result;
 use crate::format::record::EventRef;
 use crate::log::Recovery;
-use crate::replay::{Ground, Projection, Replay};
+use crate::replay::{Ground, Laboratory, Projection, Replay};
 
 impl EventSystem {
     /// The events that are held, to be looked up.
@@ -21,7 +21,13 @@ impl EventSystem {
 
     /// A range of past events, to be gone through once more.
     pub fn replay(&self) -> Replay {
-        Replay::new(self.0.log.clone())
+        Replay::new(self.0.log.clone(), self.0.dispatcher.roster())
+    }
+
+    /// A place to see what other handlers and projections would have done with a range of the past, with
+    /// their effects held back.
+    pub fn laboratory<'a>(&self) -> Laboratory<'a> {
+        Laboratory::new(self.0.log.clone())
     }
 
     /// A state that is made by applying events in order, kept under this name.

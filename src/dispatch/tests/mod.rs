@@ -7,6 +7,7 @@ mod programs;
 mod operating;
 mod order;
 mod queue;
+mod replays;
 mod retries;
 mod waits;
 

@@ -157,6 +157,9 @@ impl EventSystem {
     /// # Errors
     /// As [`EventSystem::emit_if`]; [`Invalid`](ErrorKind::Invalid) if the events have several sources.
     pub fn emit_batch_if(&self, events: &[Event], last_seq: Seq) -> Result<Vec<Receipt>> {
+        if let Some(held) = self.hold_back(events, self.0.durability)? {
+            return Ok(held);
+        }
         let admission = self.0.admission.as_ref().ok_or_else(no_positions)?;
         admission.sources()?.learn_history(&self.0.log)?;
         let Some(first) = events.first() else {

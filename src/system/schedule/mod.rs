@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::held::refuse_rehearsed;
 use super::{EventSystem, Inner};
 use crate::clock::Timestamp;
 use crate::durability::Durability;
@@ -242,6 +243,9 @@ impl EventSystem {
         if self.0.log.watermark().is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the system is closed"));
         }
+        if let Some(id) = self.hold_scheduled_back(&event, due) {
+            return Ok(id);
+        }
         if let Some(headers) = self.carried(&event.headers) {
             event.headers = headers;
         }
@@ -262,6 +266,7 @@ impl EventSystem {
     /// # Errors
     /// If its file cannot be removed: then it is still to come.
     pub fn cancel_scheduled(&self, id: EventId) -> Result<bool> {
+        refuse_rehearsed("cancel what is scheduled")?;
         let taken = self.0.schedule.table().take(id);
         let Some((due, waiting)) = taken else {
             return Ok(false);
@@ -300,6 +305,7 @@ impl EventSystem {
     /// Those of [`EventSystem::emit`], the first one: what was not emitted is tried again. An event that
     /// the log does not take keeps no other one from being emitted.
     pub fn emit_due(&self) -> Result<u64> {
+        refuse_rehearsed("emit what is due")?;
         let round = match self.0.schedule.round.try_lock() {
             // The other one may wait for a place in the queue that only this handler can make.
             Err(TryLockError::WouldBlock) if self.is_inside() => return Ok(0),
