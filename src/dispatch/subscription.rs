@@ -80,6 +80,8 @@ pub enum WhenBehind {
 #[must_use = "a subscription does nothing until a handler is registered with it"]
 pub struct Subscription {
     pub(super) name: Option<String>,
+    /// How messages call it that has no name.
+    pub(super) label: Option<String>,
     pub(super) choice: Choice,
     pub(super) start: Start,
     pub(super) on_publish: bool,
@@ -114,6 +116,7 @@ impl Subscription {
     fn of(name: Option<String>, start: Start) -> Self {
         Subscription {
             name,
+            label: None,
             choice: Choice::default(),
             start,
             on_publish: false,

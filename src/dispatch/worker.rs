@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::crew::{Crew, Handlers};
+use super::crew::{Crew, Kind, Team};
 use super::deliver::{hand_out, pass_or_take};
 use super::desk::Desk;
 use super::frame_of::{as_frame, read_frame};
@@ -12,6 +12,7 @@ use super::office::{Office, pin_name};
 use super::seat::Seat;
 use super::status::Status;
 use super::subscription::{Subscription, WhenBehind, WhenParked};
+use super::twin::Twinning;
 use super::wanted::Choice;
 use crate::clock::Timestamp;
 use crate::control::Place;
@@ -56,6 +57,7 @@ pub(crate) struct Worker {
     pub(super) put_off: BTreeMap<Seq, u32>,
     /// The time when something was last looked for that is due.
     last_look: Timestamp,
+    pub(super) twinning: Arc<Twinning>,
 }
 
 impl Worker {
@@ -65,8 +67,9 @@ impl Worker {
         subscription: Subscription,
         place: &Place,
         careful: bool,
-        handlers: Handlers,
+        (team, kind): (Team, Kind),
     ) -> Self {
+        let twinning = Twinning::new(&subscription, kind);
         let open_max = subscription.rules.in_flight_max;
         let open = place.ahead.open(place.cursor, open_max);
         let is_whole = open.len() as u64 == place.ahead.open_count();
@@ -88,7 +91,7 @@ impl Worker {
         }
         let is_paused = desk.seat.is_paused();
         Worker {
-            crew: handlers.hire(&desk, subscription.concurrency),
+            crew: team.hire(&desk),
             desk,
             reader,
             choice: subscription.choice,
@@ -98,6 +101,7 @@ impl Worker {
             was_near: true,
             put_off: BTreeMap::new(),
             last_look: Timestamp(i64::MIN),
+            twinning: Arc::new(twinning),
         }
     }
 
@@ -305,6 +309,7 @@ impl Worker {
 
     /// Writes the cursor for the last time and lets go of everything.
     pub(super) fn finish(mut self) {
+        self.twinning.end();
         if let Crew::Lanes(lanes, _) = &mut self.crew {
             lanes.end();
         }
