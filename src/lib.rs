@@ -35,7 +35,8 @@
 //! # What is promised
 //! - **Durability.** With [`Durability::Sync`], the default, a [`Receipt`] means that neither a killed
 //!   process nor a power cut loses the event. [`Durability::Interval`] and [`Durability::Os`] survive
-//!   a killed process and name what a power cut may take.
+//!   a killed process and name what a power cut may take. Events that need none of it are
+//!   [`Durability::Volatile`]: queued in memory, for handlers alone.
 //! - **Order.** One total order, [`Seq`]. A handler sees its events in it. After a crash the log is a
 //!   prefix of what was appended and has all that was acknowledged. No Seq is ever used twice.
 //! - **Delivery.** At least once for a named [`Subscription`], until it is acknowledged or parked.
@@ -98,8 +99,8 @@ pub use control::{ControlRecovery, ParkedEvent};
 pub use dispatch::{
     AckToken, BatchHandler, BatchOutcome, BatchSize, BoxFuture, Delivery, Handler, HandlerId,
     IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, ReplayEnd,
-    ReplayFailure, RetryPolicy, Role, Start, Status, Subscription, SubscriptionState, WhenBehind,
-    WhenFull, WhenParked, key_of, polling, spawning,
+    ReplayFailure, RetryPolicy, Role, Start, Status, Subscription, SubscriptionState,
+    VolatileState, WhenBehind, WhenFull, WhenParked, key_of, polling, spawning,
 };
 
 // Read: events as they lie in the log.

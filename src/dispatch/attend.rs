@@ -62,6 +62,12 @@ impl Worker {
                 self.pause(reason);
                 Ok(())
             }
+            Request::Share => {
+                if let Some(sharing) = self.twinning.take_wish() {
+                    self.crew.share(&sharing);
+                }
+                Ok(())
+            }
             Request::Resume => {
                 self.is_paused = false;
                 self.was_near = false;
@@ -99,6 +105,7 @@ impl Worker {
         self.is_paused = true;
         self.desk.seat.notes().paused = Some(reason);
         self.desk.leave_queue();
+        self.desk.pin();
     }
 
     /// Goes on behind this Seq. What is under way goes on, and no longer counts.
@@ -149,6 +156,7 @@ impl Worker {
                     let control = &self.desk.office.control;
                     control.set_paused(name, Some(reason.clone()))?;
                 }
+                self.desk.seat.ask_twin_to_pause(&reason);
                 self.pause(reason);
                 Ok(true)
             }
@@ -171,8 +179,12 @@ impl Worker {
         }
     }
 
-    /// Tells the handler what it is not given; one that panics on it has been told all the same.
+    /// Tells the handler what it is not given; one that panics on it has been told all the same. Of
+    /// volatile events it is not told: their places would be taken for Seqs.
     pub(super) fn tell_skipped(&mut self, gap: Gap) {
+        if self.desk.office.is_volatile {
+            return;
+        }
         if let Err(reason) = self.crew.tell_skipped(gap) {
             let error = Error::new(ErrorKind::Handler, format!("told of {gap}: {reason}"));
             self.desk.note_error(&error);

@@ -1,11 +1,12 @@
 //! [`Crew`]: who handles the events of a worker.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::batch::{BatchHandler, BatchOutcome, BatchSize};
 use super::delivery::{Delivery, Handler};
 use super::desk::Desk;
+use super::gate::Sharing;
 use super::lanes::Lanes;
 use super::lineage::Cause;
 use super::office::guarded;
@@ -24,6 +25,25 @@ pub(crate) enum Handlers {
     Many(Box<dyn FnMut() -> Box<dyn Handler> + Send>),
     /// One that takes many events at once.
     Batch(Box<dyn BatchHandler>, BatchSize),
+}
+
+/// Makes handlers.
+pub(super) type Make = Arc<Mutex<dyn FnMut() -> Box<dyn Handler> + Send>>;
+
+/// The handlers of one worker.
+pub(super) enum Team {
+    One(Box<dyn Handler>),
+    Batch(Box<dyn BatchHandler>, BatchSize),
+    /// One for each thread, and one for the worker itself.
+    Lanes(Vec<Box<dyn Handler>>, Box<dyn Handler>),
+}
+
+/// What a worker calls.
+pub(super) enum Kind {
+    One,
+    Batch(BatchSize),
+    /// A handler for each thread.
+    Many(Make),
 }
 
 pub(super) enum Crew {
@@ -68,18 +88,32 @@ impl Handlers {
         Err(Error::new(ErrorKind::Invalid, message))
     }
 
-    /// The crew of a worker with this desk.
-    pub(super) fn hire(self, desk: &Desk, concurrency: usize) -> Crew {
+    /// Makes those that are to be made.
+    pub(super) fn made(self, concurrency: usize) -> (Team, Kind) {
         match self {
-            Handlers::One(handler) => Crew::Own(handler),
-            Handlers::Many(mut make) if concurrency == 1 => Crew::Own(make()),
+            Handlers::One(handler) => (Team::One(handler), Kind::One),
+            Handlers::Batch(handler, size) => (Team::Batch(handler, size), Kind::Batch(size)),
+            Handlers::Many(mut make) if concurrency == 1 => (Team::One(make()), Kind::One),
             Handlers::Many(mut make) => {
                 let handlers = (0..concurrency).map(|_| make()).collect();
+                let team = Team::Lanes(handlers, make());
+                (team, Kind::Many(Arc::new(Mutex::new(make))))
+            }
+        }
+    }
+}
+
+impl Team {
+    /// The crew of a worker with this desk.
+    pub(super) fn hire(self, desk: &Desk) -> Crew {
+        match self {
+            Team::One(handler) => Crew::Own(handler),
+            Team::Lanes(handlers, own) => {
                 let (office, seat) = (&desk.office, Arc::clone(&desk.seat));
                 let lanes = Lanes::new(office, &seat, handlers, || desk.origin());
-                Crew::Lanes(lanes, make())
+                Crew::Lanes(lanes, own)
             }
-            Handlers::Batch(handler, size) => Crew::Batch(Batch {
+            Team::Batch(handler, size) => Crew::Batch(Batch {
                 handler,
                 size,
                 items: Vec::new(),
@@ -100,6 +134,16 @@ impl Crew {
             Crew::Batch(batch) => batch.handler.handle(std::slice::from_ref(delivery)).at(0),
         });
         called.unwrap_or_else(Outcome::Failed)
+    }
+
+    /// Shares the handler with the worker's twin.
+    pub(super) fn share(&mut self, sharing: &Sharing) {
+        match self {
+            Crew::Own(handler) => sharing.share_one(handler),
+            Crew::Batch(batch) => sharing.share_batch(&mut batch.handler),
+            // The twin has handlers of its own.
+            Crew::Lanes(..) => {}
+        }
     }
 
     /// Tells the handler what it is not given.

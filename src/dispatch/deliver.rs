@@ -49,7 +49,9 @@ fn handle_here(desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result
         desk.take_up(seq, desk.key(event));
         return Ok(());
     };
-    let delivery = Delivery::new(*event, attempt, phase, &desk.origin);
+    let veil = desk.office.veil(event);
+    let shown = event.shown_by(veil.as_ref());
+    let delivery = Delivery::new(shown, seq, (attempt, phase), &desk.origin);
     desk.seat.set_busy(seq);
     let outcome = crew.call(&delivery);
     desk.seat.set_busy(Seq::ZERO);
@@ -75,7 +77,9 @@ fn follow_up(desk: &mut Desk, event: &EventRef<'_>, attempt: u32, outcome: Outco
 /// Takes an event in where others are open or it must be looked at more closely.
 fn take_in(choice: &Choice, desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result<()> {
     let seq = event.seq();
-    let fits = guarded("predicate", || choice.fits_closely(event));
+    let veil = desk.office.veil(event);
+    let shown = event.shown_by(veil.as_ref());
+    let fits = guarded("predicate", || choice.fits_closely(&shown));
     if fits == Ok(false) {
         return desk.move_to(seq, 1);
     }
@@ -146,6 +150,8 @@ fn make(choice: &Choice, desk: &mut Desk, crew: &mut Crew, job: Job) -> Result<(
         return desk.close(seq);
     };
     let event = stored.event();
+    let veil = desk.office.veil(&event);
+    let event = event.shown_by(veil.as_ref());
     match guarded("predicate", || choice.fits_closely(&event)) {
         Ok(true) => {}
         Ok(false) => return desk.close(seq),
@@ -155,7 +161,7 @@ fn make(choice: &Choice, desk: &mut Desk, crew: &mut Crew, job: Job) -> Result<(
         lanes.hand_on(job);
         return Ok(());
     }
-    let delivery = Delivery::new(event, attempt, phase, &desk.origin);
+    let delivery = Delivery::new(event, seq, (attempt, phase), &desk.origin);
     desk.seat.set_busy(seq);
     let outcome = crew.call(&delivery);
     desk.seat.set_busy(Seq::ZERO);

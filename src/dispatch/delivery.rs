@@ -6,7 +6,7 @@ use super::outcome::{IntoOutcome, Outcome};
 use super::phase::Phase;
 use super::token::{AckToken, Origin};
 use crate::format::record::EventRef;
-use crate::position::Gap;
+use crate::position::{Gap, Seq};
 
 /// One delivery of one event; it borrows the event from the log, and reads like one.
 ///
@@ -25,6 +25,8 @@ use crate::position::Gap;
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery<'a> {
     event: EventRef<'a>,
+    /// The place of the event in its own log, which the event shows only if it is durable.
+    place: Seq,
     attempt: u32,
     phase: Phase,
     origin: &'a Origin,
@@ -32,9 +34,15 @@ pub struct Delivery<'a> {
 
 impl<'a> Delivery<'a> {
     #[inline]
-    pub(super) fn new(event: EventRef<'a>, attempt: u32, phase: Phase, origin: &'a Origin) -> Self {
+    pub(super) fn new(
+        event: EventRef<'a>,
+        place: Seq,
+        (attempt, phase): (u32, Phase),
+        origin: &'a Origin,
+    ) -> Self {
         Delivery {
             event,
+            place,
             attempt,
             phase,
             origin,
@@ -62,7 +70,7 @@ impl<'a> Delivery<'a> {
     /// # system.close() }
     /// ```
     pub fn defer(&self) -> AckToken {
-        self.origin.defer(&self.event, self.attempt)
+        self.origin.defer(&self.event, self.place, self.attempt)
     }
 
     /// The event.
@@ -73,6 +81,12 @@ impl<'a> Delivery<'a> {
     /// Which attempt this is, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Whether the event is volatile ([`Durability::Volatile`](crate::Durability::Volatile)): then it has
+    /// no Seq ([`Seq::ZERO`]), is in no store, and its id is all that tells it from others.
+    pub fn is_volatile(&self) -> bool {
+        self.origin.is_volatile()
     }
 
     /// In which part of the subscription's life the event comes.

@@ -91,7 +91,11 @@ impl Desk {
             origin: Origin::new(seat.clone(), epoch.clone(), office.queue.id()),
             epoch,
             rules,
-            attached_at: office.log.watermark().appended(),
+            attached_at: if office.is_volatile {
+                Seq::ZERO
+            } else {
+                office.log.watermark().appended()
+            },
             careful: if careful { CAREFUL_DELIVERIES } else { 0 },
             tried_before: tries.keys().copied().collect(),
             tries,
@@ -200,7 +204,9 @@ impl Desk {
 
     /// The key of an event; 0 if the user's function panics.
     pub(super) fn key(&self, event: &EventRef<'_>) -> u64 {
-        let key = guarded("key function", || self.rules.order.of(event));
+        let veil = self.office.veil(event);
+        let shown = event.shown_by(veil.as_ref());
+        let key = guarded("key function", || self.rules.order.of(&shown));
         key.unwrap_or_else(|reason| {
             self.seat.notes().last_error = Some(clip(reason));
             0

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::crew::Handlers;
+use super::crew::{Handlers, Kind, Team};
 use super::office::{Office, pin_known, pin_name};
 use super::queue::Queue;
 use super::registry::{Member, Registry, Work};
@@ -37,8 +37,8 @@ pub(crate) struct DispatchConfig {
 pub(crate) struct Dispatcher {
     pub(super) office: Office,
     /// The names that had a place when the log was opened after an unclean end.
-    suspects: BTreeSet<String>,
-    registry: Arc<Mutex<Registry>>,
+    pub(super) suspects: BTreeSet<String>,
+    pub(super) registry: Arc<Mutex<Registry>>,
     pub(super) watch: Watch,
 }
 
@@ -73,6 +73,7 @@ impl Dispatcher {
                 control,
                 clock,
                 opened_at: appended,
+                is_volatile: false,
             },
             registry: Arc::default(),
         })
@@ -98,9 +99,15 @@ impl Dispatcher {
         subscription: Subscription,
         handlers: Handlers,
     ) -> Result<HandlerId> {
-        let (id, worker) = self.attach(subscription, handlers)?;
+        let attached = self.attach(subscription, handlers)?;
+        self.admit(attached)
+    }
+
+    /// Enters an attached worker, and starts it if the others run.
+    pub(super) fn admit(&self, (id, worker): (HandlerId, Worker)) -> Result<HandlerId> {
         let mut registry = self.registry();
         let seat = worker.desk.seat.clone();
+        let twinning = worker.twinning.clone();
         let work = if registry.is_started && !registry.is_stopped {
             let pin = pin_name(seat.name.as_deref(), id.0);
             let spawned = spawn(worker).inspect_err(|_| {
@@ -115,7 +122,12 @@ impl Dispatcher {
             Work::Waiting(Box::new(worker))
         };
         registry.leaving.retain(|one| one.id != id);
-        registry.members.insert(id, Member { seat, work });
+        let member = Member {
+            seat,
+            work,
+            twinning,
+        };
+        registry.members.insert(id, member);
         Ok(id)
     }
 
@@ -128,23 +140,36 @@ impl Dispatcher {
     ) -> Result<(HandlerId, Worker)> {
         subscription.check()?;
         handlers.check(subscription.concurrency)?;
+        // User code, which may do anything: not under the lock.
+        let made = handlers.made(subscription.concurrency);
         let mut registry = self.registry();
-        if registry.is_stopped {
-            return Err(Error::new(ErrorKind::Closed, "the system is stopped"));
-        }
         registry.leaving.retain(|seat| !seat.has_ended());
         if let Some(name) = &subscription.name {
             registry.check_free(name)?;
         }
         registry.last_id += 1;
         let id = HandlerId(registry.last_id);
+        self.take_seat(&mut registry, id, subscription, made)
+    }
+
+    /// Makes the worker of a registration, and enters its seat.
+    pub(super) fn take_seat(
+        &self,
+        registry: &mut Registry,
+        id: HandlerId,
+        subscription: Subscription,
+        made: (Team, Kind),
+    ) -> Result<(HandlerId, Worker)> {
+        if registry.is_stopped {
+            return Err(Error::new(ErrorKind::Closed, "the system is stopped"));
+        }
         // Retention must not pass the place while it is being found.
         let (pins, pin) = (
             self.office.log.pins(),
             pin_name(subscription.name.as_deref(), id.0),
         );
         let is_new = pins.hold(&pin);
-        let begun = self.begin(id, subscription, handlers);
+        let begun = self.begin(id, subscription, made);
         begun
             .map(|worker| {
                 registry.leaving.push(worker.desk.seat.clone());
@@ -163,19 +188,23 @@ impl Dispatcher {
     fn begin(
         &self,
         id: HandlerId,
-        subscription: Subscription,
-        handlers: Handlers,
+        mut subscription: Subscription,
+        made: (Team, Kind),
     ) -> Result<Worker> {
         let place = self.place(&subscription)?;
         let name = subscription.name.clone();
-        let seat = Arc::new(Seat::new(id, name.clone(), subscription.role, place.cursor));
+        let mut seat = Seat::new(id, name.clone(), subscription.role, place.cursor);
+        if self.office.is_volatile {
+            seat = seat.volatile(subscription.label.take());
+        }
+        let seat = Arc::new(seat);
         let suspect = |name: &String| self.suspects.contains(name);
         let careful = name.as_ref().is_some_and(suspect);
         let paused = name.and_then(|name| self.office.control.paused(&name));
         seat.notes().paused = paused;
         self.watch.add(&seat, subscription.rules.stall_after);
         let office = self.office.clone();
-        let mut worker = Worker::new(office, seat, subscription, &place, careful, handlers);
+        let mut worker = Worker::new(office, seat, subscription, &place, careful, made);
         worker.hold_keys()?;
         Ok(worker)
     }
@@ -193,7 +222,11 @@ impl Dispatcher {
         self.watch.start()?;
         let mut failure = None;
         for (id, member) in std::mem::take(&mut registry.members) {
-            let Member { seat, work } = member;
+            let Member {
+                seat,
+                work,
+                twinning,
+            } = member;
             let work = match work {
                 Work::Waiting(worker) => match spawn(*worker) {
                     Ok(thread) => Work::Running(thread),
@@ -206,7 +239,12 @@ impl Dispatcher {
                 },
                 running @ Work::Running(_) => running,
             };
-            registry.members.insert(id, Member { seat, work });
+            let member = Member {
+                seat,
+                work,
+                twinning,
+            };
+            registry.members.insert(id, member);
         }
         if let Some(error) = failure {
             return Err(error);

@@ -118,7 +118,7 @@ impl Dispatcher {
 /// How a subscription is called that did not end in time.
 fn left_behind(seat: &Seat) -> String {
     let label = seat.label();
-    let seq = seat.busy();
+    let seq = seat.shown(seat.busy());
     tracing::error!(
         target: "forelog::dispatch", subscription = %label, %seq,
         "a handler did not end in time; its thread is left to itself"

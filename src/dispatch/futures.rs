@@ -31,7 +31,7 @@ pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct OwnedDelivery {
     /// The event.
     pub event: Event,
-    /// The event's place in the total order.
+    /// The event's place in the total order; [`Seq::ZERO`] of a volatile event.
     pub seq: Seq,
     /// Which attempt this is, from 1.
     pub attempt: u32,

@@ -47,9 +47,17 @@ pub(super) fn deliver_batch(desk: &mut Desk, crew: &mut Crew) -> Result<()> {
     let Some(first) = items.first() else {
         return Ok(());
     };
+    let veils: Vec<_> = items
+        .iter()
+        .map(|item| desk.office.veil(&item.stored.event()))
+        .collect();
     let deliveries: Vec<_> = items
         .iter()
-        .map(|item| Delivery::new(item.stored.event(), item.attempt, item.phase, &desk.origin))
+        .zip(&veils)
+        .map(|(item, veil)| {
+            let event = item.stored.event().shown_by(veil.as_ref());
+            Delivery::new(event, item.seq, (item.attempt, item.phase), &desk.origin)
+        })
         .collect();
     desk.seat.set_busy(first.seq);
     let mut outcome = batch.call(&deliveries);

@@ -234,7 +234,10 @@ impl Lane {
             return Ok(Outcome::Ack);
         };
         self.origin.set_epoch(job.epoch);
-        let delivery = Delivery::new(event, job.attempt, job.phase, &self.origin);
+        let veil = self.office.veil(&event);
+        let event = event.shown_by(veil.as_ref());
+        let turn = (job.attempt, job.phase);
+        let delivery = Delivery::new(event, job.seq, turn, &self.origin);
         let _inside = self.office.queue.enter(self.seat.id.0);
         let _cause = Cause::of(&delivery);
         let handler = self.handler.as_mut();

@@ -28,6 +28,9 @@
 //! That would cost a sync for each event, so it is done only after an unclean end, and only as long
 //! as the event that did it may still lie ahead (*careful mode*).
 //!
+//! **Volatile events** ([`volatile`]) lie in a log in memory that has a dispatcher of its own. Each worker
+//! has a [`twin`] there, which shares its handler ([`gate`]).
+//!
 //! **Places.** A worker can be stepped without a thread; [`thread`] is the loop around it. [`desk`] is
 //! what a worker knows beside reader and handler; [`seat`] is what others see of it.
 
@@ -51,6 +54,7 @@ mod token;
 mod delivery;
 mod futures;
 mod batch;
+mod gate;
 mod office;
 mod window;
 mod frame_of;
@@ -59,6 +63,7 @@ mod place;
 mod parking;
 mod lanes;
 mod crew;
+mod twin;
 mod gather;
 mod shadow;
 mod deliver;
@@ -75,6 +80,7 @@ mod dispatcher;
 mod starts;
 mod ending;
 mod operate;
+mod volatile;
 
 #[cfg(test)]
 mod tests;
@@ -89,7 +95,7 @@ pub use phase::Phase;
 pub use queue::WhenFull;
 pub use retry::RetryPolicy;
 pub use role::Role;
-pub use status::{HandlerId, Status, SubscriptionState};
+pub use status::{HandlerId, Status, SubscriptionState, VolatileState};
 pub use subscription::{Start, Subscription, WhenBehind, WhenParked};
 pub use token::AckToken;
 

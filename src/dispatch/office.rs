@@ -8,6 +8,7 @@ use super::queue::Queue;
 use crate::clock::{Clock, Timestamp};
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
+use crate::format::record::{EventRef, Unplaced};
 use crate::log::Log;
 use crate::log::pins::Pins;
 use crate::position::Seq;
@@ -26,12 +27,20 @@ pub(super) struct Office {
     pub(super) clock: Arc<dyn Clock>,
     /// The last Seq of the log when it was opened.
     pub(super) opened_at: Seq,
+    /// Whether its log is the one in memory, of volatile events.
+    pub(super) is_volatile: bool,
 }
 
 impl Office {
     /// The time after a delay, by the system's clock.
     pub(super) fn after(&self, delay: Duration) -> Timestamp {
         self.clock.now().plus(delay)
+    }
+
+    /// What hides an event's Seq from the user's functions, where it means nothing to them.
+    #[inline]
+    pub(super) fn veil(&self, event: &EventRef<'_>) -> Option<Unplaced> {
+        self.is_volatile.then(|| event.unplaced())
     }
 
     /// When to look whether that time has come: the clock may be a test's, and then moves by leaps.

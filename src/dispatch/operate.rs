@@ -64,7 +64,7 @@ impl Dispatcher {
         let control = &self.office.control;
         control.set_paused(name, Some(reason.to_owned()))?;
         if let Some(seat) = self.seat(name) {
-            seat.ask(Request::Pause(reason.to_owned()));
+            seat.ask_to_pause(reason);
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Dispatcher {
     pub(crate) fn resume(&self, name: &str) -> Result<()> {
         self.office.control.set_paused(name, None)?;
         if let Some(seat) = self.seat(name) {
-            seat.ask(Request::Resume);
+            seat.ask_to_resume();
         }
         Ok(())
     }

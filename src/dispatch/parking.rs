@@ -16,6 +16,9 @@ impl Desk {
     /// Sets an open event aside, durably, and only then passes it.
     pub(super) fn park(&mut self, seq: Seq, reason: String, attempts: u32) -> Result<()> {
         let reason = clip(reason);
+        if self.office.is_volatile {
+            return self.give_up(seq, reason, attempts);
+        }
         tracing::warn!(
             target: "forelog::dispatch", subscription = %self.seat.label(), %seq, attempts, %reason,
             "an event is parked"
@@ -28,6 +31,20 @@ impl Desk {
             self.seat.notes().given_up += 1;
         }
         self.seat.notes().last_error = Some(reason);
+        self.close(seq)
+    }
+
+    /// Gives a volatile event up: there is no place where it could be parked.
+    fn give_up(&mut self, seq: Seq, reason: String, attempts: u32) -> Result<()> {
+        let event_id = self.office.log.get(seq)?.map(|one| one.event().event_id());
+        tracing::error!(
+            target: "forelog::dispatch", subscription = %self.seat.label(), ?event_id, attempts, %reason,
+            "a volatile event is given up"
+        );
+        let mut notes = self.seat.notes();
+        notes.given_up += 1;
+        notes.last_error = Some(reason);
+        drop(notes);
         self.close(seq)
     }
 

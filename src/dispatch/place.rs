@@ -22,7 +22,7 @@ impl Desk {
         let count = gap.to.next().since(gap.from);
         tracing::warn!(
             target: "forelog::dispatch", subscription = %self.seat.label(), %gap, why,
-            "Seqs are passed by without a delivery"
+            is_volatile = self.office.is_volatile, "Seqs are passed by without a delivery"
         );
         self.count_skipped(count);
         self.move_to(gap.to, PASSES_PER_ACK)
@@ -122,7 +122,13 @@ impl Desk {
 
     pub(super) fn pin(&self) {
         let name = pin_name(self.seat.name.as_deref(), self.seat.id.0);
-        self.office.log.pins().set(&name, self.flushed.next());
+        let pins = self.office.log.pins();
+        if self.office.is_volatile && !self.is_live {
+            // Nobody waits for it, and memory is not for those who may never come.
+            pins.set_detached(&name, self.flushed.next());
+        } else {
+            pins.set(&name, self.flushed.next());
+        }
     }
 
     /// Says with what a worker that goes to rest leaves the others alone, or not.
@@ -137,6 +143,7 @@ impl Desk {
         if !self.is_live && self.office.queue.is_near(self.taken) {
             self.is_live = true;
             self.office.queue.join(self.seat.position.clone());
+            self.pin();
         }
     }
 

@@ -67,11 +67,11 @@ pub(crate) struct Queue {
     admitted: CachePadded<AtomicU64>,
     /// How far `admitted` may go: `max` beyond the slowest live position, or what that was before.
     limit: AtomicU64,
-    max: u64,
+    pub(super) max: u64,
     /// The lowest position that somebody waits for, who wants a place or a drain.
     wanted: AtomicU64,
-    /// Tells the queues of a process apart; from 1.
-    id: u64,
+    /// Tells the systems of a process apart; from 1.
+    pub(super) id: u64,
     appended: Box<Appended>,
     live: Mutex<Live>,
     moved: Condvar,

@@ -63,7 +63,7 @@ impl Worker {
         let bytes = as_frame(&parked)?;
         let event = read_frame(&bytes, seq)?;
         let origin = &self.desk.origin;
-        let delivery = Delivery::new(event, attempts, Phase::Redelivery, origin);
+        let delivery = Delivery::new(event, seq, (attempts, Phase::Redelivery), origin);
         self.desk.seat.set_busy(seq);
         let outcome = self.crew.call(&delivery);
         self.desk.seat.set_busy(Seq::ZERO);

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use super::seat::Seat;
 use super::status::HandlerId;
+use super::twin::Twinning;
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -22,6 +23,7 @@ pub(super) struct Registry {
 pub(super) struct Member {
     pub(super) seat: Arc<Seat>,
     pub(super) work: Work,
+    pub(super) twinning: Arc<Twinning>,
 }
 
 pub(super) enum Work {

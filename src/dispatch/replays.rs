@@ -197,7 +197,7 @@ impl Replaying {
                 Err(reason) => return Ok(self.note(seq, Outcome::Failed(reason))),
             }
             desk.note_phase(Phase::Replay);
-            let delivery = Delivery::new(event, 1, Phase::Replay, &self.origin);
+            let delivery = Delivery::new(event, seq, (1, Phase::Replay), &self.origin);
             desk.seat.set_busy(seq);
             let outcome = crew.call(&delivery);
             if self.origin.take_deferred().contains(&seq) {

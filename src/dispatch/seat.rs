@@ -13,7 +13,7 @@ use super::outcome::Outcome;
 use super::phase::Phase;
 use super::role::Role;
 use super::signal::Signal;
-use super::status::{HandlerId, Status, SubscriptionState};
+use super::status::{HandlerId, Status, SubscriptionState, VolatileState};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::position::Seq;
@@ -35,6 +35,8 @@ pub(super) enum Request {
     Replay(Ticket),
     /// See what has changed.
     LookUp,
+    /// Share the handler with the twin.
+    Share,
 }
 
 /// What has become of a delivery that was handed on.
@@ -59,6 +61,12 @@ pub(super) struct Seat {
     pub(super) id: HandlerId,
     pub(super) name: Option<String>,
     pub(super) role: Role,
+    /// How messages call it if it has no name.
+    called: Option<String>,
+    /// Whether its events are volatile, and their Seqs mean nothing to others.
+    pub(super) is_volatile: bool,
+    /// The seat of the worker that delivers the volatile events, once there are any.
+    twin: OnceLock<Arc<Seat>>,
     pub(super) position: Arc<Position>,
     /// Raised by everything that a worker must look up for while it waits for a retry.
     pub(super) signal: Signal,
@@ -99,6 +107,9 @@ impl Seat {
             id,
             name,
             role,
+            called: None,
+            is_volatile: false,
+            twin: OnceLock::new(),
             position: Arc::new(Position::new(position)),
             signal: Signal::default(),
             thread: OnceLock::new(),
@@ -124,10 +135,53 @@ impl Seat {
         }
     }
 
+    /// The same seat for a twin, which has no name.
+    pub(super) fn volatile(self, label: Option<String>) -> Self {
+        Seat {
+            called: label,
+            is_volatile: true,
+            ..self
+        }
+    }
+
     /// How messages call it.
     pub(super) fn label(&self) -> String {
         let unnamed = || format!("unnamed subscription {}", self.id);
-        self.name.clone().unwrap_or_else(unnamed)
+        let label = self.name.clone().or_else(|| self.called.clone());
+        label.unwrap_or_else(unnamed)
+    }
+
+    /// A Seq as others see it: a volatile event has none.
+    pub(super) fn shown(&self, seq: Seq) -> Seq {
+        if self.is_volatile { Seq::ZERO } else { seq }
+    }
+
+    /// From now on this is its twin, which is paused when it is.
+    pub(super) fn set_twin(&self, twin: Arc<Seat>) {
+        let _ = self.twin.set(twin);
+    }
+
+    /// Asks the worker and its twin to pause. It counts as paused from now on, and pauses before its next
+    /// delivery.
+    pub(super) fn ask_to_pause(&self, reason: &str) {
+        self.notes().paused = Some(reason.to_owned());
+        self.ask(Request::Pause(reason.to_owned()));
+        self.ask_twin_to_pause(reason);
+    }
+
+    pub(super) fn ask_twin_to_pause(&self, reason: &str) {
+        if let Some(twin) = self.twin.get() {
+            twin.ask_to_pause(reason);
+        }
+    }
+
+    /// Asks the worker and its twin to go on.
+    pub(super) fn ask_to_resume(&self) {
+        self.notes().paused = None;
+        self.ask(Request::Resume);
+        if let Some(twin) = self.twin.get() {
+            twin.ask_to_resume();
+        }
     }
 
     /// This thread runs the worker from now on.
@@ -252,6 +306,11 @@ impl Seat {
         self.notes().paused.is_some()
     }
 
+    /// Why it is paused, if it is.
+    pub(super) fn paused(&self) -> Option<String> {
+        self.notes().paused.clone()
+    }
+
     pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -292,6 +351,7 @@ impl Seat {
             last_error: notes.last_error.clone(),
             paused: notes.paused.clone(),
             stalled: notes.stalled,
+            volatile: VolatileState::default(),
         }
     }
 }

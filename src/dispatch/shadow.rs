@@ -73,7 +73,7 @@ impl Shadow {
             Ok(false) => return None,
             Err(reason) => return Some(Verdict::Panicked(clip(reason))),
         }
-        let delivery = Delivery::new(event, 1, Phase::Replay, &self.origin);
+        let delivery = Delivery::new(event, event.seq(), (1, Phase::Replay), &self.origin);
         let called = {
             let _held = Cause::held(&event, &self.held);
             guarded("handler", || self.handler.handle(&delivery))

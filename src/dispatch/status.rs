@@ -75,6 +75,28 @@ pub struct SubscriptionState {
     /// The event whose handling takes longer than
     /// [`stall_after`](crate::Subscription::stall_after), if there is one.
     pub stalled: Option<Seq>,
+    /// Where it stands with volatile events, which all the rest does not count.
+    pub volatile: VolatileState,
+}
+
+/// Where a subscription stands with volatile events; see [`Durability::Volatile`](crate::Durability).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct VolatileState {
+    /// How many are queued and not handled.
+    pub lag: u64,
+    /// How many deliveries were acknowledged since the first volatile event of the system.
+    pub delivered: u64,
+    /// How many were given up after their last attempt: they are not parked.
+    pub given_up: u64,
+    /// How many were dropped undelivered, because the subscription was paused, not started, or skips
+    /// when it lags.
+    pub skipped: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// Whether the handling of one takes longer than
+    /// [`stall_after`](crate::Subscription::stall_after).
+    pub is_stalled: bool,
 }
 
 impl SubscriptionState {
@@ -98,6 +120,7 @@ impl SubscriptionState {
             last_error: None,
             paused: None,
             stalled: None,
+            volatile: VolatileState::default(),
         }
     }
 }

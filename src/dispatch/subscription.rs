@@ -82,6 +82,8 @@ pub enum WhenBehind {
 pub struct Subscription {
     pub(super) name: Option<String>,
     pub(super) role: Role,
+    /// How messages call it that has no name.
+    pub(super) label: Option<String>,
     pub(super) choice: Choice,
     pub(super) start: Start,
     pub(super) on_publish: bool,
@@ -117,6 +119,7 @@ impl Subscription {
         Subscription {
             name,
             role: Role::default(),
+            label: None,
             choice: Choice::default(),
             start,
             on_publish: false,

@@ -30,9 +30,9 @@ pub struct AckToken {
 }
 
 impl AckToken {
-    /// The event that it stands for.
+    /// The event that it stands for; [`Seq::ZERO`] for a volatile one.
     pub fn seq(&self) -> Seq {
-        self.seq
+        self.seat.shown(self.seq)
     }
 
     /// Which attempt it stands for, from 1.
@@ -97,7 +97,7 @@ impl fmt::Debug for AckToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AckToken")
             .field("subscription", &self.seat.label())
-            .field("seq", &self.seq)
+            .field("seq", &self.seq())
             .field("attempt", &self.attempt)
             .finish_non_exhaustive()
     }
@@ -140,8 +140,13 @@ impl Origin {
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    pub(super) fn defer(&self, event: &EventRef<'_>, attempt: u32) -> AckToken {
-        let seq = event.seq();
+    /// Whether its events are volatile.
+    pub(super) fn is_volatile(&self) -> bool {
+        self.seat.is_volatile
+    }
+
+    /// Puts off the delivery of the event at this place.
+    pub(super) fn defer(&self, event: &EventRef<'_>, seq: Seq, attempt: u32) -> AckToken {
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
         deferred.push(seq);
         self.has_deferred.store(true, Ordering::Release);

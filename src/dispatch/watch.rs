@@ -141,7 +141,7 @@ impl Seen {
         notes.stalled = stalled;
         drop(notes);
         let label = seat.label();
-        if let Some(seq) = stalled {
+        if let Some(seq) = stalled.map(|seq| seat.shown(seq)) {
             tracing::error!(
                 target: "forelog::dispatch", subscription = %label, %seq, ?limit,
                 "a handler takes longer than its limit; later events wait"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::crew::{Crew, Handlers};
+use super::crew::{Crew, Kind, Team};
 use super::deliver::{hand_out, pass_or_take};
 use super::desk::Desk;
 use super::frame_of::{as_frame, read_frame};
@@ -13,6 +13,7 @@ use super::replays::Replays;
 use super::seat::Seat;
 use super::status::Status;
 use super::subscription::{Subscription, WhenBehind, WhenParked};
+use super::twin::Twinning;
 use super::wanted::Choice;
 use crate::clock::Timestamp;
 use crate::control::Place;
@@ -58,6 +59,7 @@ pub(crate) struct Worker {
     pub(super) replays: Replays,
     /// The time when something was last looked for that is due.
     last_look: Timestamp,
+    pub(super) twinning: Arc<Twinning>,
 }
 
 impl Worker {
@@ -67,8 +69,9 @@ impl Worker {
         subscription: Subscription,
         place: &Place,
         careful: bool,
-        handlers: Handlers,
+        (team, kind): (Team, Kind),
     ) -> Self {
+        let twinning = Twinning::new(&subscription, kind);
         let open_max = subscription.rules.in_flight_max;
         let open = place.ahead.open(place.cursor, open_max);
         let is_whole = open.len() as u64 == place.ahead.open_count();
@@ -90,7 +93,7 @@ impl Worker {
         }
         let is_paused = desk.seat.is_paused();
         Worker {
-            crew: handlers.hire(&desk, subscription.concurrency),
+            crew: team.hire(&desk),
             desk,
             reader,
             choice: subscription.choice,
@@ -101,6 +104,7 @@ impl Worker {
             put_off: BTreeMap::new(),
             replays: Replays::default(),
             last_look: Timestamp(i64::MIN),
+            twinning: Arc::new(twinning),
         }
     }
 
@@ -311,6 +315,7 @@ impl Worker {
 
     /// Writes the cursor for the last time and lets go of everything.
     pub(super) fn finish(mut self) {
+        self.twinning.end();
         if let Crew::Lanes(lanes, _) = &mut self.crew {
             lanes.end();
         }

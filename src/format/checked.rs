@@ -51,6 +51,26 @@ impl<'a> Checked<'a> {
         Some(Checked { head, payload })
     }
 
+    /// A copy of the header in which the frame has no Seq.
+    pub(crate) fn head_without_seq(self) -> [u8; HEADER_LEN] {
+        let mut head = *self.head;
+        if let Some(seq) = head.get_mut(SEQ..APPENDED_AT) {
+            seq.fill(0);
+        }
+        head
+    }
+
+    /// The same payload under another header.
+    pub(crate) fn with_head<'b>(self, head: &'b [u8; HEADER_LEN]) -> Checked<'b>
+    where
+        'a: 'b,
+    {
+        Checked {
+            head,
+            payload: self.payload,
+        }
+    }
+
     /// The frame's bytes, without padding.
     pub(crate) fn to_vec(self) -> Vec<u8> {
         [self.head.as_slice(), self.payload].concat()

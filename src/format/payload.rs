@@ -108,6 +108,11 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// What kind of event it is.
+    pub(crate) fn event_type(&self) -> &'a str {
+        self.event_type
+    }
+
     pub(crate) fn source(&self) -> &'a str {
         self.source
     }

@@ -4,7 +4,7 @@ use serde::de::Deserialize;
 use serde_json::{Map, Value};
 
 use super::checked::Checked;
-use super::frame::FLAG_SYNC;
+use super::frame::{FLAG_SYNC, HEADER_LEN};
 pub(crate) use super::payload::Record;
 pub use super::payload::{HEADERS_LEN_MAX, Headers, SOURCE_LEN_MAX, TYPE_LEN_MAX};
 use crate::clock::Timestamp;
@@ -19,6 +19,11 @@ pub struct EventRef<'a> {
     event_type: &'a str,
     source: &'a str,
 }
+
+/// The header of an event that shows no Seq: what stands for the event's own where it has none that
+/// means anything to whoever reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Unplaced([u8; HEADER_LEN]);
 
 impl<'a> EventRef<'a> {
     /// The event of a checked frame; `None` if type or source is no UTF-8.
@@ -46,7 +51,27 @@ impl<'a> EventRef<'a> {
         })
     }
 
-    /// The event's place in the total order.
+    /// A header in which this event has no Seq, for [`EventRef::shown_by`].
+    pub(crate) fn unplaced(&self) -> Unplaced {
+        Unplaced(self.frame.head_without_seq())
+    }
+
+    /// The same event under that header, if there is one.
+    #[inline]
+    pub(crate) fn shown_by<'b>(&self, head: Option<&'b Unplaced>) -> EventRef<'b>
+    where
+        'a: 'b,
+    {
+        match head {
+            None => *self,
+            Some(Unplaced(head)) => EventRef {
+                frame: self.frame.with_head(head),
+                ..*self
+            },
+        }
+    }
+
+    /// The event's place in the total order; [`Seq::ZERO`] of a volatile event, which has none.
     #[inline]
     pub fn seq(&self) -> Seq {
         self.frame.seq()

@@ -105,7 +105,7 @@ impl PartitionedEventSystem {
     pub fn emit(&self, event: impl Borrow<Event>) -> Result<PartitionedReceipt> {
         let event = event.borrow();
         let partition = self.partition_of(event);
-        self.emit_in(partition, event, self.part(partition)?.durability())
+        self.emit_in(partition, event, None)
     }
 
     /// Emits an event with a durability of its own.
@@ -118,7 +118,7 @@ impl PartitionedEventSystem {
         durability: Durability,
     ) -> Result<PartitionedReceipt> {
         let event = event.borrow();
-        self.emit_in(self.partition_of(event), event, durability)
+        self.emit_in(self.partition_of(event), event, Some(durability))
     }
 
     /// Emits events of one partition as one atomic batch; see [`EventSystem::emit_batch`].
@@ -144,7 +144,7 @@ impl PartitionedEventSystem {
             }
         }
         let system = self.part(partition)?;
-        let receipts = self.emit_events(system, events, system.durability())?;
+        let receipts = self.emit_events(system, events)?;
         let placed = |receipt| PartitionedReceipt { partition, receipt };
         Ok(receipts.into_iter().map(placed).collect())
     }
@@ -166,7 +166,7 @@ impl PartitionedEventSystem {
             if share.is_empty() {
                 return Ok(Vec::new());
             }
-            self.emit_events(system, share, system.durability())
+            self.emit_events(system, share)
         };
         let systems = self.0.systems.iter();
         let emitted: Vec<_> = systems.zip(&shares).map(emit).collect();
@@ -238,8 +238,7 @@ impl PartitionedEventSystem {
     }
 
     fn emitted(&self) -> u64 {
-        let last = |system: &EventSystem| system.store().last_seq().0;
-        self.0.systems.iter().map(last).sum()
+        self.0.systems.iter().map(EventSystem::emitted).sum()
     }
 
     /// The same as [`PartitionedEventSystem::close`].
@@ -254,32 +253,30 @@ impl PartitionedEventSystem {
         &self,
         partition: usize,
         event: &Event,
-        durability: Durability,
+        asked: Option<Durability>,
     ) -> Result<PartitionedReceipt> {
         let system = self.part(partition)?;
         let receipt = if self.is_inside_other(system) {
             let one = std::slice::from_ref(event);
-            let receipts = system.emit_past_bound(one, durability)?;
+            let receipts = system.emit_past_bound(one, asked)?;
             receipts
                 .first()
                 .copied()
                 .ok_or_else(|| no_such(partition))?
         } else {
-            system.emit_with(event, durability)?
+            match asked {
+                Some(durability) => system.emit_with(event, durability)?,
+                None => system.emit(event)?,
+            }
         };
         Ok(PartitionedReceipt { partition, receipt })
     }
 
-    fn emit_events(
-        &self,
-        system: &EventSystem,
-        events: &[Event],
-        durability: Durability,
-    ) -> Result<Vec<Receipt>> {
+    fn emit_events(&self, system: &EventSystem, events: &[Event]) -> Result<Vec<Receipt>> {
         if self.is_inside_other(system) {
-            return system.emit_past_bound(events, durability);
+            return system.emit_past_bound(events, None);
         }
-        system.emit_batch_with(events, durability)
+        system.emit_batch(events)
     }
 
     fn part(&self, partition: usize) -> Result<&EventSystem> {

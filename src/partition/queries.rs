@@ -19,6 +19,8 @@ pub struct PartitionedStats {
     pub bytes: u64,
     /// How many events wait, over all partitions, for the slowest handler of each that keeps up.
     pub queue_depth: u64,
+    /// How many volatile events were emitted.
+    pub volatile_events: u64,
     /// The bound of each partition's queue.
     pub queue_max: u64,
     /// Each partition in numbers.
@@ -70,6 +72,7 @@ impl PartitionedEventSystem {
             segments: sum(|stats| stats.segments),
             bytes: sum(|stats| stats.bytes),
             queue_depth: sum(|stats| stats.queue_depth),
+            volatile_events: sum(|stats| stats.volatile_events),
             queue_max: partitions.first().map_or(0, |stats| stats.queue_max),
             partitions,
         }

@@ -12,17 +12,19 @@ impl EventSystem {
     /// Whether an emit here and now takes more than an append. Most do not, and pay for this alone.
     #[inline]
     pub(super) fn is_attended(&self) -> bool {
-        self.0.admission.is_some() || lineage::is_handling()
+        self.0.attends || lineage::is_handling()
     }
 
-    /// Emits a record with the headers that are passed on to it beside its own, and all checks.
+    /// Emits a record with the headers that are passed on to it beside its own, all checks, and the
+    /// durability that the call asks for, or else that of its type.
     #[cold]
     pub(super) fn emit_attended(
         &self,
         record: Record<'_>,
         headers: &[(String, String)],
-        durability: Durability,
+        asked: Option<Durability>,
     ) -> Result<Receipt> {
+        let durability = asked.unwrap_or_else(|| self.durability_of(record.event_type()));
         if let Some(receipt) = self.hold_record_back(&record, durability)? {
             return Ok(receipt);
         }
@@ -31,6 +33,9 @@ impl EventSystem {
             Some(headers) => record.with_headers(headers)?,
             None => record,
         };
+        if durability == Durability::Volatile {
+            return self.emit_volatile(&record);
+        }
         match &self.0.admission {
             Some(admission) => self.emit_one_admitted(admission, &record, Terms::plain(durability)),
             None => self.emit_record(&record, durability),

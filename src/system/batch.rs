@@ -14,11 +14,14 @@ impl EventSystem {
     /// Emits events as one atomic batch: after a crash, and for every reader, all of them are there
     /// or none. Returns a receipt for each.
     ///
+    /// The batch has one durability: the strongest that its events' types ask for. So it is volatile only
+    /// if all of them are.
+    ///
     /// # Errors
     /// As [`EventSystem::emit`], for all of them at once;
     /// [`TooLarge`](crate::ErrorKind::TooLarge) if they do not fit into one segment.
     pub fn emit_batch(&self, events: &[Event]) -> Result<Vec<Receipt>> {
-        self.emit_batch_with(events, self.0.durability)
+        self.emit_batch_asked(events, None)
     }
 
     /// Emits a batch with a durability of its own.
@@ -30,11 +33,24 @@ impl EventSystem {
         events: &[Event],
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
+        self.emit_batch_asked(events, Some(durability))
+    }
+
+    /// Emits a batch with the durability that the call asks for, or else that of its events.
+    pub(crate) fn emit_batch_asked(
+        &self,
+        events: &[Event],
+        asked: Option<Durability>,
+    ) -> Result<Vec<Receipt>> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
+        let durability = self.durability_of_all(asked, events);
         if let Some(held) = self.hold_back(events, durability)? {
             return Ok(held);
+        }
+        if durability == Durability::Volatile {
+            return self.emit_all_volatile(events, true);
         }
         let carried = self.carried_by_all(events);
         let records = outgoing_all(events, &carried)?;

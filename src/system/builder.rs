@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::EventSystem;
 use super::admission::DuplicatePolicy;
+use super::selective::Selective;
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WhenFull;
 use crate::durability::Durability;
@@ -28,6 +29,7 @@ pub struct Builder {
     persistence_enabled: Option<bool>,
     persistence_interval: Option<Duration>,
     durability: Option<Durability>,
+    pub(super) selective: Selective,
     pub(super) max_queue_size: u64,
     pub(super) when_full: WhenFull,
     pub(super) drain_timeout: Duration,
@@ -50,6 +52,7 @@ impl Default for Builder {
             persistence_enabled: None,
             persistence_interval: None,
             durability: None,
+            selective: Selective::default(),
             max_queue_size: 10_000,
             when_full: WhenFull::Block,
             drain_timeout: Duration::from_secs(30),
@@ -90,6 +93,30 @@ impl Builder {
     /// What must be true of an event before `emit` returns. The default is [`Durability::Sync`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
+        self
+    }
+
+    /// What must be true of events of this type before `emit` returns, in place of the system's
+    /// durability: an exact type, the start of one followed by `*`, or `*`, as for
+    /// [`Filter::types`](crate::Filter::types). Of several patterns that fit, the narrowest counts: the
+    /// whole type before any start of it, and a longer start before a shorter one. A call that asks for a
+    /// durability wins ([`EventSystem::emit_with`]); so does [`EventSystem::emit_at`], whose events are
+    /// durable.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Durability, Event, EventSystem, Level};
+    /// let system = EventSystem::builder()
+    ///     .durability_for("tick.*", Durability::Volatile)
+    ///     .durability_for("tick.close", Durability::Sync)
+    ///     .open()?;
+    /// let level = |event_type| system.emit(Event::new(event_type, "exchange", &1)?).map(|one| one.level);
+    /// assert_eq!(level("tick.bid")?, Level::Queued); // in memory alone
+    /// assert_eq!(level("tick.close")?, Level::Synced);
+    /// # system.close() }
+    /// ```
+    pub fn durability_for(mut self, event_type: impl Into<String>, durability: Durability) -> Self {
+        self.selective.set(event_type.into(), durability);
         self
     }
 
@@ -244,6 +271,7 @@ impl Builder {
 
     /// The durability of events that ask for none of their own.
     pub(super) fn chosen_durability(&self) -> Result<Durability> {
+        self.selective.check()?;
         match (self.durability, self.persistence_interval) {
             (Some(_), Some(_)) => Err(invalid(
                 "persistence_interval and durability contradict each other; set one of them",

@@ -6,6 +6,7 @@ use super::EventSystem;
 use super::admission::Terms;
 use super::outgoing::outgoing_all;
 use super::receipt::Receipt;
+use super::volatile::Engine;
 use crate::durability::Durability;
 use crate::error::Result;
 use crate::event::Event;
@@ -16,9 +17,10 @@ impl EventSystem {
         self.0.dispatcher.queue().is_inside()
     }
 
-    /// The durability of events that ask for none of their own.
-    pub(crate) fn durability(&self) -> Durability {
-        self.0.durability
+    /// How many events were emitted, volatile ones too.
+    pub(crate) fn emitted(&self) -> u64 {
+        let volatile = self.0.volatile.get().map_or(0, Engine::emitted);
+        self.0.log.watermark().appended().0.saturating_add(volatile)
     }
 
     /// How long a close waits for handlers.
@@ -39,10 +41,14 @@ impl EventSystem {
     pub(crate) fn emit_past_bound(
         &self,
         events: &[Event],
-        durability: Durability,
+        asked: Option<Durability>,
     ) -> Result<Vec<Receipt>> {
+        let durability = self.durability_of_all(asked, events);
         if let Some(held) = self.hold_back(events, durability)? {
             return Ok(held);
+        }
+        if durability == Durability::Volatile {
+            return self.emit_all_volatile(events, false);
         }
         let carried = self.carried_by_all(events);
         let records = outgoing_all(events, &carried)?;

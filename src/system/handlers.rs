@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::EventSystem;
 use super::held::refuse_rehearsed;
+use super::volatile::Engine;
+use super::{EventSystem, Inner};
 use crate::control::ParkedEvent;
 use crate::dispatch::Delivery;
 use crate::dispatch::{
@@ -56,7 +57,7 @@ impl EventSystem {
     ) -> Result<HandlerId> {
         let handlers = Handlers::One(Box::new(handler));
         refuse_rehearsed("register a handler")?;
-        self.0.dispatcher.subscribe(subscription, handlers)
+        self.0.subscribe(subscription, handlers)
     }
 
     /// Registers one function that several threads call at the same time, as many as the subscription's
@@ -95,7 +96,7 @@ impl EventSystem {
         let make = move || -> Box<dyn Handler> { Box::new(make()) };
         let handlers = Handlers::Many(Box::new(make));
         refuse_rehearsed("register a handler")?;
-        self.0.dispatcher.subscribe(subscription, handlers)
+        self.0.subscribe(subscription, handlers)
     }
 
     /// Registers a handler that takes many events at once; see [`BatchHandler`].
@@ -125,7 +126,7 @@ impl EventSystem {
     ) -> Result<HandlerId> {
         let handlers = Handlers::Batch(Box::new(handler), size);
         refuse_rehearsed("register a handler")?;
-        self.0.dispatcher.subscribe(subscription, handlers)
+        self.0.subscribe(subscription, handlers)
     }
 
     /// Takes a handler away and waits for its delivery under way; called from inside a handler it does
@@ -135,7 +136,11 @@ impl EventSystem {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such handler.
     pub fn unregister_handler(&self, handler: HandlerId) -> Result<()> {
         refuse_rehearsed("unregister a handler")?;
-        self.0.dispatcher.unsubscribe(handler)
+        self.0.dispatcher.unsubscribe(handler)?;
+        if let Some(engine) = self.0.volatile.get() {
+            engine.unsubscribe(handler);
+        }
+        Ok(())
     }
 
     /// Starts all deliveries.
@@ -143,7 +148,8 @@ impl EventSystem {
     /// # Errors
     /// [`Closed`](ErrorKind::Closed) once the system is closed.
     pub fn start(&self) -> Result<()> {
-        self.0.dispatcher.start()
+        self.0.dispatcher.start()?;
+        self.0.volatile.get().map_or(Ok(()), Engine::start)
     }
 
     /// Waits until every handler has dealt with all that is emitted by now.
@@ -152,7 +158,7 @@ impl EventSystem {
     /// [`Handler`](ErrorKind::Handler), naming the subscriptions that have not by the deadline or have
     /// stopped; [`SyncFailed`](ErrorKind::SyncFailed) if the events cannot be made durable.
     pub fn drain(&self, deadline: Option<Instant>) -> Result<()> {
-        let behind = self.0.dispatcher.drain(deadline)?;
+        let behind = self.0.drain(deadline)?;
         if behind.is_empty() {
             return Ok(());
         }
@@ -161,7 +167,11 @@ impl EventSystem {
 
     /// Where all subscriptions stand: those with a handler, then names without one.
     pub fn subscriptions(&self) -> Vec<SubscriptionState> {
-        self.0.dispatcher.subscriptions()
+        let mut states = self.0.dispatcher.subscriptions();
+        if let Some(engine) = self.0.volatile.get() {
+            engine.complete(&mut states);
+        }
+        states
     }
 
     /// Stops the deliveries of a named subscription, for this reason, until
@@ -240,11 +250,25 @@ impl EventSystem {
     }
 }
 
+impl Inner {
+    /// Registers handlers, also for volatile events if there were any.
+    fn subscribe(&self, subscription: Subscription, handlers: Handlers) -> Result<HandlerId> {
+        let id = self.dispatcher.subscribe(subscription, handlers)?;
+        if let Some(engine) = self.volatile.get()
+            && let Err(error) = engine.adopt(&self.dispatcher, id)
+        {
+            self.dispatcher.unsubscribe(id)?;
+            return Err(error);
+        }
+        Ok(id)
+    }
+}
+
 /// Says whom a drain left behind.
 fn not_drained(behind: &[String]) -> Error {
     let message = format!(
         "not everything was handled by {}; see EventSystem::subscriptions. What is left is \
-         delivered when the system is started again",
+         delivered when the system is started again, but for volatile events, which a close loses",
         behind.join(", ")
     );
     Error::new(ErrorKind::Handler, message)

@@ -64,6 +64,7 @@ impl EventSystem {
             level: match durability {
                 Durability::Sync => Level::Synced,
                 Durability::Interval(_) | Durability::Os => Level::Published,
+                Durability::Volatile => Level::Queued,
             },
         }
     }

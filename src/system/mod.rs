@@ -4,7 +4,9 @@ mod outgoing;
 mod receipt;
 mod held;
 mod admission;
+mod selective;
 mod builder;
+mod volatile;
 mod attended;
 mod batch;
 mod group;
@@ -38,7 +40,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::control::Control;
 use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
 use crate::durability::{Durability, Level};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, encode};
 use crate::format::names;
 use crate::format::record::Record;
@@ -46,11 +48,12 @@ use crate::index::{Index, IndexConfig};
 use crate::log::{Appended, Log, LogConfig};
 use crate::position::Seq;
 use crate::snapshot::Snapshots;
-use admission::{Admission, Terms};
+use admission::Admission;
 use directory::Directory;
 use held::refuse_rehearsed;
-use outgoing::outgoing;
 use schedule::Schedule;
+use selective::Selective;
+use volatile::Volatile;
 
 /// The largest memory that a thread keeps for values, in bytes.
 const VALUE_MAX: usize = 1 << 20;
@@ -76,6 +79,11 @@ struct Inner {
     snapshots: Snapshots,
     clock: Arc<dyn Clock>,
     durability: Durability,
+    /// The event types that have a durability of their own.
+    selective: Selective,
+    /// Whether an emit takes more than an append: a check, or a look at its type.
+    attends: bool,
+    volatile: Volatile,
     /// Whether what a handler emits says what caused it.
     correlates: bool,
     when_full: WhenFull,
@@ -114,23 +122,43 @@ impl EventSystem {
         Ok(EventSystem(Arc::new(inner)))
     }
 
-    /// Emits an event with the system's durability: when this returns, the event is in the log, and
-    /// as safe as the receipt says.
+    /// Emits an event with the durability of its type ([`Builder::durability_for`]) or of the system: when
+    /// this returns, the event is in the log, and as safe as the receipt says.
     ///
     /// # Errors
     /// [`SyncFailed`](crate::ErrorKind::SyncFailed): the event may or may not be in the log
     /// ([`Error::is_outcome_unknown`](crate::Error::is_outcome_unknown)). With every other error it
     /// is not.
     pub fn emit(&self, event: impl Borrow<Event>) -> Result<Receipt> {
-        self.emit_with(event, self.0.durability)
+        self.emit_event(event.borrow(), self.0.durability, false)
     }
 
     /// Emits an event with a durability of its own.
     ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Delivery, Durability, Event, EventSystem, Level, Seq, Subscription};
+    /// let system = EventSystem::builder().open()?;
+    /// system.register_handler(Subscription::named("screen"), |delivery: &Delivery<'_>| {
+    ///     assert!(delivery.is_volatile());
+    /// })?;
+    /// system.start()?;
+    /// let tick = Event::new("tick", "exchange", &10)?;
+    /// let receipt = system.emit_with(tick, Durability::Volatile)?;
+    /// assert_eq!((receipt.level, receipt.seq), (Level::Queued, Seq::ZERO)); // never on disk
+    /// system.drain(None)?;
+    /// assert!(system.store().is_empty());
+    /// # system.close() }
+    /// ```
+    ///
     /// # Errors
     /// As [`EventSystem::emit`].
     pub fn emit_with(&self, event: impl Borrow<Event>, durability: Durability) -> Result<Receipt> {
-        self.emit_event(event.borrow(), durability)
+        let event = event.borrow();
+        if durability == Durability::Volatile {
+            return self.emit_attended(Record::of(event)?, &event.headers, Some(durability));
+        }
+        self.emit_event(event, durability, true)
     }
 
     /// Emits what an [`Event::new`] of these would be, without making one: the value is encoded into
@@ -159,7 +187,7 @@ impl EventSystem {
         let emitted = encode(&mut bytes, value).and_then(|()| {
             let record = Record::new(event_type, source, Timestamp::now(), &bytes)?;
             if self.is_attended() {
-                return self.emit_attended(record, &[], self.0.durability);
+                return self.emit_attended(record, &[], None);
             }
             self.emit_record(&record, self.0.durability)
         });
@@ -169,65 +197,18 @@ impl EventSystem {
         emitted
     }
 
-    /// Emits an event with the system's durability and does not wait for it: the receipt is a future.
-    /// The event has its place in the log and its order when this returns.
-    ///
-    /// # Errors
-    /// As [`EventSystem::emit`], but for a failed sync, which the receipt reports.
-    pub fn emit_async(&self, event: impl Borrow<Event>) -> Result<PendingReceipt> {
-        self.emit_async_with(event, self.0.durability)
-    }
-
-    /// As [`EventSystem::emit_async`], with a durability of its own.
-    ///
-    /// # Errors
-    /// As [`EventSystem::emit_async`].
-    pub fn emit_async_with(
-        &self,
-        event: impl Borrow<Event>,
-        durability: Durability,
-    ) -> Result<PendingReceipt> {
-        let event = event.borrow();
-        let held = self.hold_back(std::slice::from_ref(event), durability)?;
-        if let Some(receipt) = held.and_then(|held| held.first().copied()) {
-            return Ok(PendingReceipt::new(
-                receipt,
-                receipt.level,
-                self.0.log.clone(),
-            ));
-        }
-        let carried = self.carried(&event.headers);
-        let record = outgoing(event, carried.as_deref())?;
-        let (seq, event_id) = match &self.0.admission {
-            None => {
-                let appended = self.append(&[record], durability)?;
-                (appended.last, appended.event_id(&record, 0))
-            }
-            Some(admission) => self.place_one(admission, &record, Terms::plain(durability))?,
-        };
-        let log = self.0.log.clone();
-        let level = match durability {
-            Durability::Sync => {
-                log.sync_soon(seq);
-                Level::Synced
-            }
-            Durability::Interval(_) | Durability::Os => Level::Published,
-        };
-        let receipt = Receipt {
-            seq,
-            event_id,
-            level: Level::Published,
-        };
-        Ok(PendingReceipt::new(receipt, level, log))
-    }
-
     /// Waits until an event of this system has reached `level`, or returns at once if it has.
     ///
     /// # Errors
-    /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if it cannot reach it: reopen the system.
+    /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if it cannot reach it: reopen the system;
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a volatile event, which reaches no higher one.
     pub fn wait(&self, receipt: &Receipt, level: Level) -> Result<()> {
+        if receipt.level == Level::Queued && level > Level::Queued {
+            let message = format!("a volatile event is queued, and never {level}");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         match level {
-            Level::Published => Ok(()),
+            Level::Queued | Level::Published => Ok(()),
             Level::Synced => self.0.log.wait_durable(receipt.seq),
         }
     }
@@ -243,7 +224,8 @@ impl EventSystem {
     /// Closes the system in order: lets the handlers finish what is emitted by now (for at most
     /// [`Builder::drain_timeout`]), syncs everything, and ends every thread. Later emits of any handle
     /// fail with [`Closed`](crate::ErrorKind::Closed); what is held can still be read. It waits for no
-    /// subscription that is paused; called from inside a handler, for none at all.
+    /// subscription that is paused; called from inside a handler, for none at all. Volatile events that are
+    /// not handled by then are lost.
     ///
     /// # Errors
     /// [`Handler`](crate::ErrorKind::Handler) if handlers did not finish in time, naming them: what
@@ -265,9 +247,12 @@ impl EventSystem {
     // What is called for each event is inlined from here down to the log: a result as large as a
     // record's or a receipt's costs more to hand on through memory than to make.
 
-    fn emit_event(&self, event: &Event, durability: Durability) -> Result<Receipt> {
+    /// Emits an event with a durability that the call has asked for, or else the system's, which gives way
+    /// to that of its type.
+    fn emit_event(&self, event: &Event, durability: Durability, is_asked: bool) -> Result<Receipt> {
         if self.is_attended() {
-            return self.emit_attended(Record::of(event)?, &event.headers, durability);
+            let asked = is_asked.then_some(durability);
+            return self.emit_attended(Record::of(event)?, &event.headers, asked);
         }
         self.emit_record(&Record::of(event)?, durability)
     }
@@ -313,6 +298,7 @@ impl Inner {
         directory: Directory,
     ) -> Result<Inner> {
         let (storage, clock) = (&directory.storage, builder.clock);
+        let volatile = Volatile::new(&config);
         let (control, log) = directory.open_logs(config, &clock)?;
         let (control, log) = (Arc::new(control), Arc::new(log));
         let dispatch = DispatchConfig {
@@ -323,10 +309,15 @@ impl Inner {
         let folder = directory.index.clone();
         let index = Arc::new(Index::open(log.clone(), folder, IndexConfig::default()));
         let (duplicates, expects) = (builder.duplicates, builder.expected_positions);
+        let admission = Admission::new(duplicates, expects, &log, &index, &clock);
+        let is_selective = !builder.selective.is_empty() || durability == Durability::Volatile;
         Ok(Inner {
             dispatcher: Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?,
             snapshots: Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id()),
-            admission: Admission::new(duplicates, expects, &log, &index, &clock),
+            attends: admission.is_some() || is_selective,
+            admission,
+            selective: builder.selective,
+            volatile,
             index,
             log,
             control,
@@ -362,12 +353,10 @@ impl Inner {
         let drained = if is_inside {
             Ok(Vec::new())
         } else {
-            self.dispatcher.drain_unpaused(deadline)
+            self.drain_unpaused(deadline)
         };
         self.schedule.stop();
-        let left = self
-            .dispatcher
-            .stop(Instant::now().checked_add(self.shutdown_grace));
+        let left = self.stop_handlers(Instant::now().checked_add(self.shutdown_grace));
         self.schedule.join();
         self.index.close();
         let closed = self.log.close();

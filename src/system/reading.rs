@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::volatile::Engine;
 use super::{EventStore, EventSystem, Stats};
 use crate::control::ControlRecovery;
 use crate::error::Result;
@@ -72,6 +73,7 @@ impl EventSystem {
     pub fn stats(&self) -> Stats {
         let log = &self.0.log;
         let segments = log.segments();
+        let volatile = self.0.volatile.get();
         Stats {
             first_seq: log.first_seq(),
             last_seq: log.watermark().appended(),
@@ -81,6 +83,9 @@ impl EventSystem {
             bytes: segments.iter().map(|segment| segment.used_len()).sum(),
             queue_depth: self.0.dispatcher.queue().depth(),
             queue_max: self.0.max_queue_size,
+            volatile_events: volatile.map_or(0, Engine::emitted),
+            volatile_bytes: volatile.map_or(0, Engine::bytes),
+            volatile_depth: volatile.map_or(0, Engine::depth),
             index: self.0.index.state(),
         }
     }

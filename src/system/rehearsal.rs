@@ -29,7 +29,7 @@ impl EventSystem {
         *closed.unwrap_or_else(PoisonError::into_inner) = true;
         self.0.schedule.stop();
         // A rehearsal of a crash has no handler that hangs: whoever does is waited for.
-        let _left = self.0.dispatcher.stop(None);
+        let _left = self.0.stop_handlers(None);
         self.0.schedule.join();
         self.0.index.close();
         let _crashed = self.0.log.close();

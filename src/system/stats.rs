@@ -23,6 +23,13 @@ pub struct Stats {
     pub queue_depth: u64,
     /// The bound of that; see [`Builder::max_queue_size`](super::Builder::max_queue_size).
     pub queue_max: u64,
+    /// How many volatile events were emitted. None of them is counted in the numbers above.
+    pub volatile_events: u64,
+    /// The bytes of the segments in memory that hold volatile events.
+    pub volatile_bytes: u64,
+    /// How many volatile events wait for the slowest handler that keeps up; bounded as
+    /// [`Stats::queue_depth`] is.
+    pub volatile_depth: u64,
     /// How the lookup index stands.
     pub index: IndexState,
 }

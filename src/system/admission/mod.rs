@@ -144,7 +144,8 @@ impl EventSystem {
     /// ```
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict), with the position as [`Error::seq`]; those of
+    /// [`Conflict`](ErrorKind::Conflict), with the position as [`Error::seq`];
+    /// [`Invalid`](ErrorKind::Invalid) for a volatile event, which has no position; those of
     /// [`EventSystem::emit`].
     pub fn emit_if(&self, event: impl Borrow<Event>, last_seq: Seq) -> Result<Receipt> {
         let events = std::slice::from_ref(event.borrow());
@@ -171,9 +172,15 @@ impl EventSystem {
         }
         let carried = self.carried_by_all(events);
         let records = outgoing_all(events, &carried)?;
+        let durability = self.durability_of_all(None, events);
+        if durability == Durability::Volatile {
+            let message = "a volatile event has no position in the log, so that none can be expected; \
+                           give its type another durability, or emit it without the condition";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let terms = Terms {
             expected: Some(last_seq),
-            ..Terms::plain(self.0.durability)
+            ..Terms::plain(durability)
         };
         self.emit_admitted(admission, &records, terms)
     }
