@@ -70,6 +70,12 @@ impl Worker {
 
     fn pause(&mut self, reason: String) {
         self.is_paused = true;
+        if let Crew::Lanes(lanes, _) = &self.crew {
+            // What waits for a thread has not begun: it comes once deliveries go on.
+            for job in lanes.forget() {
+                self.desk.put_back(job.seq, job.attempt);
+            }
+        }
         self.desk.seat.notes().paused = Some(reason);
         self.desk.leave_queue();
     }
