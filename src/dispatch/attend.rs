@@ -86,6 +86,8 @@ impl Worker {
     /// If that cannot be noted: the subscription stays where it is.
     pub(super) fn seek(&mut self, to: Seq) -> Result<()> {
         let desk = &mut self.desk;
+        // The record of a seek carries on what is noted as skipped.
+        desk.flush()?;
         let (log, control) = (&desk.office.log, &desk.office.control);
         let mut parked = Vec::new();
         if let Some(name) = &desk.seat.name {

@@ -101,6 +101,20 @@ fn a_pause_holds_back_what_waits_for_a_thread() {
 }
 
 #[test]
+fn what_was_skipped_stays_counted_after_a_seek() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    rig.emit(0..9);
+    let (_, handler) = recorder();
+    let skipping = || Subscription::named("x").when_behind(WhenBehind::Skip(2));
+    let mut worker = rig.attach(skipping(), handler);
+    worker.step();
+    worker.seek(Seq(9)).unwrap();
+    worker.finish();
+    assert_eq!(rig.control.place("x").unwrap().skipped, 8);
+}
+
+#[test]
 fn a_seek_goes_back_and_forth_and_survives_a_crash() {
     let disk = SimDisk::new();
     let rig = Rig::on(&disk);
