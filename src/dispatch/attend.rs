@@ -103,6 +103,12 @@ impl Worker {
 
     fn pause(&mut self, reason: String) {
         self.is_paused = true;
+        if let Crew::Lanes(lanes, _) = &self.crew {
+            // What waits for a thread has not begun: it comes once deliveries go on.
+            for job in lanes.forget() {
+                self.desk.put_back(job.seq, job.attempt);
+            }
+        }
         self.desk.seat.notes().paused = Some(reason);
         self.desk.leave_queue();
         self.desk.pin();
@@ -114,6 +120,8 @@ impl Worker {
     /// If that cannot be noted: the subscription stays where it is.
     pub(super) fn seek(&mut self, to: Seq) -> Result<()> {
         let desk = &mut self.desk;
+        // The record of a seek carries on what is noted as skipped.
+        desk.flush()?;
         let (log, control) = (&desk.office.log, &desk.office.control);
         let mut parked = Vec::new();
         if let Some(name) = &desk.seat.name {

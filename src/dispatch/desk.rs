@@ -230,6 +230,15 @@ impl Desk {
         self.publish();
     }
 
+    /// An open event that was handed on for this attempt is ready again: the attempt has not begun.
+    pub(super) fn put_back(&mut self, seq: Seq, attempt: u32) {
+        if let Some(tries) = self.tries.get_mut(&seq) {
+            // In careful mode it was counted ahead.
+            tries.count = tries.count.min(attempt.saturating_sub(1));
+        }
+        self.window.retry_at(seq, self.office.clock.now());
+    }
+
     /// Notes what has become of an open event; an error that may pass puts it off for a while.
     ///
     /// # Errors

@@ -149,6 +149,24 @@ impl Lanes {
         jobs.len()
     }
 
+    /// Makes one of the deliveries that a lane could take now, on this thread; says whether there was one.
+    #[cfg(test)]
+    pub(super) fn work_off_one(&mut self, any: usize) -> bool {
+        let mut list = self.jobs.list();
+        let free = list.jobs.len().min(self.waiting.len());
+        let job = list.jobs.remove(any % free.max(1));
+        drop(list);
+        let Some(job) = job else {
+            return false;
+        };
+        let lane = any % self.waiting.len();
+        let lane = &mut self.waiting[lane];
+        if let Some(back) = lane.run(job) {
+            lane.seat.give_back(back);
+        }
+        true
+    }
+
     /// Whether so many jobs wait that nobody wakes the worker.
     pub(super) fn has_enough(&self) -> bool {
         self.jobs.has_enough()
@@ -165,9 +183,9 @@ impl Lanes {
         }
     }
 
-    /// Gives up the deliveries that no lane has begun.
-    pub(super) fn forget(&self) {
-        self.jobs.list().jobs.clear();
+    /// Gives up the deliveries that no lane has begun; says which.
+    pub(super) fn forget(&self) -> VecDeque<Job> {
+        std::mem::take(&mut self.jobs.list().jobs)
     }
 }
 

@@ -16,6 +16,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::position::Seq;
 
+/// Earlier than all times.
+const AT_ONCE: Timestamp = Timestamp(i64::MIN);
+
 /// The open events of one subscription.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -36,8 +39,9 @@ struct Item {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// An earlier event of its key is open.
-    Behind,
+    /// An earlier event of its key is open. Handled together with that one, it may have failed, and then
+    /// does not come before this time.
+    Behind(Timestamp),
     Ready,
     /// It is being handled, as this attempt, since this time.
     Running {
@@ -102,7 +106,7 @@ impl Window {
             self.ready.insert(seq);
             State::Ready
         } else {
-            State::Behind
+            State::Behind(AT_ONCE)
         };
         self.open.insert(seq, Item { key, state });
     }
@@ -125,8 +129,14 @@ impl Window {
     /// Makes all that is due come so much earlier: the clock went back, and nobody waits for longer
     /// than he was told to.
     pub(super) fn hasten(&mut self, by: Duration) {
+        let sooner = |at: Timestamp| Timestamp(at.0.saturating_sub(Timestamp(0).plus(by).0));
+        for item in self.open.values_mut() {
+            if let State::Behind(at) = &mut item.state {
+                *at = sooner(*at);
+            }
+        }
         for (at, seq) in std::mem::take(&mut self.due) {
-            let sooner = Timestamp(at.0.saturating_sub(Timestamp(0).plus(by).0));
+            let sooner = sooner(at);
             self.due.insert((sooner, seq));
             if let Some(item) = self.open.get_mut(&seq) {
                 item.state = State::Due(sooner);
@@ -148,7 +158,7 @@ impl Window {
         let state = if has_turn {
             State::Due(at)
         } else {
-            State::Behind
+            State::Behind(at)
         };
         self.set(seq, state);
     }
@@ -180,7 +190,7 @@ impl Window {
 
     /// Closes an event: the next one of its key has its turn.
     pub(super) fn close(&mut self, seq: Seq) {
-        self.set(seq, State::Behind);
+        self.set(seq, State::Behind(AT_ONCE));
         let Some(item) = self.open.remove(&seq) else {
             return;
         };
@@ -193,11 +203,11 @@ impl Window {
             line.retain(|&one| one != seq);
         }
         match line.front().copied() {
-            Some(next) => {
-                if self.state(next) == Some(State::Behind) {
-                    self.set(next, State::Ready);
-                }
-            }
+            Some(next) => match self.state(next) {
+                Some(State::Behind(AT_ONCE)) => self.set(next, State::Ready),
+                Some(State::Behind(at)) => self.set(next, State::Due(at)),
+                _ => {}
+            },
             None => drop(self.keys.remove(&item.key)),
         }
     }
@@ -216,13 +226,13 @@ impl Window {
             return;
         };
         match std::mem::replace(&mut item.state, state) {
-            State::Behind => {}
+            State::Behind(_) => {}
             State::Ready => drop(self.ready.remove(&seq)),
             State::Running { .. } => self.running = self.running.saturating_sub(1),
             State::Due(at) => drop(self.due.remove(&(at, seq))),
         }
         match state {
-            State::Behind => {}
+            State::Behind(_) => {}
             State::Ready => drop(self.ready.insert(seq)),
             State::Running { .. } => self.running += 1,
             State::Due(at) => drop(self.due.insert((at, seq))),

@@ -26,7 +26,7 @@ use crate::format::names;
 use crate::format::record::Record;
 use crate::log::pins::DetachedLag;
 use crate::log::{Log, LogConfig};
-use crate::position::Seq;
+use crate::position::{Gap, Seq};
 use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 use crate::storage::memory::MemoryStorage;

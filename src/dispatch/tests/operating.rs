@@ -1,6 +1,7 @@
 //! What an operator sees and does: pause, seek, delete, lag, stalls, and an end that does not hang.
 
 use super::*;
+use crate::dispatch::crew::Crew;
 use crate::dispatch::seat::Request;
 
 #[test]
@@ -51,6 +52,66 @@ fn a_running_subscription_is_paused_and_resumed() {
     rig.drain();
     assert_eq!(numbers(&seen), (0..9).collect::<Vec<_>>());
     rig.close();
+}
+
+#[test]
+fn a_pause_holds_back_what_waits_for_a_thread() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    let named = || Subscription::named("x").concurrency(2).retry(quick(1));
+    let attach = |rig: &Rig| {
+        let seen = Seen::default();
+        let shared = seen.clone();
+        let handlers = Handlers::Many(Box::new(move || {
+            let seen = shared.clone();
+            Box::new(move |delivery: &Delivery<'_>| {
+                note(&seen, delivery);
+            })
+        }));
+        (seen, rig.attach_all(named(), handlers))
+    };
+    let work_off = |worker: &mut Worker| match &mut worker.crew {
+        Crew::Lanes(lanes, _) => lanes.work_off(),
+        _ => 0,
+    };
+    attach(&rig).1.finish();
+    for source in ["a", "b", "c"] {
+        rig.emit_from(source, 1);
+    }
+    rig.log.flush().unwrap();
+    // After an unclean end attempts are counted before they begin, and there is only one.
+    for rig in [rig, Rig::on(&killed(&disk))] {
+        let (seen, mut worker) = attach(&rig);
+        worker.step();
+        rig.dispatcher.pause("x", "the bank is closed").unwrap();
+        assert_eq!(run(&mut worker), Progress::Waiting(None));
+        assert_eq!(work_off(&mut worker), 0);
+        rig.dispatcher.resume("x").unwrap();
+        while numbers(&seen).len() < 3 {
+            let moved = run(&mut worker);
+            assert!(work_off(&mut worker) > 0, "{moved:?}");
+        }
+        run(&mut worker);
+        let attempts: Vec<_> = seen.lock().unwrap().iter().map(|one| one.1).collect();
+        assert_eq!(
+            (attempts, rig.dispatcher.parked("x").len()),
+            (vec![1, 1, 1], 0)
+        );
+    }
+}
+
+#[test]
+fn what_was_skipped_stays_counted_after_a_seek() {
+    let disk = SimDisk::new();
+    let rig = Rig::on(&disk);
+    rig.emit(0..9);
+    let (_, handler) = recorder();
+    let skipping = || Subscription::named("x").when_behind(WhenBehind::Skip(2));
+    let mut worker = rig.attach(skipping(), handler);
+    worker.step();
+    worker.seek(Seq(9)).unwrap();
+    worker.finish();
+    assert_eq!(rig.control.place("x").unwrap().skipped, 8);
 }
 
 #[test]

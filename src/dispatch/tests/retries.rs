@@ -202,3 +202,32 @@ fn an_unnamed_subscription_gives_up_and_counts_it() {
     let state = worker.desk.seat.state(Seq(3));
     assert_eq!((state.parked, state.lag), (3, 0));
 }
+
+#[test]
+fn an_event_that_failed_with_an_earlier_one_of_its_key_waits_for_its_own_delay() {
+    let rig = Rig::in_memory(1000);
+    for number in 0..2 {
+        rig.emit_from("a", number);
+    }
+    let seen = Seen::default();
+    let mine = seen.clone();
+    let handler = move |batch: &[Delivery<'_>]| {
+        let outcome = |delivery: &Delivery<'_>| match note(&mine, delivery) {
+            _ if delivery.attempt() > 1 => Outcome::Ack,
+            number => Outcome::RetryAfter(Duration::from_secs(1 + 59 * number)),
+        };
+        BatchOutcome::Each(batch.iter().map(outcome).collect())
+    };
+    let size = BatchSize {
+        count_max: 2,
+        linger: Duration::ZERO,
+    };
+    let handlers = Handlers::Batch(Box::new(handler), size);
+    let mut worker = rig.attach_all(Subscription::named("x").deliver_on_publish(), handlers);
+    run(&mut worker);
+    for (seconds, count) in [(1, 3), (58, 3), (1, 4)] {
+        rig.clock.advance(Duration::from_secs(seconds));
+        run(&mut worker);
+        assert_eq!(numbers(&seen).len(), count, "{:?}", numbers(&seen));
+    }
+}
