@@ -222,7 +222,12 @@ fn leaving_and_closing_wake_those_who_wait() {
         });
         queue.leave(&position);
         waiting.join().unwrap();
+        // Counted from now on, so it has to be filled again.
         queue.join(position.clone());
+        queue
+            .reserve(1, WhenFull::Reject, &|| false)
+            .unwrap()
+            .appended();
         let waiting = scope.spawn(|| queue.reserve(1, WhenFull::Block, &|| false).map(drop));
         queue.close();
         let error = waiting.join().unwrap().unwrap_err();
