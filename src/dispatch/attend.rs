@@ -103,11 +103,19 @@ impl Worker {
 
     fn pause(&mut self, reason: String) {
         self.is_paused = true;
-        if let Crew::Lanes(lanes, _) = &self.crew {
-            // What waits for a thread has not begun: it comes once deliveries go on.
-            for job in lanes.forget() {
-                self.desk.put_back(job.seq, job.attempt);
+        // What waits for a thread, or for its batch, has not begun: it comes once deliveries go on.
+        match &mut self.crew {
+            Crew::Lanes(lanes, _) => {
+                for job in lanes.forget() {
+                    self.desk.put_back(job.seq, job.attempt);
+                }
             }
+            Crew::Batch(batch) => {
+                for item in batch.take() {
+                    self.desk.put_back(item.seq, item.attempt);
+                }
+            }
+            Crew::Own(_) => {}
         }
         self.desk.seat.notes().paused = Some(reason);
         self.desk.leave_queue();
@@ -164,8 +172,9 @@ impl Worker {
                     let control = &self.desk.office.control;
                     control.set_paused(name, Some(reason.clone()))?;
                 }
+                self.pause(reason.clone());
+                // After that: a twin that is made meanwhile sees that it is paused.
                 self.desk.seat.ask_twin_to_pause(&reason);
-                self.pause(reason);
                 Ok(true)
             }
             WhenBehind::Pause(max) => {

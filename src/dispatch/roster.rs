@@ -79,7 +79,8 @@ impl Roster {
     fn seats(&self, audience: &Audience) -> Result<Vec<Arc<Seat>>> {
         let registry = self.registry.lock();
         let registry = registry.unwrap_or_else(PoisonError::into_inner);
-        let runs = |member: &&Member| matches!(member.work, Work::Running(_));
+        let runs =
+            |member: &&Member| matches!(member.work, Work::Running(_)) && !member.seat.has_ended();
         let running = registry.members.values().filter(runs);
         let running: Vec<_> = running.map(|member| member.seat.clone()).collect();
         match audience {

@@ -86,11 +86,11 @@ impl Shadow {
 
     /// The outcome of a delivery that was put off.
     fn wait_for(&self, seq: Seq, patience: Duration) -> Verdict {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now().checked_add(patience);
         while self
             .seat
             .signal
-            .wait_until(Some(deadline), || self.seat.has_news())
+            .wait_until(deadline, || self.seat.has_news())
         {
             // Others may come back late, which were given up.
             let mut returns = self.seat.take_returns().into_iter();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::crew::Handlers;
 use super::dispatcher::Dispatcher;
-use super::office::Office;
+use super::office::{Office, guarded};
 use super::queue::Queue;
 use super::seat::{Request, Seat};
 use super::status::{HandlerId, SubscriptionState, VolatileState};
@@ -17,7 +17,7 @@ use super::subscription::{Start, Subscription};
 use super::twin::Twinning;
 use super::watch::Watch;
 use super::worker::Worker;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::Log;
 use crate::log::pins::DetachedLag;
 use crate::position::Seq;
@@ -65,6 +65,10 @@ impl Dispatcher {
         let Some((seat, twinning)) = durable.member(id) else {
             return Ok(());
         };
+        // It has no handler to share any more.
+        if seat.has_ended() {
+            return Ok(());
+        }
         let twin = twinning.subscription(&seat.label(), start);
         let (handlers, sharing) = twinning.handlers();
         let Some(attached) = self.attach_twin(id, twin, handlers)? else {
@@ -121,7 +125,11 @@ impl Dispatcher {
         twin: Subscription,
         handlers: Handlers,
     ) -> Result<Option<(HandlerId, Worker)>> {
-        let made = handlers.made(twin.concurrency);
+        // The user's function, called on the thread of somebody who emits.
+        let made = guarded("function that makes handlers", || {
+            handlers.made(twin.concurrency)
+        });
+        let made = made.map_err(|reason| Error::new(ErrorKind::Handler, reason))?;
         let mut registry = self.registry();
         registry.leaving.retain(|seat| !seat.has_ended());
         let is_leaving = registry.leaving.iter().any(|seat| seat.id == id);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::EventSystem;
 use super::admission::Terms;
+use super::held::refuse_rehearsed;
 use super::outgoing::outgoing_all;
 use super::receipt::Receipt;
 use super::volatile::Engine;
@@ -33,6 +34,7 @@ impl EventSystem {
     /// # Errors
     /// As [`EventSystem::close`].
     pub(crate) fn close_by(&self, deadline: Option<Instant>) -> Result<()> {
+        refuse_rehearsed("close the system")?;
         self.0.close_by(deadline)
     }
 

@@ -84,7 +84,9 @@ impl EventSystem {
 
     /// Registers a handler for each thread of a subscription, made by this function, which is called
     /// before this returns: as often as the subscription's [`concurrency`](Subscription::concurrency),
-    /// and with more than one thread once more, for parked events that are delivered again.
+    /// and with more than one thread once more, for parked events that are delivered again and for replays.
+    /// With more than one thread it is called again, as often, when the first volatile event is emitted
+    /// ([`Durability::Volatile`](crate::Durability::Volatile)).
     ///
     /// # Errors
     /// As [`EventSystem::register_handler`].
@@ -136,11 +138,12 @@ impl EventSystem {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such handler.
     pub fn unregister_handler(&self, handler: HandlerId) -> Result<()> {
         refuse_rehearsed("unregister a handler")?;
-        self.0.dispatcher.unsubscribe(handler)?;
+        let gone = self.0.dispatcher.unsubscribe(handler);
+        // Its twin goes as well, whatever has become of it.
         if let Some(engine) = self.0.volatile.get() {
             engine.unsubscribe(handler);
         }
-        Ok(())
+        gone
     }
 
     /// Starts all deliveries.
@@ -148,6 +151,7 @@ impl EventSystem {
     /// # Errors
     /// [`Closed`](ErrorKind::Closed) once the system is closed.
     pub fn start(&self) -> Result<()> {
+        refuse_rehearsed("start deliveries")?;
         self.0.dispatcher.start()?;
         self.0.volatile.get().map_or(Ok(()), Engine::start)
     }

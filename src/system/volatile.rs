@@ -220,17 +220,22 @@ impl Inner {
 
     /// Has a new engine deliver to all handlers.
     fn adopt_all(&self, engine: &Engine) -> Result<()> {
+        let mut failure = None;
         for id in self.dispatcher.ids() {
             // Others may have queued events since.
             let adopted = engine
                 .dispatcher
                 .adopt(&self.dispatcher, id, Start::Beginning);
-            adopted.inspect_err(|error| no_twin(id, error))?;
+            // One that cannot have a twin keeps no other from having one.
+            if let Err(error) = adopted {
+                no_twin(id, &error);
+                failure.get_or_insert(error);
+            }
         }
         if self.dispatcher.is_started() {
             engine.start()?;
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 }
 

@@ -343,32 +343,30 @@ fn a_batch_that_was_not_handed_over_comes_again_after_a_crash() {
     assert_eq!(all, [3, 4]);
 }
 
-/// With many jobs waiting nobody wakes the worker: it finds by itself what a lane has left.
 #[test]
-fn what_a_lane_acknowledges_is_noted_while_many_jobs_wait() {
-    let rig = Rig::in_memory(1000);
-    for number in 0..100 {
-        rig.emit_from(&number.to_string(), number);
-    }
-    let (go, may_go) = channel::<()>();
-    let gate = Arc::new(Mutex::new(may_go));
-    let handlers = Handlers::Many(Box::new(move || {
-        let gate = gate.clone();
-        Box::new(move |delivery: &Delivery<'_>| {
-            if delivery.seq() > Seq(10) {
-                let _ = gate.lock().unwrap().recv_timeout(PATIENCE);
-            }
-        })
-    }));
-    let subscription = Subscription::named("x").concurrency(2);
-    let subscription = subscription.start(Start::Beginning);
-    let id = rig.dispatcher.subscribe(subscription, handlers).unwrap();
-    rig.dispatcher.start().unwrap();
-    await_that("the place", || rig.state(id).position == Seq(10));
-    await_that("the cursor", || rig.control.cursor("x") == Some(Seq(10)));
-    drop(go);
-    rig.drain();
-    rig.close();
+fn what_is_gathered_for_a_batch_is_put_back_by_a_pause() {
+    let rig = Rig::on(&SimDisk::new());
+    rig.emit(0..2);
+    let size = BatchSize {
+        count_max: 3,
+        linger: Duration::from_secs(1),
+    };
+    let (seen, handlers) = batches(size, None);
+    let mut worker = rig.attach_all(Subscription::named("x"), handlers);
+    run(&mut worker);
+    worker
+        .desk
+        .seat
+        .ask(crate::dispatch::seat::Request::Pause("wait".into()));
+    run(&mut worker);
+    assert_eq!(worker.desk.window.running(), 0, "nothing is under way");
+    rig.clock.advance(size.linger);
+    assert_eq!(run(&mut worker), Progress::Waiting(None));
+    assert!(seen.lock().unwrap().is_empty());
+    worker.desk.seat.ask(crate::dispatch::seat::Request::Resume);
+    rig.run_fast(&mut worker);
+    assert_eq!(seen.lock().unwrap().concat(), [0, 1]);
+    assert_eq!(worker.desk.seat.position.get(), Seq(2));
 }
 
 #[test]

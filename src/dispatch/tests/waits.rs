@@ -169,3 +169,31 @@ fn measure_lanes() {
         best(2, 100_000, 0)
     );
 }
+
+/// With many jobs waiting nobody wakes the worker: it finds by itself what a lane has left.
+#[test]
+fn what_a_lane_acknowledges_is_noted_while_many_jobs_wait() {
+    let rig = Rig::in_memory(1000);
+    for number in 0..100 {
+        rig.emit_from(&number.to_string(), number);
+    }
+    let (go, may_go) = channel::<()>();
+    let gate = Arc::new(Mutex::new(may_go));
+    let handlers = Handlers::Many(Box::new(move || {
+        let gate = gate.clone();
+        Box::new(move |delivery: &Delivery<'_>| {
+            if delivery.seq() > Seq(10) {
+                let _ = gate.lock().unwrap().recv_timeout(PATIENCE);
+            }
+        })
+    }));
+    let subscription = Subscription::named("x").concurrency(2);
+    let subscription = subscription.start(Start::Beginning);
+    let id = rig.dispatcher.subscribe(subscription, handlers).unwrap();
+    rig.dispatcher.start().unwrap();
+    await_that("the place", || rig.state(id).position == Seq(10));
+    await_that("the cursor", || rig.control.cursor("x") == Some(Seq(10)));
+    drop(go);
+    rig.drain();
+    rig.close();
+}
