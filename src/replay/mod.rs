@@ -92,7 +92,7 @@ impl Replay {
         self
     }
 
-    /// Only events of these types; see [`Filter`].
+    /// Only events of these types; see [`Filter`](crate::Filter).
     pub fn types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.extent.filter = self.extent.filter.types(types);
         self
