@@ -138,9 +138,11 @@ impl Desk {
         notes.handed_on = self.window.longest_running();
     }
 
-    /// Counts this subscription for the queue, once it is near the end.
+    /// Counts this subscription for the queue, once it is near the end. One that gets volatile events is
+    /// counted wherever it is: memory holds no backlog for it.
     pub(super) fn join_queue(&mut self) {
-        if !self.is_live && self.office.queue.is_near(self.taken) {
+        let may_join = || self.office.is_volatile || self.office.queue.is_near(self.taken);
+        if !self.is_live && may_join() {
             self.is_live = true;
             self.office.queue.join(self.seat.position.clone());
             self.pin();

@@ -17,8 +17,9 @@ const LOOK_AFTER: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_millis(5);
 
 /// Runs a worker on a thread of its own until it is asked to stop.
-pub(super) fn spawn(worker: Worker) -> Result<JoinHandle<()>> {
-    let seat = worker.desk.seat.clone();
+pub(super) fn spawn(mut worker: Worker) -> Result<JoinHandle<()>> {
+    let (seat, queue) = (worker.desk.seat.clone(), worker.desk.office.queue.clone());
+    worker.begin_volatile();
     let name = format!("forelog-{}", seat.id);
     seat.notes().status = Status::Running;
     let builder = thread::Builder::new().name(name);
@@ -28,6 +29,7 @@ pub(super) fn spawn(worker: Worker) -> Result<JoinHandle<()>> {
         notes.status = Status::Stopped;
         notes.last_error = Some(error.to_string());
         drop(notes);
+        queue.leave(&seat.position);
         seat.end();
         error
     })

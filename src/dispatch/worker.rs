@@ -108,6 +108,15 @@ impl Worker {
         }
     }
 
+    /// Before its thread begins: emitters must not run ahead of one that gets volatile events, however late
+    /// that thread comes to run.
+    pub(super) fn begin_volatile(&mut self) {
+        let holds = self.desk.rules.when_behind == WhenBehind::HoldEmitters;
+        if self.desk.office.is_volatile && holds && !self.desk.seat.is_paused() {
+            self.desk.join_queue();
+        }
+    }
+
     /// As [`Worker::step_inside`], on a thread that is not known to run handlers.
     #[cfg(test)]
     pub(crate) fn step(&mut self) -> Progress {

@@ -217,3 +217,55 @@ fn an_event_too_large_for_memory_is_refused() -> Result<()> {
     assert_eq!(system.emit(&event)?.level, Level::Synced);
     system.close()
 }
+
+/// Emits until the queue is full; returns how many went in.
+fn fill(system: &EventSystem, at_most: u64) -> u64 {
+    let goes_in = |n: &u64| {
+        let full = system.emit(number("tick", *n)).err();
+        assert!(
+            full.as_ref()
+                .is_none_or(|error| error.kind() == ErrorKind::QueueFull),
+            "{full:?}"
+        );
+        full.is_none()
+    };
+    (0..at_most).take_while(goes_in).count() as u64
+}
+
+#[test]
+fn emitters_do_not_run_ahead_of_a_thread_that_has_yet_to_begin() -> Result<()> {
+    let system = ticking()
+        .max_queue_size(10)
+        .when_full(WhenFull::Reject)
+        .open()?;
+    let (_begins, go, handler) = gated();
+    system.register_handler(Subscription::named("slow"), handler)?;
+    system.start()?;
+    // The thread begins with the first event, and some later than these are emitted.
+    assert_eq!(fill(&system, 1_000), 10);
+    drop(go);
+    system.drain(Some(soon()))?;
+    assert_eq!(state_of(&system, "slow").delivered, 10);
+    system.close()
+}
+
+#[test]
+fn emitters_wait_for_one_that_is_resumed_far_behind() -> Result<()> {
+    let system = ticking()
+        .max_queue_size(10)
+        .when_full(WhenFull::Reject)
+        .open()?;
+    let (begins, go, handler) = gated();
+    system.register_handler(Subscription::named("back"), handler)?;
+    system.start()?;
+    system.pause("back", "for a test")?;
+    assert_eq!(fill(&system, 1_000), 1_000, "nobody waits for it");
+    system.resume("back")?;
+    begins.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(fill(&system, 1_000), 0, "memory holds no more for it");
+    drop(go);
+    system.drain(Some(soon()))?;
+    let state = state_of(&system, "back");
+    assert_eq!((state.delivered, state.skipped), (1_000, 0));
+    system.close()
+}
