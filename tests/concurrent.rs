@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,7 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use forelog::inspect::Inspector;
-use forelog::{Durability, ErrorKind, Event, EventSystem, Level, PendingReceipt, Receipt, Seq};
+use forelog::{
+    Delivery, Durability, ErrorKind, Event, EventSystem, Level, PendingReceipt, Receipt, Seq,
+    Subscription,
+};
 
 const THREADS: u64 = 8;
 /// Whoever waits longer for what must come has found a hang.
@@ -268,5 +271,27 @@ fn a_waker_may_drop_the_last_handle() {
     let system = system(dir.path());
     assert!(system.recovery().clean);
     assert_eq!(held(&system).len() as u64, scaled(20));
+    system.close().unwrap();
+}
+
+#[test]
+fn a_drain_waits_for_what_is_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = system(dir.path());
+    let seen = Arc::new(AtomicU64::new(0));
+    let mine = seen.clone();
+    let handler = move |_: &Delivery<'_>| {
+        mine.fetch_add(1, Ordering::SeqCst);
+    };
+    system
+        .register_handler(Subscription::named("all"), handler)
+        .unwrap();
+    system.start().unwrap();
+    for round in 1..=scaled(100) {
+        let in_flight = system.emit_async(event(0, round)).unwrap();
+        system.drain(None).unwrap();
+        assert_eq!(seen.load(Ordering::SeqCst), round);
+        drop(in_flight);
+    }
     system.close().unwrap();
 }

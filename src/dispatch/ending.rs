@@ -52,8 +52,7 @@ impl Dispatcher {
 
     /// Waits as [`Dispatcher::drain`] does, and returns who is behind.
     fn drained(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Seat>>> {
-        let target = self.office.log.watermark().appended();
-        self.office.log.flush()?;
+        let target = self.office.log.make_deliverable()?;
         let seats = self.registry().running(self.office.queue.inside());
         let is_behind =
             |seat: &Seat| seat.position.get() < target && !seat.has_ended() && !seat.is_paused();

@@ -299,6 +299,19 @@ impl Log {
         self.wait_durable(self.shared.last_seq())
     }
 
+    /// Syncs what has to be synced before it is delivered; returns the last Seq that was handed out.
+    ///
+    /// # Errors
+    /// As [`Log::wait_durable`].
+    pub(crate) fn make_deliverable(&self) -> Result<Seq> {
+        let (last, last_sync) = {
+            let tail = self.shared.tail();
+            (tail.last_seq, tail.last_sync)
+        };
+        self.wait_durable(last_sync)?;
+        Ok(last)
+    }
+
     /// How far the log is.
     pub(crate) fn watermark(&self) -> &Watermark {
         &self.shared.watermark

@@ -267,6 +267,7 @@ pub(super) fn note_failed_sync(storage: &dyn Storage) {
 pub(super) fn tail_of(active: &Arc<Segment>, last_appended_at: Timestamp) -> Result<Tail> {
     Ok(Tail {
         last_seq: active.last_seq(),
+        last_sync: Seq::ZERO,
         writer: active.writer()?,
         last_appended_at,
         ids: IdSource::above(random(), last_appended_at),

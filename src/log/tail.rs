@@ -24,6 +24,8 @@ pub(super) struct Tail {
     pub(super) writer: Writer<Segment>,
     /// The last Seq that was handed out; it may not be published yet.
     pub(super) last_seq: Seq,
+    /// The last of them whose event must be synced before it is delivered.
+    pub(super) last_sync: Seq,
     pub(super) last_appended_at: Timestamp,
     pub(super) ids: IdSource,
     /// The full segment before the active one, until it is sealed and synced.
@@ -126,6 +128,9 @@ impl Tail {
             count,
         };
         self.last_seq = self.last_seq.plus(u64::from(count));
+        if is_sync {
+            self.last_sync = self.last_seq;
+        }
         batch
     }
 
