@@ -15,13 +15,19 @@ const SHORT: Duration = Duration::from_micros(60);
 /// How many pauses lie between two looks: each look takes a cache line from the emitter, and what
 /// comes in meanwhile is handled in one run.
 const PAUSES: u32 = 32;
-/// After how many looks the processor is offered to others, the emitter perhaps.
-const LOOKS: u32 = 16;
+/// How many lie between them in a stream, some ten microseconds: fewer and longer runs, and the emitter is
+/// disturbed less.
+const PAUSES_IN_STREAM: u32 = 256;
+/// As many events in one run make a stream.
+const STREAM: u64 = 3;
+/// After how many pauses the processor is offered to others, the emitter perhaps.
+const PAUSES_MAX: u32 = 512;
 
-/// What a worker has learned from its last wait.
+/// What a worker has learned from its last run and its last wait.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     was_short: bool,
+    is_stream: bool,
 }
 
 impl Patience {
@@ -31,12 +37,17 @@ impl Patience {
             return ready();
         }
         let began = Instant::now();
+        let pauses = if self.is_stream {
+            PAUSES_IN_STREAM
+        } else {
+            PAUSES
+        };
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..PAUSES_MAX / pauses {
                 if ready() {
                     return true;
                 }
-                (0..PAUSES).for_each(|_| hint::spin_loop());
+                (0..pauses).for_each(|_| hint::spin_loop());
             }
             if began.elapsed() >= LOOK_FOR {
                 return ready();
@@ -45,8 +56,13 @@ impl Patience {
         }
     }
 
+    /// Notes how many events were handled before a wait.
+    pub(super) fn note_run(&mut self, events: u64) {
+        self.is_stream = events >= STREAM;
+    }
+
     /// Notes how long the wait was in all.
-    pub(super) fn learn(&mut self, waited: Duration) {
+    pub(super) fn note_wait(&mut self, waited: Duration) {
         self.was_short = waited <= SHORT;
     }
 }

@@ -55,9 +55,10 @@ fn run_steps(worker: &mut Worker) {
     let queue = worker.desk.office.queue.clone();
     let _inside = queue.enter(seat.id.0);
     let mut patience = Patience::default();
+    let mut run = 0;
     loop {
         match worker.step_inside() {
-            Progress::Moved => {}
+            Progress::Moved => run += 1,
             Progress::Waiting(until) => {
                 let until = until.map(|time| worker.desk.office.look_at(time));
                 wait_for_return(worker, until);
@@ -69,8 +70,9 @@ fn run_steps(worker: &mut Worker) {
                     let soon = began + LOOK_AGAIN;
                     until = Some(until.map_or(soon, |until| until.min(soon)));
                 }
+                patience.note_run(std::mem::take(&mut run));
                 wait_for_more(worker, held, until, &patience);
-                patience.learn(began.elapsed());
+                patience.note_wait(began.elapsed());
             }
             Progress::Stopped => return,
         }

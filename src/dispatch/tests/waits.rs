@@ -34,12 +34,12 @@ fn a_worker_looks_for_a_while_only_after_a_short_wait() {
     let mut patience = Patience::default();
     assert!(!patience.look_for(look));
     assert_eq!(looks.swap(0, Ordering::SeqCst), 1);
-    patience.learn(Duration::from_micros(5));
+    patience.note_wait(Duration::from_micros(5));
     assert!(!patience.look_for(look));
     assert!(looks.swap(0, Ordering::SeqCst) > 1);
     assert!(patience.look_for(|| looks.fetch_add(1, Ordering::SeqCst) == 3));
     assert_eq!(looks.swap(0, Ordering::SeqCst), 4);
-    patience.learn(Duration::from_millis(1));
+    patience.note_wait(Duration::from_millis(1));
     assert!(!patience.look_for(look));
     assert_eq!(looks.swap(0, Ordering::SeqCst), 1);
 }
