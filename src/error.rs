@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::position::{SegmentId, Seq};
@@ -200,6 +201,17 @@ fn kind_of(error: &io::Error) -> ErrorKind {
         io::ErrorKind::UnexpectedEof => ErrorKind::Truncated,
         _ => ErrorKind::Io,
     }
+}
+
+/// Calls a function of the user's; a panic in it is the reason of a failure.
+#[inline]
+pub(crate) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T, String> {
+    // What it works on may be left in any state by a panic; it is the user's to keep that sound.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        format!("the {what} panicked: {}", text.unwrap_or("no message"))
+    })
 }
 
 fn hint_for(kind: ErrorKind) -> &'static str {

@@ -59,6 +59,8 @@ mod error;
 mod event;
 // 2 format
 mod format;
+// 2 versions
+mod upcast;
 // 3 storage
 mod storage;
 // 4 log
@@ -93,6 +95,7 @@ pub use event::{Data, Event, EventId, MAX_DEPTH};
 pub use format::lineage::{CAUSATION_HEADER, CORRELATION_HEADER};
 pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
 pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt, ScheduledEvent};
+pub use upcast::TYPE_VERSION_HEADER;
 
 // Handle: who gets which events, and what they say of them.
 pub use control::{ControlRecovery, ParkedEvent};

@@ -49,6 +49,14 @@ impl<'a> Delivery<'a> {
         }
     }
 
+    /// The same delivery, of this event in place of its own.
+    pub(super) fn with<'b>(&self, event: EventRef<'b>) -> Delivery<'b>
+    where
+        'a: 'b,
+    {
+        Delivery { event, ..*self }
+    }
+
     /// Puts the outcome off: whatever the handler returns or does then, the [`AckToken`] says what has
     /// become of the event. The token may go to any thread.
     ///

@@ -1,12 +1,12 @@
 //! [`Office`]: what all workers of a dispatcher share, and the rules that they have in common.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::queue::Queue;
 use crate::clock::{Clock, Timestamp};
 use crate::control::Control;
+pub(super) use crate::error::guarded;
 use crate::error::{Error, ErrorKind};
 use crate::format::record::{EventRef, Unplaced};
 use crate::log::Log;
@@ -75,17 +75,6 @@ pub(super) fn is_final(error: &Error) -> bool {
 
 pub(super) fn asked_again() -> String {
     "the handler asked for another attempt".to_owned()
-}
-
-/// Calls a function of the user's; a panic in it is the reason of a failure.
-#[inline]
-pub(super) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T, String> {
-    // What it works on may be left in any state by a panic; it is the user's to keep that sound.
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        format!("the {what} panicked: {}", text.unwrap_or("no message"))
-    })
 }
 
 /// The start of a reason that is too long.

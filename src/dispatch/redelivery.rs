@@ -4,7 +4,6 @@
 //! the first on, one after the other, until one of them fails again or none is left.
 
 use super::delivery::Delivery;
-use super::frame_of::{as_frame, read_frame};
 use super::office::{clip, is_final};
 use super::outcome::Outcome;
 use super::phase::Phase;
@@ -12,6 +11,7 @@ use super::seat::Request;
 use super::worker::Worker;
 use crate::control::ParkedEvent;
 use crate::error::Result;
+use crate::format::alone::Alone;
 use crate::position::Seq;
 
 impl Worker {
@@ -60,10 +60,9 @@ impl Worker {
             return Ok(());
         };
         let attempts = parked.attempts.saturating_add(1);
-        let bytes = as_frame(&parked)?;
-        let event = read_frame(&bytes, seq)?;
+        let alone = Alone::new(&parked.event, seq, parked.appended_at)?;
         let origin = &self.desk.origin;
-        let delivery = Delivery::new(event, seq, (attempts, Phase::Redelivery), origin);
+        let delivery = Delivery::new(alone.event(), seq, (attempts, Phase::Redelivery), origin);
         self.desk.seat.set_busy(seq);
         let outcome = self.crew.call(&delivery);
         self.desk.seat.set_busy(Seq::ZERO);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::crew::{Crew, Kind, Team};
 use super::deliver::{hand_out, pass_or_take};
 use super::desk::Desk;
-use super::frame_of::{as_frame, read_frame};
 use super::gather::deliver_batch;
 use super::office::{Office, pin_name};
 use super::replays::Replays;
@@ -18,6 +17,7 @@ use super::wanted::Choice;
 use crate::clock::Timestamp;
 use crate::control::Place;
 use crate::error::{Error, Result};
+use crate::format::alone::Alone;
 use crate::log::reader::{Reader, Step};
 use crate::log::watermark::Wanted;
 use crate::position::Seq;
@@ -275,9 +275,8 @@ impl Worker {
             return Ok(());
         };
         for parked in desk.office.control.parked(&name) {
-            let bytes = as_frame(&parked)?;
-            let event = read_frame(&bytes, parked.seq)?;
-            desk.hold_key_of(&event);
+            let alone = Alone::new(&parked.event, parked.seq, parked.appended_at)?;
+            desk.hold_key_of(&alone.event());
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ pub(crate) mod payload;
 pub(crate) mod frame;
 pub(crate) mod checked;
 pub(crate) mod record;
+pub(crate) mod alone;
 pub(crate) mod lineage;
 pub(crate) mod segment;
 pub(crate) mod footer;

@@ -62,6 +62,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::alone::Alone;
 use crate::format::frame::padded;
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, Seq};
@@ -163,18 +164,37 @@ pub struct Recovery {
 
 /// An event in the log, checked; it holds the segment that it lies in, and copies nothing.
 #[derive(Debug, Clone)]
-pub struct StoredEvent {
-    segment: Arc<Segment>,
-    offset: usize,
-    /// The length of its frame.
-    len: usize,
+pub struct StoredEvent(Lying);
+
+/// Where an event lies.
+#[derive(Debug, Clone)]
+enum Lying {
+    InSegment {
+        segment: Arc<Segment>,
+        offset: usize,
+        /// The length of its frame.
+        len: usize,
+    },
+    Alone(Alone),
 }
 
 impl StoredEvent {
     /// The event, borrowed from the log.
     #[inline]
     pub fn event(&self) -> EventRef<'_> {
-        self.segment.located(self.offset, self.len)
+        match &self.0 {
+            Lying::InSegment {
+                segment,
+                offset,
+                len,
+            } => segment.located(*offset, *len),
+            Lying::Alone(alone) => alone.event(),
+        }
+    }
+
+    /// An event that lies in no log.
+    pub(crate) fn alone(alone: Alone) -> Self {
+        StoredEvent(Lying::Alone(alone))
     }
 }
 
@@ -342,11 +362,11 @@ impl Log {
             return Ok(None);
         };
         match segment.find(seq) {
-            Some((offset, len)) => Ok(Some(StoredEvent {
+            Some((offset, len)) => Ok(Some(StoredEvent(Lying::InSegment {
                 segment,
                 offset,
                 len,
-            })),
+            }))),
             None => Log::why_not_found(segment, seq),
         }
     }
@@ -358,11 +378,11 @@ impl Log {
             return Ok(None);
         };
         let len = event.frame().len();
-        Ok(Some(StoredEvent {
+        Ok(Some(StoredEvent(Lying::InSegment {
             segment,
             offset,
             len,
-        }))
+        })))
     }
 
     /// The first Seq held; that of the next event if none is.

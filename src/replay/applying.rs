@@ -1,13 +1,13 @@
 //! [`Applying`]: events brought into a state.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, guarded};
 use crate::event::Filter;
 use crate::format::record::EventRef;
 use crate::log::Log;
 use crate::position::Seq;
+use crate::upcast::Upcasters;
 
 pub(super) type Apply<S> = Box<dyn FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send>;
 
@@ -56,19 +56,24 @@ impl<S> Applying<'_, S> {
     }
 }
 
+/// The same function, which gets the newest version of each event.
+pub(crate) fn upcasting<S, F>(upcasters: &Arc<Upcasters>, mut apply: F) -> Apply<S>
+where
+    F: FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send + 'static,
+{
+    if upcasters.is_empty() {
+        return Box::new(apply);
+    }
+    let upcasters = upcasters.clone();
+    Box::new(move |state, event| upcasters.show(event, |newest| apply(state, newest)))
+}
+
 pub(super) fn apply_guarded<S>(
     apply: &mut Apply<S>,
     state: &mut S,
     event: &EventRef<'_>,
 ) -> Result<()> {
     // Whoever calls throws the state away after an error, so that a panic leaves no half of it.
-    catch_unwind(AssertUnwindSafe(|| apply(state, event))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let message = format!(
-            "the apply function of a projection panicked: {}",
-            text.unwrap_or("without a message")
-        );
-        Err(Error::new(ErrorKind::Handler, message))
-    })
+    guarded("apply function of a projection", || apply(state, event))
+        .unwrap_or_else(|reason| Err(Error::new(ErrorKind::Handler, reason)))
 }

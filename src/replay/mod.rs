@@ -18,6 +18,7 @@ mod tests;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub(crate) use applying::upcasting;
 pub use following::Following;
 pub use handlers::{HandlerReplay, ReplayState, RunningReplay};
 pub use laboratory::{
@@ -33,6 +34,7 @@ use crate::error::Result;
 use crate::format::record::EventRef;
 use crate::log::Log;
 use crate::position::Seq;
+use crate::upcast::Upcasters;
 
 /// A range of past events, to be gone through once more.
 ///
@@ -56,14 +58,16 @@ use crate::position::Seq;
 pub struct Replay {
     log: Arc<Log>,
     roster: Roster,
+    upcasters: Arc<Upcasters>,
     extent: Extent,
 }
 
 impl Replay {
-    pub(crate) fn new(log: Arc<Log>, roster: Roster) -> Self {
+    pub(crate) fn new(log: Arc<Log>, roster: Roster, upcasters: Arc<Upcasters>) -> Self {
         Replay {
             log,
             roster,
+            upcasters,
             extent: Extent::default(),
         }
     }
@@ -130,7 +134,7 @@ impl Replay {
             }
             if self.extent.fits(&event) {
                 count += 1;
-                if apply(&event)?.is_break() {
+                if self.upcasters.show(&event, &mut apply)?.is_break() {
                     break;
                 }
             }

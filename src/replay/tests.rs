@@ -389,7 +389,7 @@ fn after_a_crash_at_any_operation_the_state_is_what_the_events_give() {
             from_snapshots += u64::from(sums.saved().is_some());
             sums.catch_up().unwrap();
             let mut truth = (0, 0);
-            Replay::new(bed.ground.log.clone(), Roster::default())
+            Replay::new(bed.ground.log.clone(), Roster::default(), Arc::default())
                 .run(|event| {
                     truth = (truth.0 + 1, truth.1 + event.data::<u64>()?);
                     Ok(())

@@ -13,6 +13,7 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogConfig;
 use crate::log::pins::DetachedLag;
+use crate::upcast::Upcasters;
 
 /// The events that a system in memory keeps unless told otherwise.
 const MAX_EVENTS_IN_MEMORY: u64 = 100_000;
@@ -30,6 +31,7 @@ pub struct Builder {
     persistence_interval: Option<Duration>,
     durability: Option<Durability>,
     pub(super) selective: Selective,
+    pub(super) upcasters: Upcasters,
     pub(super) max_queue_size: u64,
     pub(super) when_full: WhenFull,
     pub(super) drain_timeout: Duration,
@@ -53,6 +55,7 @@ impl Default for Builder {
             persistence_interval: None,
             durability: None,
             selective: Selective::default(),
+            upcasters: Upcasters::default(),
             max_queue_size: 10_000,
             when_full: WhenFull::Block,
             drain_timeout: Duration::from_secs(30),
@@ -272,6 +275,7 @@ impl Builder {
     /// The durability of events that ask for none of their own.
     pub(super) fn chosen_durability(&self) -> Result<Durability> {
         self.selective.check()?;
+        self.upcasters.check()?;
         match (self.durability, self.persistence_interval) {
             (Some(_), Some(_)) => Err(invalid(
                 "persistence_interval and durability contradict each other; set one of them",

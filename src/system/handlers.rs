@@ -257,6 +257,7 @@ impl EventSystem {
 impl Inner {
     /// Registers handlers, also for volatile events if there were any.
     fn subscribe(&self, subscription: Subscription, handlers: Handlers) -> Result<HandlerId> {
+        let handlers = handlers.upcast(&self.upcasters);
         let id = self.dispatcher.subscribe(subscription, handlers)?;
         if let Some(engine) = self.volatile.get()
             && let Err(error) = engine.adopt(&self.dispatcher, id)

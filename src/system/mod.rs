@@ -6,6 +6,7 @@ mod held;
 mod admission;
 mod selective;
 mod builder;
+mod upcasting;
 mod volatile;
 mod attended;
 mod batch;
@@ -48,6 +49,7 @@ use crate::index::{Index, IndexConfig};
 use crate::log::{Appended, Log, LogConfig};
 use crate::position::Seq;
 use crate::snapshot::Snapshots;
+use crate::upcast::Upcasters;
 use admission::Admission;
 use directory::Directory;
 use held::refuse_rehearsed;
@@ -81,6 +83,8 @@ struct Inner {
     durability: Durability,
     /// The event types that have a durability of their own.
     selective: Selective,
+    /// What makes the newest versions of older events.
+    upcasters: Arc<Upcasters>,
     /// Whether an emit takes more than an append: a check, or a look at its type.
     attends: bool,
     volatile: Volatile,
@@ -317,6 +321,7 @@ impl Inner {
             attends: admission.is_some() || is_selective,
             admission,
             selective: builder.selective,
+            upcasters: Arc::new(builder.upcasters),
             volatile,
             index,
             log,

@@ -9,7 +9,7 @@ use crate::control::ControlRecovery;
 use crate::error::Result;
 use crate::format::record::EventRef;
 use crate::log::Recovery;
-use crate::replay::{Ground, Laboratory, Projection, Replay};
+use crate::replay::{Ground, Laboratory, Projection, Replay, upcasting};
 
 impl EventSystem {
     /// The events that are held, to be looked up.
@@ -22,13 +22,14 @@ impl EventSystem {
 
     /// A range of past events, to be gone through once more.
     pub fn replay(&self) -> Replay {
-        Replay::new(self.0.log.clone(), self.0.dispatcher.roster())
+        let upcasters = self.0.upcasters.clone();
+        Replay::new(self.0.log.clone(), self.0.dispatcher.roster(), upcasters)
     }
 
     /// A place to see what other handlers and projections would have done with a range of the past, with
     /// their effects held back.
     pub fn laboratory<'a>(&self) -> Laboratory<'a> {
-        Laboratory::new(self.0.log.clone())
+        Laboratory::new(self.0.log.clone(), self.0.upcasters.clone())
     }
 
     /// A state that is made by applying events in order, kept under this name.
@@ -55,7 +56,8 @@ impl EventSystem {
             snapshots: self.0.snapshots.clone(),
             clock: self.0.clock.clone(),
         };
-        Projection::open(name, version, initial, ground, Box::new(apply))
+        let apply = upcasting(&self.0.upcasters, apply);
+        Projection::open(name, version, initial, ground, apply)
     }
 
     /// What opening found and did.

@@ -1,7 +1,7 @@
 //! Order by key: what a failed or parked event holds up, and what is known of it after a crash.
 
 use super::*;
-use crate::dispatch::frame_of::as_frame;
+use crate::format::alone::Alone;
 
 /// A handler that fails for these numbers as long as they are listed.
 fn failing(bad: &Arc<Mutex<Vec<u64>>>) -> (Seen, impl Handler + use<>) {
@@ -276,5 +276,11 @@ fn a_parked_event_pins_nothing_and_is_read_like_one_of_the_log() {
     worker.rest();
     let (_, pin) = rig.log.pins().lowest(0, Duration::ZERO).unwrap();
     assert_eq!(pin, Seq(2));
-    assert!(!as_frame(&rig.dispatcher.parked("x")[0]).unwrap().is_empty());
+    let parked = &rig.dispatcher.parked("x")[0];
+    let alone = Alone::new(&parked.event, parked.seq, parked.appended_at).unwrap();
+    let stored = rig.log.get(Seq(1)).unwrap().unwrap();
+    assert_eq!(
+        alone.event().to_json_value(),
+        stored.event().to_json_value()
+    );
 }

@@ -26,12 +26,14 @@ pub use findings::{
 
 use super::projection::{Progress, Projection};
 use crate::clock::Timestamp;
-use crate::dispatch::{Handler, Subscription};
+use crate::dispatch::{Handler, Subscription, upcast};
 use crate::error::Result;
 use crate::event::Filter;
 use crate::format::record::EventRef;
 use crate::log::Log;
 use crate::position::Seq;
+use crate::replay::applying::upcasting;
+use crate::upcast::Upcasters;
 use answers::Answers;
 use bench::Bench;
 use states::{Pair, ShadowState};
@@ -125,6 +127,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[must_use = "a laboratory does nothing until it is run"]
 pub struct Laboratory<'a> {
     log: Arc<Log>,
+    upcasters: Arc<Upcasters>,
     from: Seq,
     to: Seq,
     since: Option<Timestamp>,
@@ -137,9 +140,10 @@ pub struct Laboratory<'a> {
 }
 
 impl<'a> Laboratory<'a> {
-    pub(crate) fn new(log: Arc<Log>) -> Self {
+    pub(crate) fn new(log: Arc<Log>, upcasters: Arc<Upcasters>) -> Self {
         Laboratory {
             log,
+            upcasters,
             from: Seq::FIRST,
             to: Seq::MAX,
             since: None,
@@ -181,7 +185,8 @@ impl<'a> Laboratory<'a> {
     /// Adds a shadow handler for the events that this subscription wants. Of the subscription, name and
     /// filters count; no such subscription has to be registered.
     pub fn handler(mut self, subscription: Subscription, handler: impl Handler) -> Self {
-        self.handlers.push((subscription, Box::new(handler)));
+        let handler = upcast(Box::new(handler), &self.upcasters);
+        self.handlers.push((subscription, handler));
         self
     }
 
@@ -195,7 +200,8 @@ impl<'a> Laboratory<'a> {
     {
         let filter = live.filter.clone();
         let start = |live: &mut Projection<S>, before| live.state_at(before);
-        self.shadow(Pair::new(live, Box::new(start), filter, Box::new(apply)))
+        let apply = upcasting(&self.upcasters, apply);
+        self.shadow(Pair::new(live, Box::new(start), filter, apply))
     }
 
     /// As [`Laboratory::projection`], with a state of another type: `initial` is the one before the range,
@@ -207,8 +213,8 @@ impl<'a> Laboratory<'a> {
         F: FnMut(&mut S, &EventRef<'_>) -> Result<()> + Send + 'static,
     {
         let start = |_: &mut Projection<L>, _| Ok(initial);
-        let filter = Filter::all();
-        self.shadow(Pair::new(live, Box::new(start), filter, Box::new(apply)))
+        let (filter, apply) = (Filter::all(), upcasting(&self.upcasters, apply));
+        self.shadow(Pair::new(live, Box::new(start), filter, apply))
     }
 
     fn shadow(mut self, state: impl ShadowState + 'a) -> Self {
