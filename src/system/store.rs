@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::event::EventId;
-use crate::index::{Index, TypeCursor};
+use crate::index::{Index, Postings};
 use crate::log::{Log, StoredEvent};
 use crate::position::Seq;
 
@@ -82,7 +82,7 @@ impl EventStore {
 /// The events of one type, in order; see [`EventStore::by_type`].
 #[derive(Debug)]
 pub struct ByType {
-    seqs: TypeCursor,
+    seqs: Postings,
     log: Arc<Log>,
 }
 
