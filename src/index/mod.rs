@@ -147,6 +147,12 @@ impl Index {
         self.core.snapshot()
     }
 
+    /// How it stands once its store is open.
+    pub(crate) fn opened_state(&self) -> IndexState {
+        self.core.await_open();
+        self.core.snapshot()
+    }
+
     /// Waits until all that is appended now is indexed; says whether it is. It is not if the index
     /// was closed meanwhile.
     pub(crate) fn catch_up(&self) -> bool {

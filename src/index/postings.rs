@@ -126,6 +126,12 @@ impl Postings {
         }
     }
 
+    /// The same without what lies behind this Seq.
+    pub(crate) fn upto(mut self, last: Seq) -> Postings {
+        self.end = self.end.min(last);
+        self
+    }
+
     /// The next Seqs, at most 4,096 and at least one; none at the end. What the iterator has not yet
     /// taken of the page before is passed over.
     pub(crate) fn next_page(&mut self) -> &[Seq] {
