@@ -69,6 +69,8 @@ mod log;
 mod control;
 mod index;
 mod snapshot;
+// 5 queries
+mod query;
 // 5 inspect
 pub mod inspect;
 // 6 followers
@@ -113,6 +115,7 @@ pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
 pub use log::pins::DetachedLag;
 pub use log::{Recovery, StoredEvent};
+pub use query::{Explanation, NameSummaries, NameSummary, PageToken, Plan, Query, QueryResults};
 pub use replay::{
     Following, HandlerReplay, Progress, Projection, Replay, ReplayState, RunningReplay,
 };

@@ -20,10 +20,22 @@ pub struct Filter {
     sources: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Pattern {
+/// Which types are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pattern {
+    /// This one.
     Exact(String),
+    /// Those that begin so.
     Prefix(String),
+}
+
+impl Pattern {
+    fn fits(&self, event_type: &str) -> bool {
+        match self {
+            Pattern::Exact(text) => text == event_type,
+            Pattern::Prefix(prefix) => event_type.starts_with(prefix.as_str()),
+        }
+    }
 }
 
 impl Filter {
@@ -52,14 +64,45 @@ impl Filter {
         self
     }
 
+    /// Adds sources; with none added, all sources are wanted.
+    #[must_use]
+    pub fn sources<S: Into<String>>(mut self, sources: impl IntoIterator<Item = S>) -> Self {
+        self.sources.extend(sources.into_iter().map(Into::into));
+        self
+    }
+
     /// Whether an event of this type and source is wanted.
     pub fn matches(&self, event_type: &str, source: &str) -> bool {
-        let type_fits = |pattern: &Pattern| match pattern {
-            Pattern::Exact(text) => text == event_type,
-            Pattern::Prefix(prefix) => event_type.starts_with(prefix.as_str()),
-        };
-        (self.types.is_empty() || self.types.iter().any(type_fits))
-            && (self.sources.is_empty() || self.sources.iter().any(|wanted| wanted == source))
+        self.wants_type(event_type) && self.wants_source(source)
+    }
+
+    /// Whether some event of this type is wanted.
+    pub(crate) fn wants_type(&self, event_type: &str) -> bool {
+        self.types.is_empty() || self.types.iter().any(|pattern| pattern.fits(event_type))
+    }
+
+    /// Whether some event of this source is wanted.
+    pub(crate) fn wants_source(&self, source: &str) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|wanted| wanted == source)
+    }
+
+    /// The patterns of which a type must fit one, each once and in order; none if all types are wanted.
+    pub(crate) fn type_patterns(&self) -> Vec<&Pattern> {
+        if self.types.iter().any(|pattern| pattern.fits("")) {
+            return Vec::new();
+        }
+        let mut patterns: Vec<_> = self.types.iter().collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        patterns
+    }
+
+    /// The sources of which one is wanted, each once and in order; none if all are.
+    pub(crate) fn wanted_sources(&self) -> Vec<&str> {
+        let mut sources: Vec<_> = self.sources.iter().map(String::as_str).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
     }
 
     /// Whether the patterns can match anything.

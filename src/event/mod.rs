@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 pub use data::Data;
 pub(crate) use data::{decode, encode};
 pub use filter::Filter;
+pub(crate) use filter::Pattern;
 pub use id::EventId;
 pub(crate) use id::{IdRange, IdSource};
 pub(crate) use json::to_value;

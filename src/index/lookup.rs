@@ -1,14 +1,13 @@
-//! Lookups: [`Core::by_id`] and [`TypeCursor`].
+//! Lookups: [`Core::by_id`], and the pages of [`Postings`](super::postings::Postings).
 //!
 //! Each goes through the windows in the store, the tail in memory, and scans the rest. What is found
 //! broken on the way is reported and scanned instead. A window that retention has cut into is
 //! scanned as well: of events with the same id it names the first, which may be gone.
 
-use std::sync::Arc;
-
 use super::catalog::broken;
 use super::core::{Core, State};
 use super::keys::{self, first_of, last_of, millis_of, window_of};
+use super::postings::{Dimension, Listed};
 use super::store::first_in;
 use super::values::{Chunk, Manifest, find_ids};
 use crate::error::{Error, Result};
@@ -145,13 +144,17 @@ impl Core {
         Ok(stored.map(|stored| stored.event().event_id()))
     }
 
-    /// Adds to `page` what it can of the Seqs `next..=end` that have the type; returns the Seq to go
+    /// Adds to `page` what it can of the Seqs `next..=end` that have the name; returns the Seq to go
     /// on at.
-    fn page(&self, event_type: &str, next: Seq, end: Seq, page: &mut Vec<Seq>) -> Seq {
+    pub(super) fn page(&self, listed: &Listed, next: Seq, end: Seq, page: &mut Vec<Seq>) -> Seq {
+        let Listed { dimension, name } = listed;
+        if *dimension == Dimension::Source {
+            return self.scan_page(listed, next, end, page);
+        }
         let wanted = |seq: &Seq| (next..=end).contains(seq);
         if let Some(state) = self.trusted() {
             if next < first_of(state.catalog.next_window()) {
-                match chunk_page(&state, event_type, next) {
+                match chunk_page(&state, name, next) {
                     Ok((seqs, go_on)) => {
                         page.extend(seqs.into_iter().filter(wanted));
                         return go_on;
@@ -159,13 +162,17 @@ impl Core {
                     Err(reason) => self.report(reason.message()),
                 }
             } else if next < state.tail.next() {
-                page.extend(state.tail.of_type(event_type).filter(wanted));
+                page.extend(state.tail.of_type(name).filter(wanted));
                 return state.tail.next();
             }
         }
-        let upto = end.min(next.plus(keys::WINDOW_LEN - 1));
+        self.scan_page(listed, next, end, page)
+    }
+
+    fn scan_page(&self, listed: &Listed, next: Seq, end: Seq, page: &mut Vec<Seq>) -> Seq {
+        let upto = end.min(last_of(window_of(next)));
         for_each(&self.log, next, upto, |event| {
-            if event.event_type() == event_type {
+            if listed.lists(&event) {
                 page.push(event.seq());
             }
             true
@@ -201,7 +208,12 @@ fn chunk_page(state: &State, event_type: &str, next: Seq) -> Result<(Vec<Seq>, S
 }
 
 /// Visits the events of `from..=upto` that can be read, until `visit` has enough.
-fn for_each(log: &Log, from: Seq, upto: Seq, mut visit: impl FnMut(EventRef<'_>) -> bool) {
+pub(super) fn for_each(
+    log: &Log,
+    from: Seq,
+    upto: Seq,
+    mut visit: impl FnMut(EventRef<'_>) -> bool,
+) {
     let mut reader = log.reader(from);
     loop {
         match reader.next_event() {
@@ -231,58 +243,4 @@ fn scan_for(log: &Log, id: EventId, from: Seq, upto: Seq) -> Option<Seq> {
         found.is_none()
     });
     found
-}
-
-/// The Seqs of the events of one type, ascending, a page in memory at a time.
-#[derive(Debug)]
-pub(crate) struct TypeCursor {
-    core: Arc<Core>,
-    event_type: Box<str>,
-    next: Seq,
-    end: Seq,
-    page: Vec<Seq>,
-    /// How many Seqs of the page the iterator has handed out.
-    taken: usize,
-}
-
-impl TypeCursor {
-    pub(super) fn new(core: Arc<Core>, event_type: &str, from: Seq) -> TypeCursor {
-        let end = core.log.watermark().appended();
-        TypeCursor {
-            core,
-            event_type: event_type.into(),
-            next: from.max(Seq::FIRST),
-            end,
-            page: Vec::new(),
-            taken: 0,
-        }
-    }
-
-    /// The next Seqs, at most 4,096 and at least one; none at the end. What the iterator has not yet
-    /// taken of the page before is passed over.
-    pub(crate) fn next_page(&mut self) -> &[Seq] {
-        self.core.await_open();
-        self.page.clear();
-        self.taken = 0;
-        while self.page.is_empty() && self.next <= self.end {
-            let first = self.core.log.first_seq();
-            self.next = self.next.max(first);
-            let page = &mut self.page;
-            self.next = self.core.page(&self.event_type, self.next, self.end, page);
-        }
-        &self.page
-    }
-}
-
-impl Iterator for TypeCursor {
-    type Item = Seq;
-
-    fn next(&mut self) -> Option<Seq> {
-        if self.taken == self.page.len() {
-            self.next_page();
-        }
-        let seq = self.page.get(self.taken).copied()?;
-        self.taken += 1;
-        Some(seq)
-    }
 }

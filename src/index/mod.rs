@@ -34,6 +34,8 @@ mod core;
 mod backing;
 mod follow;
 mod lookup;
+#[allow(dead_code, reason = "queries stand on these")]
+mod postings;
 pub(crate) mod verify;
 
 #[cfg(test)]
@@ -45,7 +47,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::core::Core;
-pub(crate) use self::lookup::TypeCursor;
+pub(crate) use self::postings::{Dimension, Names, Postings, PostingsBack, Tally};
 pub(crate) use self::verify::Verifier;
 use crate::error::Result;
 use crate::event::EventId;
@@ -136,12 +138,18 @@ impl Index {
     }
 
     /// The events of this type from `from` on, up to the last that is appended now.
-    pub(crate) fn by_type(&self, event_type: &str, from: Seq) -> TypeCursor {
-        TypeCursor::new(self.core.clone(), event_type, from)
+    pub(crate) fn by_type(&self, event_type: &str, from: Seq) -> Postings {
+        Postings::new(self.core.clone(), Dimension::Type, event_type, from)
     }
 
     /// How the index stands.
     pub(crate) fn state(&self) -> IndexState {
+        self.core.snapshot()
+    }
+
+    /// How it stands once its store is open.
+    pub(crate) fn opened_state(&self) -> IndexState {
+        self.core.await_open();
         self.core.snapshot()
     }
 
@@ -175,6 +183,35 @@ impl Index {
         let state = index.state();
         index.close();
         Ok(state)
+    }
+}
+
+#[allow(dead_code, reason = "queries stand on these")]
+impl Index {
+    /// The events of this source from `from` on, up to the last that is appended now.
+    pub(crate) fn by_source(&self, source: &str, from: Seq) -> Postings {
+        self.postings(Dimension::Source, source, from)
+    }
+
+    /// The events that have this name from `from` on, up to the last that is appended now.
+    pub(crate) fn postings(&self, dimension: Dimension, name: &str, from: Seq) -> Postings {
+        Postings::new(self.core.clone(), dimension, name, from)
+    }
+
+    /// The events that have this name, newest first, from `upto` (or the last that is appended now)
+    /// down to the first that the log holds.
+    pub(crate) fn newest(&self, dimension: Dimension, name: &str, upto: Seq) -> PostingsBack {
+        PostingsBack::new(self.core.clone(), dimension, name, upto)
+    }
+
+    /// How many events that the log holds have this name, and the first and the last of them.
+    pub(crate) fn tally(&self, dimension: Dimension, name: &str) -> Tally {
+        self.core.tally(dimension, name)
+    }
+
+    /// The distinct names that the events of the log have, ascending by their bytes.
+    pub(crate) fn names(&self, dimension: Dimension) -> Names {
+        self.core.names(dimension)
     }
 }
 

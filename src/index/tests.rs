@@ -4,7 +4,7 @@ mod damage;
 mod measure;
 mod parts;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::verify::Mismatch;
@@ -123,6 +123,17 @@ impl Source {
         EventId(self.millis << 80 | 7 << 76 | 0b10 << 62 | count)
     }
 
+    /// A few sources are frequent, and many are rare.
+    fn source(&mut self) -> u64 {
+        let random = self.random();
+        match random % 8 {
+            0..6 => random >> 61,
+            6 => random >> 58,
+            _ if self.types > 1 => random >> 54,
+            _ => 0,
+        }
+    }
+
     fn emit(&mut self, log: &Log, count: usize) {
         for _ in 0..count {
             let id = self.id();
@@ -130,7 +141,8 @@ impl Source {
             let rare = if self.types > 40 { self.types } else { 40 };
             let number = (self.random() % self.types).min(self.random() % rare);
             let event_type = format!("type.{number}");
-            let mut record = Record::new(&event_type, "unit", Timestamp(1), &[0xc0]).unwrap();
+            let source = format!("source.{}", self.source());
+            let mut record = Record::new(&event_type, &source, Timestamp(1), &[0xc0]).unwrap();
             record.event_id = id;
             log.append(&[record], Durability::Os).unwrap();
             self.used.push(id);
@@ -140,24 +152,16 @@ impl Source {
 
 /// Compares lookups with a scan of the log.
 fn assert_equals_scan(index: &Index, log: &Log, context: &str) {
+    for dimension in [Dimension::Type, Dimension::Source] {
+        assert_lists_equal_scan(index, log, dimension, context);
+    }
     let mut events = Vec::new();
     let mut reader = log.reader(Seq::FIRST);
     while let Some(event) = reader.next_event().unwrap() {
-        events.push((event.seq(), event.event_id(), event.event_type().to_owned()));
-    }
-    let types: BTreeSet<&str> = events.iter().map(|(_, _, name)| name.as_str()).collect();
-    for name in types.into_iter().chain(["none"]) {
-        for from in [0, 4096, 9001] {
-            let due = events
-                .iter()
-                .filter(|(seq, _, held)| held == name && seq.0 >= from);
-            let due: Vec<Seq> = due.map(|(seq, _, _)| *seq).collect();
-            let found: Vec<Seq> = index.by_type(name, Seq(from)).collect();
-            assert_eq!(found, due, "{context}: {name} from {from}");
-        }
+        events.push((event.seq(), event.event_id()));
     }
     let mut first = std::collections::HashMap::new();
-    for (seq, id, _) in &events {
+    for (seq, id) in &events {
         first.entry(*id).or_insert(*seq);
     }
     let missing = [
@@ -165,10 +169,42 @@ fn assert_equals_scan(index: &Index, log: &Log, context: &str) {
         EventId(1_700_000_000_001 << 80 | 7 << 76 | 0b10 << 62 | 1 << 61),
     ];
     let step = (events.len() / 60).max(1);
-    let ids = events.iter().step_by(step).map(|(_, id, _)| *id);
+    let ids = events.iter().step_by(step).map(|(_, id)| *id);
     for id in ids.chain(missing).chain([EventId::NIL]) {
         let found = index.by_id(id).unwrap();
         assert_eq!(found, first.get(&id).copied(), "{context}: {id}");
+    }
+}
+
+/// Compares the lists of a dimension, their ends and their names with a scan of the log.
+fn assert_lists_equal_scan(index: &Index, log: &Log, dimension: Dimension, context: &str) {
+    let mut lists: BTreeMap<String, Vec<Seq>> = BTreeMap::new();
+    let mut reader = log.reader(Seq::FIRST);
+    while let Some(event) = reader.next_event().unwrap() {
+        let name = dimension.of(&event).to_owned();
+        lists.entry(name).or_default().push(event.seq());
+    }
+    let names: Vec<String> = index.names(dimension).map(Into::into).collect();
+    assert!(names.iter().eq(lists.keys()), "{context}: {names:?}");
+    lists.insert("none".to_owned(), Vec::new());
+    for (name, due) in &lists {
+        let context = format!("{context}: {dimension:?} {name}");
+        for at in [0, 4096, 9001] {
+            let (from, upto) = (Seq(at), Seq(u64::MAX - at));
+            let found: Vec<Seq> = index.postings(dimension, name, from).collect();
+            let rest = due.iter().filter(|seq| **seq >= from);
+            assert!(found.iter().eq(rest), "{context} from {from}");
+            let upto = if at == 0 { upto } else { from };
+            let found: Vec<Seq> = index.newest(dimension, name, upto).collect();
+            let rest = due.iter().rev().filter(|seq| **seq <= upto);
+            assert!(found.iter().eq(rest), "{context} from {upto} down");
+        }
+        let tally = Tally {
+            count: due.len() as u64,
+            first: due.first().copied(),
+            last: due.last().copied(),
+        };
+        assert_eq!(index.tally(dimension, name), tally, "{context}");
     }
 }
 

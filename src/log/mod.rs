@@ -40,7 +40,7 @@ mod shared;
 mod rotation;
 mod append;
 pub(crate) mod reader;
-mod past;
+pub(crate) mod past;
 mod retention;
 mod committer;
 mod keeper;

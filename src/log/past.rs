@@ -1,11 +1,45 @@
 //! What of the past is held, and where a time lies in it.
 
 use super::Log;
+use super::segment::Segment;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::format::footer::TimeRanges;
 use crate::position::{Gap, Seq};
 
+/// The Seqs of one segment, from the first to the last that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) first: Seq,
+    pub(crate) last: Seq,
+    pub(crate) count: u64,
+    /// The times of its events; `None` while it grows.
+    pub(crate) times: Option<TimeRanges>,
+}
+
+impl Span {
+    fn of(segment: &Segment) -> Option<Span> {
+        let (first, last) = (segment.base_seq(), segment.last_seq());
+        (last >= first).then(|| Span {
+            first,
+            last,
+            count: segment.count(),
+            times: segment.footer().map(|footer| footer.times),
+        })
+    }
+}
+
 impl Log {
+    /// The segment that holds `seq`, or else the first one behind it that holds an event.
+    pub(crate) fn span_from(&self, seq: Seq) -> Option<Span> {
+        self.shared.segments.first_from(seq, Span::of)
+    }
+
+    /// The segment that holds `seq`, or else the last one before it that holds an event.
+    pub(crate) fn span_upto(&self, seq: Seq) -> Option<Span> {
+        self.shared.segments.last_upto(seq, Span::of)
+    }
+
     /// The last Seq that lay before the first segment that is held: retention may have removed events
     /// up to there. [`Seq::ZERO`] if everything that ever was is held.
     pub(crate) fn removed_upto(&self) -> Seq {
@@ -30,8 +64,7 @@ impl Log {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if an event that has to be looked at cannot be read.
     pub(crate) fn last_at(&self, time: Timestamp) -> Result<Seq> {
         // What is known: all up to `low` was appended by then, all from `high` on was not.
-        let mut low = self.first_seq().prev();
-        let mut high = self.watermark().appended().next();
+        let (mut low, mut high) = self.bracket(time);
         let mut reader = self.reader(low.next());
         while low.next() < high {
             let middle = Seq(u64::midpoint(low.0, high.0));
@@ -45,5 +78,20 @@ impl Log {
             }
         }
         Ok(low)
+    }
+
+    /// A Seq up to which all was appended at this time, and one from which on nothing was, as far as the
+    /// footers tell.
+    fn bracket(&self, time: Timestamp) -> (Seq, Seq) {
+        let end = self.watermark().appended().next();
+        let is_past = |segment: &Segment| {
+            let times = segment.footer().filter(|footer| footer.count > 0)?.times;
+            Some(times.appended_max <= time)
+        };
+        let (before, after) = self.shared.segments.part(is_past);
+        let low = before.map_or_else(|| self.first_seq().prev(), |segment| segment.last_seq());
+        let footer = after.as_ref().and_then(|segment| segment.footer());
+        let high = footer.filter(|footer| footer.count > 0);
+        (low, high.map_or(end, |footer| footer.last_seq))
     }
 }

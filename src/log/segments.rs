@@ -43,6 +43,54 @@ impl Segments {
             .map(|segment| segment.base_seq())
     }
 
+    /// What `look` finds in the segment that holds `seq`, or else in the first behind it that has something.
+    pub(super) fn first_from<T>(
+        &self,
+        seq: Seq,
+        look: impl Fn(&Segment) -> Option<T>,
+    ) -> Option<T> {
+        let held = self.read();
+        let next = held.bases.partition_point(|&base| base <= seq);
+        let segments = held.segments.iter().skip(next.saturating_sub(1));
+        let mut behind = segments.filter(|segment| segment.last_seq() >= seq);
+        behind.find_map(|segment| look(segment))
+    }
+
+    /// What `look` finds in the segment that holds `seq`, or else in the last before it that has something.
+    pub(super) fn last_upto<T>(&self, seq: Seq, look: impl Fn(&Segment) -> Option<T>) -> Option<T> {
+        let held = self.read();
+        let next = held.bases.partition_point(|&base| base <= seq);
+        let mut before = held.segments.iter().take(next).rev();
+        before.find_map(|segment| look(segment))
+    }
+
+    /// Parts the segments in two: of those for which `is_past` holds, which come first, the last; of the
+    /// others the first. One of which it tells nothing goes with the one behind it, and the last of all
+    /// with the others.
+    pub(super) fn part(
+        &self,
+        is_past: impl Fn(&Segment) -> Option<bool>,
+    ) -> (Option<Arc<Segment>>, Option<Arc<Segment>>) {
+        let held = self.read();
+        let (mut low, mut high) = (0, held.segments.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let rest = held
+                .segments
+                .iter()
+                .enumerate()
+                .skip(middle)
+                .take(high - middle);
+            let told = rest.map(|(place, segment)| (place, is_past(segment)));
+            match told.into_iter().find(|(_, told)| told.is_some()) {
+                Some((place, Some(true))) => low = place + 1,
+                _ => high = middle,
+            }
+        }
+        let before = held.segments.get(low.wrapping_sub(1));
+        (before.cloned(), held.segments.get(low).cloned())
+    }
+
     /// How many events are held.
     pub(crate) fn count(&self) -> u64 {
         {

@@ -28,3 +28,7 @@ pub mod projections {}
 /// Several systems behind one façade: keys, batches, handlers, repartitioning.
 #[doc = include_str!("partitions.md")]
 pub mod partitions {}
+
+/// Events looked up: selectors, times, pages, and how they are found.
+#[doc = include_str!("queries.md")]
+pub mod queries {}

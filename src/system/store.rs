@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::event::EventId;
-use crate::index::{Index, TypeCursor};
+use crate::index::{Index, Postings};
 use crate::log::{Log, StoredEvent};
 use crate::position::Seq;
+use crate::query::{self, NameSummaries, Query};
 
 /// Look-ups over the events of a system; see [`EventSystem::store`](super::EventSystem::store).
 #[derive(Debug, Clone)]
@@ -58,6 +59,36 @@ impl EventStore {
         }
     }
 
+    /// Events by type, source, time, Seq, id or header, in either order and in pages: all of them, until
+    /// selectors are added. See the manual's [page](crate::manual::queries).
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Event, EventSystem};
+    /// let system = EventSystem::builder().open()?;
+    /// for n in 1..=10 {
+    ///     system.emit(Event::new("order.placed", "web", &n)?)?;
+    /// }
+    /// let newest = system.store().query().types(["order.*"]).newest_first().limit(3);
+    /// let seqs: Vec<u64> = newest.run()?.map(|stored| Ok(stored?.event().seq().0)).collect::<forelog::Result<_>>()?;
+    /// assert_eq!(seqs, [10, 9, 8]);
+    /// # system.close() }
+    /// ```
+    pub fn query(&self) -> Query {
+        Query::new(self.log.clone(), self.index.clone())
+    }
+
+    /// The event types that are there, each with the number of its events, the first and the last. No
+    /// event is read for it where the index knows; one that cannot be read may count or not.
+    pub fn types(&self) -> NameSummaries {
+        query::types(&self.log, &self.index)
+    }
+
+    /// The sources that are there, as [`EventStore::types`].
+    pub fn sources(&self) -> NameSummaries {
+        query::sources(&self.log, &self.index)
+    }
+
     /// The first Seq that is held; that of the next event if none is.
     pub fn first_seq(&self) -> Seq {
         self.log.first_seq()
@@ -82,7 +113,7 @@ impl EventStore {
 /// The events of one type, in order; see [`EventStore::by_type`].
 #[derive(Debug)]
 pub struct ByType {
-    seqs: TypeCursor,
+    seqs: Postings,
     log: Arc<Log>,
 }
 
