@@ -67,6 +67,7 @@ use crate::format::frame::padded;
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, Seq};
 use crate::storage::Storage;
+use crate::upcast::Upcasters;
 use committer::Committer;
 use keeper::Keeper;
 use pins::Pins;
@@ -162,7 +163,8 @@ pub struct Recovery {
     pub gap: Option<Gap>,
 }
 
-/// An event in the log, checked; it holds the segment that it lies in, and copies nothing.
+/// An event in the log, checked; it holds the segment that it lies in, and copies nothing. One that is
+/// [shown as a newer version](crate::Builder::upcaster) is a copy.
 #[derive(Debug, Clone)]
 pub struct StoredEvent(Lying);
 
@@ -192,9 +194,14 @@ impl StoredEvent {
         }
     }
 
-    /// An event that lies in no log.
-    pub(crate) fn alone(alone: Alone) -> Self {
-        StoredEvent(Lying::Alone(alone))
+    /// The event in its newest version.
+    ///
+    /// # Errors
+    /// As [`Upcasters::newest`].
+    #[inline]
+    pub(crate) fn newest(self, upcasters: &Upcasters) -> Result<Self> {
+        let newest = upcasters.newest(&self.event())?;
+        Ok(newest.map_or(self, |alone| StoredEvent(Lying::Alone(alone))))
     }
 }
 

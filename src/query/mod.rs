@@ -33,6 +33,7 @@ use crate::event::EventId;
 use crate::index::{Dimension, Index};
 use crate::log::{Log, StoredEvent};
 use crate::position::Seq;
+use crate::upcast::Upcasters;
 use bounds::{Bounds, Direction};
 use criteria::Criteria;
 pub use explain::{Explanation, Plan};
@@ -70,6 +71,7 @@ pub use token::PageToken;
 pub struct Query {
     log: Arc<Log>,
     index: Arc<Index>,
+    upcasters: Arc<Upcasters>,
     criteria: Criteria,
     direction: Direction,
     limit: u64,
@@ -77,10 +79,11 @@ pub struct Query {
 }
 
 impl Query {
-    pub(crate) fn new(log: Arc<Log>, index: Arc<Index>) -> Query {
+    pub(crate) fn new(log: Arc<Log>, index: Arc<Index>, upcasters: Arc<Upcasters>) -> Query {
         Query {
             log,
             index,
+            upcasters,
             criteria: Criteria::default(),
             direction: Direction::OldestFirst,
             limit: u64::MAX,
@@ -184,7 +187,8 @@ impl Query {
         self
     }
 
-    /// The events, as they are at this moment: the last one is the last that is appended now.
+    /// The events, as they are at this moment: the last one is the last that is appended now. Selectors see
+    /// them as they were emitted; what is given is the [newest version](crate::Builder::upcaster) of each.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for a type pattern that can match nothing, or a page token of
@@ -263,6 +267,7 @@ impl Query {
         let route = self.choose(bounds, limit).route;
         let job = Job {
             log: self.log.clone(),
+            upcasters: self.upcasters.clone(),
             criteria: Arc::new(self.criteria.clone()),
             direction,
             fingerprint: self.fingerprint(direction),

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::index::Index;
 use crate::log::{Log, StoredEvent};
 use crate::position::{Gap, Seq};
+use crate::upcast::Upcasters;
 
 /// Where candidates come from, in order.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl Source {
 #[derive(Debug)]
 pub struct QueryResults {
     log: Arc<Log>,
+    upcasters: Arc<Upcasters>,
     criteria: Arc<Criteria>,
     direction: Direction,
     fingerprint: u64,
@@ -57,6 +59,7 @@ pub struct QueryResults {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) log: Arc<Log>,
+    pub(super) upcasters: Arc<Upcasters>,
     pub(super) criteria: Arc<Criteria>,
     pub(super) direction: Direction,
     pub(super) fingerprint: u64,
@@ -69,6 +72,7 @@ impl QueryResults {
         let sources = job.sources(index, route)?;
         Ok(QueryResults {
             log: job.log,
+            upcasters: job.upcasters,
             criteria: job.criteria,
             direction: job.direction,
             fingerprint: job.fingerprint,
@@ -159,7 +163,7 @@ impl Iterator for QueryResults {
                 Ok(Some(stored)) if self.criteria.matches(&stored.event()) => {
                     self.place = Some(seq);
                     self.count_left -= 1;
-                    return Some(Ok(stored));
+                    return Some(stored.newest(&self.upcasters));
                 }
                 Ok(_) => {}
                 Err(error) => {

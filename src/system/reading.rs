@@ -17,6 +17,7 @@ impl EventSystem {
         EventStore {
             log: self.0.log.clone(),
             index: self.0.index.clone(),
+            upcasters: self.0.upcasters.clone(),
         }
     }
 

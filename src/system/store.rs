@@ -8,31 +8,34 @@ use crate::index::{Index, Postings};
 use crate::log::{Log, StoredEvent};
 use crate::position::Seq;
 use crate::query::{self, NameSummaries, Query};
+use crate::upcast::Upcasters;
 
 /// Look-ups over the events of a system; see [`EventSystem::store`](super::EventSystem::store).
 #[derive(Debug, Clone)]
 pub struct EventStore {
     pub(super) log: Arc<Log>,
     pub(super) index: Arc<Index>,
+    pub(super) upcasters: Arc<Upcasters>,
 }
 
 impl EventStore {
     /// The event of this Seq; `None` if there is none, or not any more.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) if it cannot be read.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if it cannot be read; what an
+    /// [upcaster](crate::Builder::upcaster) returns.
     #[inline]
     pub fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
-        self.log.get(seq)
+        newest(self.log.get(seq), &self.upcasters)
     }
 
     /// The event of this id; the first one, if several were emitted with it.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) if it cannot be read.
+    /// As [`EventStore::get`].
     pub fn get_by_id(&self, id: EventId) -> Result<Option<StoredEvent>> {
         match self.index.by_id(id)? {
-            Some(seq) => self.log.get(seq),
+            Some(seq) => self.get(seq),
             None => Ok(None),
         }
     }
@@ -55,7 +58,7 @@ impl EventStore {
     pub fn by_type(&self, event_type: &str) -> ByType {
         ByType {
             seqs: self.index.by_type(event_type, Seq::FIRST),
-            log: self.log.clone(),
+            store: self.clone(),
         }
     }
 
@@ -75,7 +78,8 @@ impl EventStore {
     /// # system.close() }
     /// ```
     pub fn query(&self) -> Query {
-        Query::new(self.log.clone(), self.index.clone())
+        let (log, index) = (self.log.clone(), self.index.clone());
+        Query::new(log, index, self.upcasters.clone())
     }
 
     /// The event types that are there, each with the number of its events, the first and the last. No
@@ -110,11 +114,21 @@ impl EventStore {
     }
 }
 
+fn newest(
+    stored: Result<Option<StoredEvent>>,
+    upcasters: &Upcasters,
+) -> Result<Option<StoredEvent>> {
+    match stored {
+        Ok(Some(stored)) => stored.newest(upcasters).map(Some),
+        other => other,
+    }
+}
+
 /// The events of one type, in order; see [`EventStore::by_type`].
 #[derive(Debug)]
 pub struct ByType {
     seqs: Postings,
-    log: Arc<Log>,
+    store: EventStore,
 }
 
 impl Iterator for ByType {
@@ -124,7 +138,7 @@ impl Iterator for ByType {
         loop {
             // An event that retention has removed since is passed over.
             let seq = self.seqs.next()?;
-            if let Some(found) = self.log.get(seq).transpose() {
+            if let Some(found) = self.store.get(seq).transpose() {
                 return Some(found);
             }
         }

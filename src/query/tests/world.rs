@@ -261,7 +261,7 @@ impl World {
     }
 
     fn query(&self, wanted: &Wanted) -> Query {
-        let mut query = Query::new(self.log.clone(), self.index.clone());
+        let mut query = Query::new(self.log.clone(), self.index.clone(), Arc::default());
         query = query.types(wanted.patterns.clone());
         query = query.sources(wanted.sources.clone());
         query = query.ids(wanted.ids.clone());
