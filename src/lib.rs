@@ -108,8 +108,9 @@ pub use event::Filter;
 pub use format::FORMAT_VERSION;
 pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
+pub use log::limits::{Limit, Retention, WhenPinned};
 pub use log::pins::DetachedLag;
-pub use log::{Recovery, StoredEvent};
+pub use log::{Fate, Recovery, RetentionWait, StoredEvent};
 pub use replay::{
     Following, HandlerReplay, Progress, Projection, Replay, ReplayState, RunningReplay,
 };

@@ -112,7 +112,13 @@ fn run(shared: &Arc<Shared>) {
 fn keep(shared: &Shared, quiet: bool) -> Result<Option<Duration>> {
     // Each step is tried, whatever became of the one before: a disk too full to prepare a segment
     // must not keep a due sync, or the retention that makes room, from happening.
-    let steps = [sync_if_due, Shared::settle, sync_if_due, Shared::retain];
+    let steps = [
+        sync_if_due,
+        Shared::settle,
+        sync_if_due,
+        Shared::roll_if_old,
+        Shared::retain,
+    ];
     let failures = steps.map(|step| step(shared).err());
     if let Some(first) = failures.into_iter().flatten().next() {
         return Err(first);

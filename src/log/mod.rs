@@ -13,6 +13,7 @@
 //! **Housekeeping** (preparing, settling, syncs by interval, idle marks, retention) is done by one
 //! thread, or, for tests that need each storage operation in order, by the caller of `append`.
 
+pub(crate) mod limits;
 pub(crate) mod pins;
 mod waiting;
 pub(crate) mod watermark;
@@ -29,6 +30,7 @@ pub(crate) mod segments;
 mod sums;
 mod stage;
 mod tail;
+mod judge;
 mod opening;
 mod plan;
 mod copier;
@@ -53,6 +55,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use append::Appended;
+pub use judge::{Fate, RetentionWait};
 pub(crate) use opening::random;
 pub(crate) use recovery::Examined;
 use shared::Shared;
@@ -68,6 +71,7 @@ use crate::position::{Gap, Seq};
 use crate::storage::Storage;
 use committer::Committer;
 use keeper::Keeper;
+use limits::{Retention, WhenPinned};
 use pins::Pins;
 use reader::Reader;
 use segment::Segment;
@@ -82,8 +86,10 @@ pub(crate) struct LogConfig {
     pub(crate) segment_events_max: u64,
     /// The largest frame in bytes; never above half a segment.
     pub(crate) event_len_max: usize,
-    /// How many events are kept, counted in whole segments; `None`: all.
-    pub(crate) max_events: Option<u64>,
+    /// How much of the past is kept, in whole segments.
+    pub(crate) retention: Retention,
+    /// What happens where that meets somebody who needs more.
+    pub(crate) when_pinned: WhenPinned,
     /// How long a log must stand still before it writes a mark that witnesses the last sync.
     pub(crate) mark_after: Duration,
     /// Whether a thread does the housekeeping, or the callers.
@@ -96,7 +102,8 @@ impl Default for LogConfig {
             segment_len: 64 << 20,
             segment_events_max: u64::MAX,
             event_len_max: 16 << 20,
-            max_events: None,
+            retention: Retention::default(),
+            when_pinned: WhenPinned::Keep,
             mark_after: Duration::from_millis(100),
             background: true,
         }
@@ -377,6 +384,11 @@ impl Log {
     #[cfg(test)]
     pub(crate) fn last_appended_at(&self) -> Timestamp {
         self.shared.last_appended_at()
+    }
+
+    /// What retention keeps for somebody although a limit asks for it, by its last round.
+    pub(crate) fn retention_wait(&self) -> Option<RetentionWait> {
+        self.shared.retention_wait()
     }
 
     /// Removes sealed segments all of whose events lie before `seq`, but none that a pin needs.

@@ -7,6 +7,7 @@ use crossbeam::utils::CachePadded;
 
 use super::LogConfig;
 use super::commit::Commit;
+use super::judge::RetentionWait;
 use super::opening::{Opened, note_failed_sync};
 use super::pins::Pins;
 use super::prefault::Prefault;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(super) preparing: Mutex<()>,
     /// One removal at a time: two could take the same segment for the oldest.
     pub(super) removing: Mutex<()>,
+    /// What retention keeps beyond a limit, and how many segments that was when it was last told of.
+    pub(super) waits: Mutex<Option<(RetentionWait, u64)>>,
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
     /// error once, and whoever syncs the same file next would be told that all is well.
     syncing: Mutex<()>,
@@ -83,6 +86,7 @@ impl Shared {
             settling: Mutex::new(()),
             preparing: Mutex::new(()),
             removing: Mutex::new(()),
+            waits: Mutex::new(None),
             syncing: Mutex::new(()),
         }
     }
