@@ -16,8 +16,15 @@ use super::pins::Need;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::tail::Tail;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
+
+/// How soon, and how late, a quiet log is looked at for what has grown too old. The clock may be set.
+const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
+
+/// After which time a quiet log is looked at for who has held its segments.
+const WAITING_AFTER: Duration = Duration::from_secs(1);
 
 /// The segments that go now, and for whom others are kept.
 #[derive(Debug, Default)]
@@ -99,6 +106,28 @@ impl Shared {
             drop(self.rotate(tail)?);
         }
         Ok(())
+    }
+
+    /// When a quiet log is to be looked at again; `None`: never.
+    pub(super) fn next_retention(&self) -> Option<Duration> {
+        if self.retention_wait().is_some() {
+            // Whoever holds it goes on without an append.
+            return Some(WAITING_AFTER);
+        }
+        let limits = &self.config.retention;
+        let (max_age, grows_for) = (limits.max_age?, limits.grows_for()?);
+        let in_time = |at: Timestamp, time: Duration| {
+            let left = time.saturating_sub(self.clock.now().since(at));
+            left.clamp(LOOK_AFTER.0, LOOK_AFTER.1)
+        };
+        let segments = self.segments.all();
+        let oldest = segments.first().and_then(|first| first.newest_sealed_at());
+        let oldest = oldest.map(|at| in_time(at, max_age));
+        let first = segments.last().and_then(|active| {
+            let event = active.event(active.base_seq()).ok()??;
+            Some(in_time(event.appended_at(), grows_for))
+        });
+        oldest.into_iter().chain(first).min()
     }
 
     fn is_older(&self, tail: &Tail, than: Duration) -> bool {
