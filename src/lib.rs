@@ -110,7 +110,9 @@ pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
 pub use log::limits::{Limit, Retention, WhenPinned};
 pub use log::pins::DetachedLag;
-pub use log::{Fate, Recovery, RetentionWait, StoredEvent};
+pub use log::{
+    Fate, Recovery, Removal, Removed, RetentionReport, RetentionWait, SegmentRetention, StoredEvent,
+};
 pub use replay::{
     Following, HandlerReplay, Progress, Projection, Replay, ReplayState, RunningReplay,
 };

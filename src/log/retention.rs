@@ -1,8 +1,8 @@
 //! Which sealed segments go, and how: whole ones, oldest first, and never one that is needed, unless by
 //! policy.
 //!
-//! **A round** judges the segments ([`Judge`]), and removes those that go: the active segment's header is
-//! made durable, and then each of them is unlinked, oldest first, the folder synced before the next one.
+//! **A round** judges the segments ([`Judge`]), and removes those that go: what a crash leaves of that is
+//! told of at [`ledger`](super::ledger).
 //!
 //! **Readers** hold the segment that they stand in: they read it to its end, and find the gap behind it.
 //! Its blocks are free once the last of them has gone on.
@@ -10,7 +10,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::explain::{Explain, RetentionReport};
 use super::judge::{Facts, Fate, Judge, RetentionWait};
+use super::ledger::{Ledger, Removal};
 use super::limits::{Limit, WhenPinned, age_of};
 use super::pins::Need;
 use super::segment::Segment;
@@ -18,7 +20,7 @@ use super::shared::Shared;
 use super::tail::Tail;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::position::Seq;
+use crate::position::{SegmentId, Seq};
 
 /// How soon, and how late, a quiet log is looked at for what has grown too old. The clock may be set.
 const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
@@ -39,15 +41,20 @@ impl Shared {
         if self.config.retention.is_unlimited() {
             return Ok(());
         }
-        let _one_at_a_time = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        // What could not be finished comes before anything else, whoever needs it by now.
+        let left = self.unfinished(*noted);
+        self.remove(&left, &mut noted)?;
         let verdict = self.judge();
         self.note_wait(verdict.waits);
-        self.remove(&verdict.going)
+        self.remove(&verdict.going, &mut noted)
     }
 
     /// Removes all segments that lie wholly before `seq`, and that nobody needs.
     pub(super) fn retire_before(&self, seq: Seq) -> Result<()> {
-        let _one_at_a_time = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.unfinished(*noted);
+        self.remove(&left, &mut noted)?;
         let (segments, facts) = self.facts();
         let mut used = facts.iter().map(|facts| facts.used).sum();
         let mut going = Vec::new();
@@ -61,13 +68,38 @@ impl Shared {
             used = used.saturating_sub(facts.used);
             going.push((segment, Limit::Asked));
         }
-        self.remove(&going)
+        self.remove(&going, &mut noted)
     }
 
     /// What retention keeps for somebody although a limit asks for it, by the last round.
     pub(super) fn retention_wait(&self) -> Option<RetentionWait> {
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         waits.as_ref().map(|(wait, _)| wait.clone())
+    }
+
+    /// Why each segment stays, or that it goes.
+    pub(super) fn explain_retention(&self) -> RetentionReport {
+        let (segments, mut facts) = self.facts();
+        if let (Some(active), Some(facts)) = (segments.last(), facts.last_mut())
+            && active.count() > 0
+        {
+            let newest = active.event(active.last_seq()).ok().flatten();
+            facts.newest_at = newest.map(|event| event.appended_at());
+        }
+        let explain = Explain {
+            limits: self.config.retention,
+            when_pinned: self.config.when_pinned,
+            now: self.clock.now(),
+            ahead: self.ahead_len(),
+            needs: self.pins.all(),
+            removed: self.ledger().and_then(Ledger::removed),
+            needed: &|used, age| self.needed(used, age),
+        };
+        explain.report(&facts)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        self.config.ledger.as_deref()
     }
 
     /// Whether the log may go on in another segment.
@@ -222,16 +254,20 @@ impl Shared {
         *waits = Some((wait, told));
     }
 
-    /// Removes the oldest segments, which are these.
+    /// Removes the oldest segments, which are these; see [`ledger`](super::ledger).
     ///
-    /// Each removal is durable before the next one's begins: a crash may bring a part of them back, but
-    /// never leave a hole.
-    fn remove(&self, going: &[(Arc<Segment>, Limit)]) -> Result<()> {
-        if going.is_empty() {
+    /// Each name is gone durably before the next one goes: a crash may bring one back, but never leave a
+    /// hole, for those who read the folder without the ledger.
+    fn remove(&self, going: &[(Arc<Segment>, Limit)], noted: &mut SegmentId) -> Result<()> {
+        let Some(removal) = self.removal_of(going).filter(|_| !self.tail().closed) else {
             return Ok(());
-        }
+        };
         // Or else nothing might be left by which to tell a log.
         self.begin_durably()?;
+        if let Some(ledger) = self.ledger().filter(|_| removal.last_segment > *noted) {
+            ledger.note(&removal)?;
+            *noted = removal.last_segment;
+        }
         for (segment, limit) in going {
             if self.tail().closed {
                 return Ok(());
@@ -242,5 +278,28 @@ impl Shared {
             tracing::debug!(target: "forelog::log", segment = %segment.id(), %limit, "a segment has gone");
         }
         Ok(())
+    }
+
+    /// What is noted of the removal of these segments; `None` for none.
+    fn removal_of(&self, going: &[(Arc<Segment>, Limit)]) -> Option<Removal> {
+        let ((first, _), (last, limit)) = (going.first()?, going.last()?);
+        let sum = |of: fn(&Segment) -> u64| going.iter().map(|(segment, _)| of(segment)).sum();
+        Some(Removal {
+            first_segment: first.id(),
+            last_segment: last.id(),
+            from: first.base_seq(),
+            to: last.last_seq(),
+            events: sum(Segment::count),
+            bytes: sum(Segment::disk_len),
+            at: self.clock.now(),
+            limit: *limit,
+        })
+    }
+
+    /// The segments that are noted as removed, and are still there.
+    fn unfinished(&self, noted: SegmentId) -> Vec<(Arc<Segment>, Limit)> {
+        let held = self.segments.all().into_iter();
+        let noted = held.take_while(|segment| segment.id() <= noted);
+        noted.map(|segment| (segment, Limit::Asked)).collect()
     }
 }

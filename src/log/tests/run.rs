@@ -74,7 +74,7 @@ impl Setup {
         };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(1_000)));
         let storage = disk.storage().folder(names::LOG)?;
-        let examined = recovery::examine(storage.as_ref(), witness)?;
+        let examined = recovery::examine(storage.as_ref(), witness, None)?;
         let opened = recovery::open(&storage, &config, clock.now(), examined)?;
         let recovery = opened.recovery.clone();
         let shared = Arc::new(Shared::new(storage, config, clock, opened, Pins::default()));
