@@ -113,8 +113,11 @@ pub use event::Filter;
 pub use format::FORMAT_VERSION;
 pub use format::record::{EventRef, Headers};
 pub use index::IndexState;
+pub use log::limits::{Limit, Retention, WhenPinned};
 pub use log::pins::DetachedLag;
-pub use log::{Recovery, StoredEvent};
+pub use log::{
+    Fate, Recovery, Removal, Removed, RetentionReport, RetentionWait, SegmentRetention, StoredEvent,
+};
 pub use query::{Explanation, NameSummaries, NameSummary, PageToken, Plan, Query, QueryResults};
 pub use replay::{
     Following, HandlerReplay, Progress, Projection, Replay, ReplayState, RunningReplay,

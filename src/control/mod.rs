@@ -12,6 +12,8 @@
 //! [`SYNC_WITHIN`]: a power cut delivers again what was acknowledged since. A parked event is synced
 //! before the cursor passes it, for its cursor stands in the same record.
 //!
+//! **The retention ledger** stands here too; see [`removed`].
+//!
 //! **Witness.** Every cursor carries the highest Seq of the main log known to be durable, and a clean
 //! close its last Seq. The main log is opened with the highest of them, so that an end that is
 //! missing is found.
@@ -22,6 +24,7 @@
 mod ahead;
 mod bytes;
 mod parked;
+mod removed;
 mod state;
 mod standing;
 mod record;
@@ -42,7 +45,7 @@ use crate::clock::Clock;
 use crate::durability::Durability;
 use crate::error::Result;
 use crate::format::record::Record;
-use crate::log::{Log, LogConfig};
+use crate::log::{Log, LogConfig, Removed};
 use crate::position::Seq;
 use crate::storage::Storage;
 use books::{Books, read};
@@ -177,12 +180,13 @@ impl Control {
         }
     }
 
-    /// What [`Control::witness`] would be, without opening the control log: nothing is changed.
+    /// What [`Control::witness`] and [`Control::removed`] would be, without opening the control log:
+    /// nothing is changed.
     ///
     /// # Errors
-    /// If the files cannot be read; damage only makes the answer lower.
-    pub(crate) fn witnessed(storage: &dyn Storage) -> Result<Seq> {
-        salvage::readable(storage).map(|state| state.witness)
+    /// If the files cannot be read; damage only makes the answers lower.
+    pub(crate) fn known(storage: &dyn Storage) -> Result<(Seq, Option<Removed>)> {
+        salvage::readable(storage).map(|state| (state.witness, state.removed))
     }
 
     /// What was done about damage, if there was any.

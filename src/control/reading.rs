@@ -4,6 +4,7 @@ use super::record::Assembler;
 use super::state::State;
 use crate::error::Result;
 use crate::format::record::EventRef;
+use crate::log::Removed;
 use crate::position::Seq;
 
 /// Adds up the records of a control log, in order.
@@ -32,6 +33,11 @@ impl Reading {
     /// The highest Seq of the main log that is known to be durable.
     pub(crate) fn witness(&self) -> Seq {
         self.state.witness
+    }
+
+    /// What of the main log was removed; `None` without a ledger.
+    pub(crate) fn removed(&self) -> Option<&Removed> {
+        self.state.removed.as_ref()
     }
 
     /// All named subscriptions with their cursors, and how many events of each are parked.

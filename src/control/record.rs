@@ -17,6 +17,7 @@ use super::standing::StandingRecord;
 use super::state::{CursorEntry, Entry, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event;
+use crate::log::Removed;
 use crate::position::Seq;
 
 /// The longest data of one record; what is longer is split.
@@ -30,6 +31,7 @@ const PAUSED: &str = "forelog.paused";
 const DELETED: &str = "forelog.deleted";
 const CHECKPOINT: &str = "forelog.checkpoint";
 const CLOSED: &str = "forelog.closed";
+const REMOVED: &str = "forelog.removed";
 const CHUNK: &str = "forelog.chunk";
 const WHOLE: &str = "forelog.whole";
 
@@ -44,6 +46,8 @@ struct CheckpointRecord {
     witness: Seq,
     incomplete: bool,
     subscriptions: Vec<StandingRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    removed: Option<Removed>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +84,7 @@ impl Entry {
             Entry::Deleted(entry) => (DELETED, to_bytes(entry)?),
             Entry::Checkpoint(state) => (CHECKPOINT, encode_state(state)?),
             Entry::Closed(entry) => (CLOSED, to_bytes(entry)?),
+            Entry::Removed(entry) => (REMOVED, to_bytes(entry)?),
         };
         if data.len() <= CHUNK_LEN {
             return Ok(vec![(event_type, data)]);
@@ -100,6 +105,7 @@ impl Entry {
             DELETED => Entry::Deleted(event::decode(data)?),
             CHECKPOINT => Entry::Checkpoint(decode_state(data)?),
             CLOSED => Entry::Closed(event::decode(data)?),
+            REMOVED => Entry::Removed(event::decode(data)?),
             other => {
                 let message = format!(
                     "the control log has a record of type {other:?}, which this version of Forelog \
@@ -117,6 +123,7 @@ pub(super) fn encode_state(state: &State) -> Result<Vec<u8>> {
         witness: state.witness,
         incomplete: state.incomplete,
         subscriptions: state.subscriptions.iter().map(StandingRecord::of).collect(),
+        removed: state.removed.clone(),
     })
 }
 
@@ -126,6 +133,7 @@ pub(super) fn decode_state(bytes: &[u8]) -> Result<State> {
     let mut state = State {
         witness: record.witness,
         incomplete: record.incomplete,
+        removed: record.removed,
         ..State::default()
     };
     for one in record.subscriptions {

@@ -8,6 +8,8 @@
 //!   might start at the end. Where there are unreadable bytes behind the last whole checkpoint, the
 //!   state is marked incomplete, and unknown names start at the beginning.
 //!
+//! The ledger of what retention removed proves nothing then, and begins anew ([`removed`](super::removed)).
+//!
 //! **Crashes inside it.** The state is first written, whole and durable, to the file `salvaged`.
 //! From then on every opening sets all other files aside and begins again from that file, until the
 //! new log has it durable in its first checkpoint; only then is the file removed. So any number of
@@ -70,6 +72,10 @@ pub(super) fn readable(storage: &dyn Storage) -> Result<State> {
     }
     let mut state = finds.state;
     state.incomplete |= finds.hole;
+    if finds.hole {
+        // What was removed since may be among what is lost: it would be taken for lost itself.
+        state.removed = None;
+    }
     Ok(state)
 }
 

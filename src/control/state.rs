@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ahead::Ahead;
 use super::parked::ParkedEvent;
+use super::removed::RemovedEntry;
 use crate::clock::Timestamp;
+use crate::log::Removed;
 use crate::position::Seq;
 
 /// Everything that cannot be derived from the main log.
@@ -18,6 +20,8 @@ pub(super) struct State {
     /// Whether damage may have taken the names of subscriptions.
     pub(super) incomplete: bool,
     pub(super) subscriptions: BTreeMap<String, Standing>,
+    /// What of the main log was removed; `None` where that is not known.
+    pub(super) removed: Option<Removed>,
 }
 
 /// Where one named subscription stands.
@@ -60,6 +64,7 @@ pub(super) enum Entry {
     Deleted(DeletedEntry),
     Checkpoint(State),
     Closed(ClosedEntry),
+    Removed(RemovedEntry),
 }
 
 /// How far a subscription has come.
@@ -162,6 +167,7 @@ impl State {
             }
             Entry::Checkpoint(state) => *self = state.clone(),
             Entry::Closed(entry) => self.witness = self.witness.max(entry.durable_upto),
+            Entry::Removed(entry) => entry.apply(&mut self.removed),
         }
     }
 

@@ -208,6 +208,13 @@ impl Worker {
         }
     }
 
+    /// Tells the handler of open events that have gone.
+    pub(super) fn tell_lost(&mut self) {
+        for seq in std::mem::take(&mut self.desk.lost) {
+            self.tell_skipped(Gap { from: seq, to: seq });
+        }
+    }
+
     /// Gives the lanes their threads, if there are lanes.
     ///
     /// # Errors

@@ -146,8 +146,7 @@ fn make(choice: &Choice, desk: &mut Desk, crew: &mut Crew, job: Job) -> Result<(
         ..
     } = job;
     let Some(stored) = desk.office.log.get(seq)? else {
-        desk.count_skipped(1);
-        return desk.close(seq);
+        return desk.lose(seq);
     };
     let event = stored.event();
     let veil = desk.office.veil(&event);

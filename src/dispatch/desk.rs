@@ -64,6 +64,8 @@ pub(super) struct Desk {
     /// The last parking that may not be durable yet.
     pub(super) unsynced: Option<Seq>,
     pub(super) is_live: bool,
+    /// Open events that retention has removed, and of which the handler was not told yet.
+    pub(super) lost: Vec<Seq>,
 }
 
 /// What is known of an event before it is delivered.
@@ -109,6 +111,7 @@ impl Desk {
             unflushed: 0,
             unsynced: None,
             is_live: false,
+            lost: Vec::new(),
             office,
             seat,
         };
@@ -288,6 +291,9 @@ impl Desk {
         reason: String,
         delay: Option<Duration>,
     ) -> Result<()> {
+        if self.has_gone(seq) {
+            return self.lose(seq);
+        }
         {
             let mut notes = self.seat.notes();
             notes.attempts = attempt;

@@ -24,8 +24,7 @@ pub(super) fn gather(
         return Ok(());
     };
     let Some(stored) = desk.office.log.get(seq)? else {
-        desk.count_skipped(1);
-        return desk.close(seq);
+        return desk.lose(seq);
     };
     desk.window.run(seq, attempt, now);
     let gathered = Gathered {

@@ -248,8 +248,8 @@ impl Lane {
     fn deliver(&mut self, job: Job) -> Result<Outcome> {
         self.reader.seek(job.seq);
         let Some(Step::Event(event)) = self.reader.step()? else {
-            // It was there when the worker took it up: a gap has taken its place, and it is over.
-            return Ok(Outcome::Ack);
+            // It was there when the worker took it up, and has gone since: the worker finds that out.
+            return Ok(Outcome::Retry);
         };
         self.origin.set_epoch(job.epoch);
         let veil = self.office.veil(&event);

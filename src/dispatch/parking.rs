@@ -16,6 +16,9 @@ impl Desk {
     /// Sets an open event aside, durably, and only then passes it.
     pub(super) fn park(&mut self, seq: Seq, reason: String, attempts: u32) -> Result<()> {
         let reason = clip(reason);
+        if self.has_gone(seq) {
+            return self.lose(seq);
+        }
         if self.office.is_volatile {
             return self.give_up(seq, reason, attempts);
         }
@@ -53,6 +56,9 @@ impl Desk {
         let Some(name) = self.seat.name.clone() else {
             return Ok(());
         };
+        if self.has_gone(seq) {
+            return self.lose(seq);
+        }
         let reason = format!("it waits behind {first}, which is parked");
         let noted = self.set_aside(&name, seq, &reason, 0)?;
         // Durable before the pin moves on, but not one sync for each.

@@ -33,6 +33,23 @@ impl Desk {
         self.seat.notes().skipped = self.skipped;
     }
 
+    /// Whether retention has removed an open event: by its policy it does not wait for everybody.
+    pub(super) fn has_gone(&self, seq: Seq) -> bool {
+        seq < self.office.log.first_seq()
+    }
+
+    /// Passes an open event that has gone: it is a gap like any other.
+    #[cold]
+    pub(super) fn lose(&mut self, seq: Seq) -> Result<()> {
+        tracing::warn!(
+            target: "forelog::dispatch", subscription = %self.seat.label(), %seq,
+            is_volatile = self.office.is_volatile, "an event was removed before it was handled"
+        );
+        self.count_skipped(1);
+        self.lost.push(seq);
+        self.close(seq)
+    }
+
     /// Takes up the Seqs up to this one, of which none is to be delivered any more.
     #[inline]
     pub(super) fn move_to(&mut self, seq: Seq, weight: u32) -> Result<()> {

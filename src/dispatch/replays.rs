@@ -28,7 +28,7 @@ use super::phase::Phase;
 use super::seat::{Return, Seat};
 use super::token::Origin;
 use super::wanted::Choice;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::pins::Pins;
 use crate::log::reader::Reader;
 use crate::position::Seq;
@@ -58,6 +58,8 @@ struct Replaying {
     range: Option<(Seq, BTreeSet<Seq>)>,
     /// The delivery that was put off.
     awaited: Option<Seq>,
+    /// What retention had removed when it was asked for: of the rest, nothing may be missing.
+    removed_upto: Seq,
 }
 
 /// What came of one step.
@@ -97,6 +99,7 @@ impl Replays {
             origin: Origin::new(desk.seat.clone(), epoch, office.queue.id()),
             range: None,
             awaited: None,
+            removed_upto: office.log.removed_upto(),
             ticket,
         });
     }
@@ -182,7 +185,14 @@ impl Replaying {
         };
         let extent = &self.ticket.0.extent;
         for _ in 0..PASSES {
+            let at = self.reader.position();
             let next = self.reader.next_event()?;
+            if at <= *target && next.as_ref().is_none_or(|event| event.seq() > at) {
+                let removed = desk.office.log.removed_upto();
+                if removed >= at && removed > self.removed_upto {
+                    return Err(removed_meanwhile(at, removed));
+                }
+            }
             let Some(event) = next.filter(|event| event.seq() <= *target) else {
                 return Ok(Step::Over(ReplayEnd::Done));
             };
@@ -235,6 +245,15 @@ impl Replaying {
             .failed(self.reader.position(), error.to_string());
         Step::Over(ReplayEnd::Failed)
     }
+}
+
+/// What a replay ends with whose events were removed under its hands.
+fn removed_meanwhile(at: Seq, removed: Seq) -> Error {
+    let message = format!(
+        "retention has removed events up to {removed} that the replay had yet to bring: replay again \
+         from what is held, or raise the limits"
+    );
+    Error::new(ErrorKind::NotFound, message).at_seq(at)
 }
 
 /// What retention spares for a replay.

@@ -161,6 +161,7 @@ impl Worker {
 
     /// As [`Worker::go_on`], where the next event does not stand right behind the one before.
     fn find_next(&mut self) -> Result<Progress> {
+        self.tell_lost();
         let next = self.reader.position();
         match self.reader.step()? {
             None => return self.look_closely(next),
@@ -200,6 +201,7 @@ impl Worker {
     /// Delivers an open event, if one may be delivered.
     fn tend_window(&mut self) -> Result<Option<Progress>> {
         let now = self.desk.office.clock.now();
+        self.tell_lost();
         let desk = &mut self.desk;
         if now < self.last_look {
             desk.window.hasten(self.last_look.since(now));
@@ -257,7 +259,10 @@ impl Worker {
                     desk.window.open(seq, key);
                 }
                 Some(_) => {}
-                None => desk.count_skipped(1),
+                None => {
+                    desk.count_skipped(1);
+                    desk.lost.push(seq);
+                }
             }
         }
         desk.publish();

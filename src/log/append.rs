@@ -199,6 +199,7 @@ impl Shared {
         let mut tail = self.tail();
         self.check_open(&tail)?;
         while !self.has_room(&tail, len, count) {
+            self.check_kept()?;
             tail = self.rotate(tail)?;
             self.check_open(&tail)?;
         }

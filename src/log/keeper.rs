@@ -1,8 +1,8 @@
 //! [`Keeper`]: the housekeeping thread of a log.
 //!
 //! It seals and syncs full segments, has the next one prepared, syncs by interval, writes idle marks
-//! and applies retention. With nothing to do it sleeps until an append wakes it: a quiet log costs
-//! nothing.
+//! and applies retention. With nothing to do it sleeps until an append wakes it, or segments grow
+//! too old: a quiet log costs nothing.
 //!
 //! The next segment is prepared on a thread that lives as long as that takes: while it writes zeros,
 //! the keeper has the disk write events.
@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::opening::Chores;
 use super::rotation::Prepare;
 use super::shared::Shared;
+use super::signal::Again;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the keeper waits before it tries again what failed, such as preparing on a full disk.
@@ -92,10 +93,10 @@ fn run(shared: &Arc<Shared>) {
         let again = match kept.and_then(|again| seen_to.map(|()| again)) {
             Ok(again) => again,
             // After a failed sync or a close there is nothing left to keep.
-            Err(_) if shared.watermark.is_closed() => None,
+            Err(_) if shared.watermark.is_closed() => Again::WhenWoken(None),
             Err(error) => {
                 tracing::warn!(target: "forelog::log", %error, "housekeeping failed");
-                Some(RETRY_AFTER)
+                Again::After(RETRY_AFTER)
             }
         };
         if shared
@@ -108,20 +109,26 @@ fn run(shared: &Arc<Shared>) {
     }
 }
 
-/// One round; returns when the next one is wanted without being woken.
-fn keep(shared: &Shared, quiet: bool) -> Result<Option<Duration>> {
+/// One round; returns when the next one is wanted.
+fn keep(shared: &Shared, quiet: bool) -> Result<Again> {
     // Each step is tried, whatever became of the one before: a disk too full to prepare a segment
     // must not keep a due sync, or the retention that makes room, from happening.
-    let steps = [sync_if_due, Shared::settle, sync_if_due, Shared::retain];
+    let steps = [
+        sync_if_due,
+        Shared::settle,
+        sync_if_due,
+        Shared::roll_if_old,
+        Shared::retain,
+    ];
     let failures = steps.map(|step| step(shared).err());
     if let Some(first) = failures.into_iter().flatten().next() {
         return Err(first);
     }
     if !quiet {
-        return Ok(Some(shared.config.mark_after));
+        return Ok(Again::After(shared.config.mark_after));
     }
     shared.mark_if_idle()?;
-    Ok(None)
+    Ok(Again::WhenWoken(shared.next_retention()))
 }
 
 fn sync_if_due(shared: &Shared) -> Result<()> {

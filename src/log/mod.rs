@@ -13,6 +13,7 @@
 //! **Housekeeping** (preparing, settling, syncs by interval, idle marks, retention) is done by one
 //! thread, or, for tests that need each storage operation in order, by the caller of `append`.
 
+pub(crate) mod limits;
 pub(crate) mod pins;
 mod waiting;
 pub(crate) mod watermark;
@@ -29,6 +30,9 @@ pub(crate) mod segments;
 mod sums;
 mod stage;
 mod tail;
+mod judge;
+pub(crate) mod ledger;
+pub(crate) mod explain;
 mod opening;
 mod plan;
 mod copier;
@@ -53,6 +57,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use append::Appended;
+pub use explain::{RetentionReport, SegmentRetention};
+pub use judge::{Fate, RetentionWait};
+pub use ledger::{Removal, Removed};
 pub(crate) use opening::random;
 pub(crate) use recovery::Examined;
 use shared::Shared;
@@ -65,11 +72,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::alone::Alone;
 use crate::format::frame::padded;
 use crate::format::record::{EventRef, Record};
-use crate::position::{Gap, Seq};
+use crate::position::{Gap, SegmentId, Seq};
 use crate::storage::Storage;
 use crate::upcast::Upcasters;
 use committer::Committer;
 use keeper::Keeper;
+use ledger::Ledger;
+use limits::{Retention, WhenPinned};
 use pins::Pins;
 use reader::Reader;
 use segment::Segment;
@@ -84,8 +93,12 @@ pub(crate) struct LogConfig {
     pub(crate) segment_events_max: u64,
     /// The largest frame in bytes; never above half a segment.
     pub(crate) event_len_max: usize,
-    /// How many events are kept, counted in whole segments; `None`: all.
-    pub(crate) max_events: Option<u64>,
+    /// How much of the past is kept, in whole segments.
+    pub(crate) retention: Retention,
+    /// What happens where that meets somebody who needs more.
+    pub(crate) when_pinned: WhenPinned,
+    /// Where removals are noted before they begin; `None`: nowhere.
+    pub(crate) ledger: Option<Arc<dyn Ledger>>,
     /// How long a log must stand still before it writes a mark that witnesses the last sync.
     pub(crate) mark_after: Duration,
     /// Whether a thread does the housekeeping, or the callers.
@@ -98,7 +111,9 @@ impl Default for LogConfig {
             segment_len: 64 << 20,
             segment_events_max: u64::MAX,
             event_len_max: 16 << 20,
-            max_events: None,
+            retention: Retention::default(),
+            when_pinned: WhenPinned::Keep,
+            ledger: None,
             mark_after: Duration::from_millis(100),
             background: true,
         }
@@ -228,7 +243,7 @@ impl Log {
         clock: Arc<dyn Clock>,
         witness: Seq,
     ) -> Result<Log> {
-        let examined = Log::examine(storage.as_ref(), witness)?;
+        let examined = Log::examine(storage.as_ref(), witness, None)?;
         Log::open_examined(storage, config, clock, examined, Pins::default())
     }
 
@@ -255,12 +270,18 @@ impl Log {
     }
 
     /// Finds what [`Log::open`] would refuse, and changes nothing: for whoever changes other things
-    /// before it is opened. Nothing is read a second time by then.
+    /// before it is opened. Nothing is read a second time by then. All up to `removed_upto` was removed,
+    /// by the ledger, if one is kept.
     ///
     /// # Errors
-    /// As [`Log::open`].
-    pub(crate) fn examine(storage: &dyn Storage, witness: Seq) -> Result<Examined> {
-        recovery::examine(storage, witness)
+    /// As [`Log::open`], and [`MissingSegment`](ErrorKind::MissingSegment) if more is missing than was
+    /// removed.
+    pub(crate) fn examine(
+        storage: &dyn Storage,
+        witness: Seq,
+        removed_upto: Option<SegmentId>,
+    ) -> Result<Examined> {
+        recovery::examine(storage, witness, removed_upto)
     }
 
     /// What opening found and did.
@@ -417,6 +438,16 @@ impl Log {
     #[cfg(test)]
     pub(crate) fn last_appended_at(&self) -> Timestamp {
         self.shared.last_appended_at()
+    }
+
+    /// What retention keeps for somebody although a limit asks for it, by its last round.
+    pub(crate) fn retention_wait(&self) -> Option<RetentionWait> {
+        self.shared.retention_wait()
+    }
+
+    /// Why each segment stays, or that it goes.
+    pub(crate) fn explain_retention(&self) -> RetentionReport {
+        self.shared.explain_retention()
     }
 
     /// Removes sealed segments all of whose events lie before `seq`, but none that a pin needs.

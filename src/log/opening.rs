@@ -88,6 +88,22 @@ impl<'a> Opening<'a> {
         !self.chores.take().sealed.is_empty()
     }
 
+    /// Removes what the ledger says is removed, as retention would have: see [`ledger`](super::ledger).
+    pub(super) fn finish_removal(&self, survey: &Survey) -> Result<()> {
+        if survey.removed.is_empty() {
+            return Ok(());
+        }
+        // What a crash of the process left gone need not be durably so.
+        self.storage.sync_dir()?;
+        for name in &survey.removed {
+            self.storage.remove(name)?;
+            self.storage.sync_dir()?;
+        }
+        let segments = survey.removed.len();
+        tracing::info!(target: "forelog::log", segments, "a removal that a crash cut off is finished");
+        Ok(())
+    }
+
     /// Removes what earlier crashes left half built, from the newest on, so that no removal that is
     /// lost leaves a hole.
     pub(super) fn clear(&self, survey: &Survey) -> Result<()> {

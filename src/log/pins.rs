@@ -34,6 +34,35 @@ struct Pin {
     seq: Seq,
     /// Whether somebody is there who needs it.
     is_attached: bool,
+    /// Whether it holds under every policy: its work is short, and could not tell a gap from nothing.
+    is_firm: bool,
+}
+
+/// Who needs events, and from which on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) name: String,
+    pub(crate) seq: Seq,
+    /// Whether somebody is there who needs them.
+    pub(crate) is_attached: bool,
+    /// Whether it holds under every policy.
+    pub(crate) is_firm: bool,
+}
+
+impl Need {
+    /// Whether it holds a segment that ends with this Seq.
+    pub(crate) fn holds(&self, last_seq: Seq) -> bool {
+        self.seq <= last_seq
+    }
+
+    fn of((name, pin): (&String, &Pin)) -> Self {
+        Need {
+            name: name.clone(),
+            seq: pin.seq,
+            is_attached: pin.is_attached,
+            is_firm: pin.is_firm,
+        }
+    }
 }
 
 impl Pins {
@@ -44,17 +73,26 @@ impl Pins {
 
     /// Asks to keep all events from `seq` on under this name, in place of what it asked before.
     pub(crate) fn set(&self, name: &str, seq: Seq) {
-        self.put(name, seq, true);
+        self.put(name, seq, (true, false));
+    }
+
+    /// As [`Pins::set`], whatever the policy is.
+    pub(crate) fn set_firm(&self, name: &str, seq: Seq) {
+        self.put(name, seq, (true, true));
     }
 
     /// As [`Pins::set`], for a name that nobody has at present.
     pub(crate) fn set_detached(&self, name: &str, seq: Seq) {
-        self.put(name, seq, false);
+        self.put(name, seq, (false, false));
     }
 
-    fn put(&self, name: &str, seq: Seq, is_attached: bool) {
+    fn put(&self, name: &str, seq: Seq, (is_attached, is_firm): (bool, bool)) {
         let mut pinned = self.lock();
-        let pin = Pin { seq, is_attached };
+        let pin = Pin {
+            seq,
+            is_attached,
+            is_firm,
+        };
         match pinned.pins.get_mut(name) {
             Some(before) => *before = pin,
             None => drop(pinned.pins.insert(name.to_owned(), pin)),
@@ -72,6 +110,7 @@ impl Pins {
         let pin = Pin {
             seq: Seq::FIRST,
             is_attached: true,
+            is_firm: false,
         };
         pinned.pins.insert(name.to_owned(), pin);
         true
@@ -89,17 +128,40 @@ impl Pins {
         self.lock().pins.remove(name);
     }
 
-    /// The lowest Seq that somebody needs, and who; `None` without pins. So many bytes of segments are
-    /// held, the oldest of which got its last event so long ago: detached names count within their limits.
-    pub(crate) fn lowest(&self, bytes: u64, age: Duration) -> Option<(String, Seq)> {
+    /// Who needs the lowest Seq; `None` without pins. So many bytes of segments are held, the oldest of
+    /// which got its last event so long ago: detached names count within their limits.
+    pub(crate) fn lowest(&self, bytes: u64, age: Duration) -> Option<Need> {
+        self.lowest_of(bytes, age, |_| true)
+    }
+
+    /// As [`Pins::lowest`], of the pins that hold under every policy.
+    pub(crate) fn lowest_firm(&self) -> Option<Need> {
+        self.lowest_of(0, Duration::ZERO, |pin| pin.is_firm)
+    }
+
+    /// As [`Pins::lowest`], of the pins that somebody has.
+    pub(crate) fn lowest_attached(&self) -> Option<Need> {
+        self.lowest_of(0, Duration::ZERO, |pin| pin.is_attached)
+    }
+
+    fn lowest_of(
+        &self,
+        bytes: u64,
+        age: Duration,
+        is_wanted: impl Fn(&Pin) -> bool,
+    ) -> Option<Need> {
         let pinned = self.lock();
         let limit = pinned.detached;
         let is_over =
             limit.bytes.is_some_and(|max| bytes > max) || limit.age.is_some_and(|max| age > max);
-        let counts = |pin: &Pin| pin.is_attached || !is_over;
+        let counts = |pin: &Pin| (pin.is_attached || !is_over) && is_wanted(pin);
         let pins = pinned.pins.iter().filter(|(_, pin)| counts(pin));
-        let lowest = pins.min_by_key(|(_, pin)| pin.seq);
-        lowest.map(|(name, pin)| (name.clone(), pin.seq))
+        pins.min_by_key(|(_, pin)| pin.seq).map(Need::of)
+    }
+
+    /// All that is pinned, by name.
+    pub(crate) fn all(&self) -> Vec<Need> {
+        self.lock().pins.iter().map(Need::of).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Pinned> {
@@ -118,7 +180,7 @@ mod tests {
         pins.set("here", Seq(9));
         let lowest = |bytes, seconds| {
             let lowest = pins.lowest(bytes, Duration::from_secs(seconds));
-            lowest.map(|(name, _)| name)
+            lowest.map(|need| need.name)
         };
         assert_eq!(lowest(u64::MAX, u64::MAX).as_deref(), Some("gone"));
         pins.limit_detached(DetachedLag {

@@ -57,8 +57,12 @@ pub(crate) struct Examined {
 ///
 /// # Errors
 /// Whatever makes [`open`] refuse it.
-pub(super) fn examine(storage: &dyn Storage, witness: Seq) -> Result<Examined> {
-    let survey = Survey::take(storage)?;
+pub(super) fn examine(
+    storage: &dyn Storage,
+    witness: Seq,
+    removed_upto: Option<SegmentId>,
+) -> Result<Examined> {
+    let survey = Survey::take(storage, removed_upto)?;
     let examination = if survey.segments.is_empty() {
         check_empty(storage, witness)?;
         None
@@ -93,6 +97,7 @@ pub(super) fn open(
 ) -> Result<Opened> {
     let survey = &examined.survey;
     let opening = Opening::new(storage.as_ref(), config, now);
+    opening.finish_removal(survey)?;
     let (Some(last), Some(examination)) = (survey.segments.last(), examined.examination) else {
         return opening.make_new(survey);
     };

@@ -1,62 +1,305 @@
-//! Which sealed segments may go: whole ones, oldest first, never one that a pin still needs.
+//! Which sealed segments go, and how: whole ones, oldest first, and never one that is needed, unless by
+//! policy.
+//!
+//! **A round** judges the segments ([`Judge`]), and removes those that go: what a crash leaves of that is
+//! told of at [`ledger`](super::ledger).
+//!
+//! **Readers** hold the segment that they stand in: they read it to its end, and find the gap behind it.
+//! Its blocks are free once the last of them has gone on.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use super::explain::{Explain, RetentionReport};
+use super::judge::{Facts, Fate, Judge, RetentionWait};
+use super::ledger::{Ledger, Removal};
+use super::limits::{Limit, WhenPinned, age_of};
+use super::pins::Need;
+use super::segment::Segment;
 use super::shared::Shared;
-use crate::error::Result;
-use crate::position::Seq;
+use super::tail::Tail;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::{SegmentId, Seq};
+
+/// How soon, and how late, a quiet log is looked at for what has grown too old. The clock may be set.
+const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
+
+/// After which time a quiet log is looked at for who has held its segments.
+const WAITING_AFTER: Duration = Duration::from_secs(1);
+
+/// The segments that go now, and for whom others are kept.
+#[derive(Debug, Default)]
+struct Verdict {
+    going: Vec<(Arc<Segment>, Limit)>,
+    waits: Option<RetentionWait>,
+}
 
 impl Shared {
-    /// Removes the oldest segments while more than `max_events` events are held.
+    /// Removes what the limits ask for.
     pub(super) fn retain(&self) -> Result<()> {
-        let Some(max_events) = self.config.max_events else {
+        if self.config.retention.is_unlimited() {
             return Ok(());
-        };
-        while self.segments.count() > max_events {
-            if !self.remove_oldest(Seq::MAX)? {
+        }
+        let mut noted = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        // What could not be finished comes before anything else, whoever needs it by now.
+        let left = self.unfinished(*noted);
+        self.remove(&left, &mut noted)?;
+        let verdict = self.judge();
+        self.note_wait(verdict.waits);
+        self.remove(&verdict.going, &mut noted)
+    }
+
+    /// Removes all segments that lie wholly before `seq`, and that nobody needs.
+    pub(super) fn retire_before(&self, seq: Seq) -> Result<()> {
+        let mut noted = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.unfinished(*noted);
+        self.remove(&left, &mut noted)?;
+        let (segments, facts) = self.facts();
+        let mut used = facts.iter().map(|facts| facts.used).sum();
+        let mut going = Vec::new();
+        for (segment, facts) in segments.into_iter().zip(facts) {
+            let age = age_of(facts.newest_at, self.clock.now());
+            let need = self.pins.lowest(used, age);
+            let is_needed = need.is_some_and(|need| need.holds(facts.last_seq));
+            if !facts.is_settled() || facts.last_seq >= seq || is_needed {
                 break;
             }
+            used = used.saturating_sub(facts.used);
+            going.push((segment, Limit::Asked));
         }
-        Ok(())
+        self.remove(&going, &mut noted)
     }
 
-    pub(super) fn retire_before(&self, seq: Seq) -> Result<()> {
-        while self.remove_oldest(seq)? {}
-        Ok(())
+    /// What retention keeps for somebody although a limit asks for it, by the last round.
+    pub(super) fn retention_wait(&self) -> Option<RetentionWait> {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.as_ref().map(|(wait, _)| wait.clone())
     }
 
-    /// Removes the oldest segment if it is sealed, lies wholly before `seq` and nobody needs it.
-    ///
-    /// Its removal is durable before the next one's begins, and one that fails is tried again before
-    /// any other: a crash may bring a prefix of the log back, but never leave a hole in it.
-    fn remove_oldest(&self, seq: Seq) -> Result<bool> {
-        let _one_at_a_time = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(oldest) = self.segments.oldest().filter(|_| !self.tail().closed) else {
-            return Ok(false);
+    /// Why each segment stays, or that it goes.
+    pub(super) fn explain_retention(&self) -> RetentionReport {
+        let (segments, mut facts) = self.facts();
+        if let (Some(active), Some(facts)) = (segments.last(), facts.last_mut())
+            && active.count() > 0
+        {
+            let newest = active.event(active.last_seq()).ok().flatten();
+            facts.newest_at = newest.map(|event| event.appended_at());
+        }
+        let explain = Explain {
+            limits: self.config.retention,
+            when_pinned: self.config.when_pinned,
+            now: self.clock.now(),
+            ahead: self.ahead_len(),
+            needs: self.pins.all(),
+            removed: self.ledger().and_then(Ledger::removed),
+            needed: &|used, age| self.needed(used, age),
         };
-        let held = self.segments.all();
-        let bytes = held.iter().map(|segment| segment.used_len()).sum();
-        let last = oldest.event(oldest.last_seq()).ok().flatten();
-        let age = last.map(|event| self.clock.now().since(event.appended_at()));
-        let needed = self.pins.lowest(bytes, age.unwrap_or_default());
-        let pinned = needed
-            .as_ref()
-            .is_some_and(|(_, pin)| *pin <= oldest.last_seq());
-        if oldest.footer().is_none() || oldest.last_seq() >= seq {
-            return Ok(false);
+        explain.report(&facts)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        self.config.ledger.as_deref()
+    }
+
+    /// Whether the log may go on in another segment.
+    ///
+    /// # Errors
+    /// [`QueueFull`](ErrorKind::QueueFull) if the policy is to reject and somebody who is there needs what
+    /// would have to go first.
+    pub(super) fn check_kept(&self) -> Result<()> {
+        if self.config.when_pinned != WhenPinned::Reject {
+            return Ok(());
         }
-        if let (true, Some((name, pin))) = (pinned, needed) {
-            tracing::debug!(
-                target: "forelog::log", %name, %pin, segment = %oldest.id(),
-                "retention waits: a subscription still needs the oldest segment"
+        let (_, facts) = self.facts();
+        let mut judge = self.judge_of(&facts);
+        let first = facts.first();
+        let fate = first.map(|facts| judge.next(facts, |_, _| self.pins.lowest_attached()));
+        let Some(Fate::Needed { by, from, limit }) = fate else {
+            // What holds it, if anything does, is for the housekeeping to find out.
+            self.signal.wake();
+            return Ok(());
+        };
+        let message = format!(
+            "{limit} is reached, and {by} still needs the oldest events: wait until it has come on, \
+             raise the limit, or have it unregistered"
+        );
+        Err(Error::new(ErrorKind::QueueFull, message).at_seq(from))
+    }
+
+    /// Goes on in another segment if the active one has grown for long enough, so that its events can
+    /// go in time.
+    pub(super) fn roll_if_old(&self) -> Result<()> {
+        let Some(grows_for) = self.config.retention.grows_for() else {
+            return Ok(());
+        };
+        let tail = self.tail();
+        if !tail.closed && self.is_older(&tail, grows_for) {
+            drop(self.rotate(tail)?);
+        }
+        Ok(())
+    }
+
+    /// When a quiet log is to be looked at again; `None`: never.
+    pub(super) fn next_retention(&self) -> Option<Duration> {
+        if self.retention_wait().is_some() {
+            // Whoever holds it goes on without an append.
+            return Some(WAITING_AFTER);
+        }
+        let limits = &self.config.retention;
+        let (max_age, grows_for) = (limits.max_age?, limits.grows_for()?);
+        let in_time = |at: Timestamp, time: Duration| {
+            let left = time.saturating_sub(self.clock.now().since(at));
+            left.clamp(LOOK_AFTER.0, LOOK_AFTER.1)
+        };
+        let segments = self.segments.all();
+        let oldest = segments.first().and_then(|first| first.newest_sealed_at());
+        let oldest = oldest.map(|at| in_time(at, max_age));
+        let first = segments.last().and_then(|active| {
+            let event = active.event(active.base_seq()).ok()??;
+            Some(in_time(event.appended_at(), grows_for))
+        });
+        oldest.into_iter().chain(first).min()
+    }
+
+    fn is_older(&self, tail: &Tail, than: Duration) -> bool {
+        let active = tail.active();
+        let first = active.event(active.base_seq()).ok().flatten();
+        first.is_some_and(|event| self.clock.now().since(event.appended_at()) >= than)
+    }
+
+    /// The segments with what is known of them, oldest first.
+    fn facts(&self) -> (Vec<Arc<Segment>>, Vec<Facts>) {
+        let segments = self.segments.all();
+        let last = segments.len().saturating_sub(1);
+        let each = segments.iter().enumerate();
+        let facts = each.map(|(at, segment)| Facts::of(segment, at == last, false));
+        let facts = facts.collect();
+        (segments, facts)
+    }
+
+    fn judge_of<'a>(&'a self, facts: &[Facts]) -> Judge<'a> {
+        let now = self.clock.now();
+        Judge::of(&self.config.retention, facts.iter(), self.ahead_len(), now)
+    }
+
+    /// What stands on the disk behind the active segment, or soon will.
+    fn ahead_len(&self) -> u64 {
+        self.config.segment_len as u64
+    }
+
+    /// Who holds a segment back by the policy.
+    fn needed(&self, used: u64, age: Duration) -> Option<Need> {
+        match self.config.when_pinned {
+            WhenPinned::Gap => self.pins.lowest_firm(),
+            WhenPinned::Keep | WhenPinned::Reject => self.pins.lowest(used, age),
+        }
+    }
+
+    fn judge(&self) -> Verdict {
+        let (segments, facts) = self.facts();
+        let mut judge = self.judge_of(&facts);
+        let mut verdict = Verdict::default();
+        for (segment, one) in segments.into_iter().zip(&facts) {
+            match judge.next(one, |used, age| self.needed(used, age)) {
+                Fate::Goes { limit } => verdict.going.push((segment, limit)),
+                Fate::Needed { by, from, limit } => {
+                    let rest = facts.get(verdict.going.len()..).unwrap_or_default();
+                    let (segments, bytes) = self.excess(rest);
+                    verdict.waits = Some(RetentionWait {
+                        name: by,
+                        from,
+                        limit,
+                        segments,
+                        bytes,
+                    });
+                    break;
+                }
+                _ => break,
+            }
+        }
+        verdict
+    }
+
+    /// How many of these segments would go if nobody needed them, and what they take on the disk.
+    fn excess(&self, facts: &[Facts]) -> (u64, u64) {
+        let mut judge = self.judge_of(facts);
+        let goes = |facts: &&Facts| matches!(judge.next(facts, |_, _| None), Fate::Goes { .. });
+        let going = facts.iter().take_while(goes);
+        going.fold((0, 0), |(count, bytes), facts| {
+            (count + 1, bytes + facts.bytes)
+        })
+    }
+
+    /// Tells once that retention waits, again when that has become twice as much, and when it goes on.
+    fn note_wait(&self, now: Option<RetentionWait>) {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(wait) = now else {
+            if waits.take().is_some() {
+                tracing::info!(target: "forelog::log", "nothing is kept beyond the limits any more");
+            }
+            return;
+        };
+        let told = waits.take().filter(|(told, _)| told.name == wait.name);
+        let told = told.map_or(0, |(_, segments)| segments);
+        let is_news = told == 0 || wait.segments >= told.saturating_mul(2);
+        if is_news {
+            tracing::warn!(
+                target: "forelog::log", needed_by = %wait.name, from = %wait.from,
+                limit = %wait.limit, segments = wait.segments, bytes = wait.bytes,
+                "segments are kept beyond a limit, because somebody still needs them"
             );
-            return Ok(false);
         }
+        let told = if is_news { wait.segments } else { told };
+        *waits = Some((wait, told));
+    }
+
+    /// Removes the oldest segments, which are these; see [`ledger`](super::ledger).
+    ///
+    /// Each name is gone durably before the next one goes: a crash may bring one back, but never leave a
+    /// hole, for those who read the folder without the ledger.
+    fn remove(&self, going: &[(Arc<Segment>, Limit)], noted: &mut SegmentId) -> Result<()> {
+        let Some(removal) = self.removal_of(going).filter(|_| !self.tail().closed) else {
+            return Ok(());
+        };
         // Or else nothing might be left by which to tell a log.
         self.begin_durably()?;
-        self.storage.remove(&oldest.name)?;
-        self.sync_names()?;
-        self.segments.drop_oldest();
-        Ok(true)
+        if let Some(ledger) = self.ledger().filter(|_| removal.last_segment > *noted) {
+            ledger.note(&removal)?;
+            *noted = removal.last_segment;
+        }
+        for (segment, limit) in going {
+            if self.tail().closed {
+                return Ok(());
+            }
+            self.storage.remove(&segment.name)?;
+            self.sync_names()?;
+            self.segments.drop_oldest();
+            tracing::debug!(target: "forelog::log", segment = %segment.id(), %limit, "a segment has gone");
+        }
+        Ok(())
+    }
+
+    /// What is noted of the removal of these segments; `None` for none.
+    fn removal_of(&self, going: &[(Arc<Segment>, Limit)]) -> Option<Removal> {
+        let ((first, _), (last, limit)) = (going.first()?, going.last()?);
+        let sum = |of: fn(&Segment) -> u64| going.iter().map(|(segment, _)| of(segment)).sum();
+        Some(Removal {
+            first_segment: first.id(),
+            last_segment: last.id(),
+            from: first.base_seq(),
+            to: last.last_seq(),
+            events: sum(Segment::count),
+            bytes: sum(Segment::disk_len),
+            at: self.clock.now(),
+            limit: *limit,
+        })
+    }
+
+    /// The segments that are noted as removed, and are still there.
+    fn unfinished(&self, noted: SegmentId) -> Vec<(Arc<Segment>, Limit)> {
+        let held = self.segments.all().into_iter();
+        let noted = held.take_while(|segment| segment.id() <= noted);
+        noted.map(|segment| (segment, Limit::Asked)).collect()
     }
 }

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::guesses::Guesses;
 use super::live_table::LiveTable;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::checked::{self, Checked};
 use crate::format::footer::{ENTRY_LEN, Footer, TRAILER_LEN, TimeRanges, table_entry};
@@ -21,6 +23,8 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     pub(crate) region: Arc<Region>,
     offsets: Offsets,
+    /// What the file takes on the disk, once it was looked up; 0 before.
+    disk_len: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,7 @@ impl Segment {
             name,
             region: Arc::new(region),
             offsets: Offsets::Live(table),
+            disk_len: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +60,7 @@ impl Segment {
             name,
             region,
             offsets: Offsets::Sealed(footer, Guesses::default()),
+            disk_len: AtomicU64::new(0),
         }
     }
 
@@ -257,6 +263,27 @@ impl Segment {
         self.frames_end().saturating_add(table) as u64
     }
 
+    /// How many bytes the file takes on the disk. What has yet to be sealed takes all of its length.
+    pub(crate) fn disk_len(&self) -> u64 {
+        if self.footer().is_none() {
+            return self.region.len() as u64;
+        }
+        match self.disk_len.load(Ordering::Relaxed) {
+            0 => {
+                let len = self.region.allocated();
+                self.disk_len.store(len, Ordering::Relaxed);
+                len
+            }
+            known => known,
+        }
+    }
+
+    /// When the newest event of a sealed segment was appended; `None` if it holds none.
+    pub(crate) fn newest_sealed_at(&self) -> Option<Timestamp> {
+        let footer = self.footer().filter(|footer| footer.count > 0);
+        footer.map(|footer| footer.times.appended_max)
+    }
+
     /// Where the frames end.
     pub(crate) fn frames_end(&self) -> usize {
         match &self.offsets {
@@ -323,6 +350,7 @@ impl Segment {
         {
             tracing::debug!(target: "forelog::log", %error, "room of a sealed segment is kept");
         }
+        self.disk_len.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn already_sealed(&self) -> Error {

@@ -122,13 +122,6 @@ impl Segments {
         }
     }
 
-    /// The oldest segment, if it is not the only one.
-    pub(super) fn oldest(&self) -> Option<Arc<Segment>> {
-        let held = self.read();
-        let first = held.segments.first();
-        first.filter(|_| held.segments.len() > 1).cloned()
-    }
-
     /// Drops the oldest segment from the list; readers that have it open keep it.
     pub(super) fn drop_oldest(&self) {
         let mut held = self.write();

@@ -7,6 +7,7 @@ use crossbeam::utils::CachePadded;
 
 use super::LogConfig;
 use super::commit::Commit;
+use super::judge::RetentionWait;
 use super::opening::{Opened, note_failed_sync};
 use super::pins::Pins;
 use super::prefault::Prefault;
@@ -20,7 +21,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::BLOCK_LEN;
-use crate::position::Seq;
+use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, Storage};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -50,8 +51,11 @@ pub(crate) struct Shared {
     pub(super) settling: Mutex<()>,
     /// One preparation at a time; taken before the tail's lock.
     pub(super) preparing: Mutex<()>,
-    /// One removal at a time: two could take the same segment for the oldest.
-    pub(super) removing: Mutex<()>,
+    /// One removal at a time: two could take the same segment for the oldest. The last segment that is
+    /// noted as removed.
+    pub(super) removing: Mutex<SegmentId>,
+    /// What retention keeps beyond a limit, and how many segments that was when it was last told of.
+    pub(super) waits: Mutex<Option<(RetentionWait, u64)>>,
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
     /// error once, and whoever syncs the same file next would be told that all is well.
     syncing: Mutex<()>,
@@ -82,7 +86,8 @@ impl Shared {
             tail: CachePadded::new(Mutex::new(opened.tail)),
             settling: Mutex::new(()),
             preparing: Mutex::new(()),
-            removing: Mutex::new(()),
+            removing: Mutex::new(SegmentId(0)),
+            waits: Mutex::new(None),
             syncing: Mutex::new(()),
         }
     }
@@ -255,9 +260,12 @@ impl Shared {
         }
         // Whoever prepares a segment or removes one has begun before; afterwards the folder may be
         // another process's, whose segments have the same names.
-        for under_way in [&self.preparing, &self.removing] {
-            drop(under_way.lock().unwrap_or_else(PoisonError::into_inner));
-        }
+        drop(
+            self.preparing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        drop(self.removing.lock().unwrap_or_else(PoisonError::into_inner));
         let closed = self.settle().and_then(|()| self.close_clean());
         // Without the last sync, whoever waits for it has to be told.
         if let Err(error) = &closed {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
 pub(super) struct Signal {
-    /// Whether the keeper sleeps without a deadline, so that an append has to wake it.
+    /// Whether the keeper sleeps without a near deadline, so that an append has to wake it.
     idle: AtomicBool,
     state: Mutex<State>,
     woken: Condvar,
@@ -20,6 +20,15 @@ struct State {
     awake: bool,
     /// By when a sync has to start.
     sync_by: Option<Instant>,
+}
+
+/// When the next round of housekeeping is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// After this time.
+    After(Duration),
+    /// When something is appended; at the latest after this time, if there is one.
+    WhenWoken(Option<Duration>),
 }
 
 impl Signal {
@@ -70,18 +79,20 @@ impl Signal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits to be woken, at most for `timeout`, or for a sync that is due; says whether to stop.
-    /// Does not wait if `moved` says that something was appended since the last round.
-    pub(super) fn wait(&self, timeout: Option<Duration>, moved: impl Fn() -> bool) -> bool {
+    /// Waits to be woken, or for the time to come, or for a sync that is due; says whether to stop. Where
+    /// appends wake it, it does not wait if `moved` says that there was one since the last round.
+    pub(super) fn wait(&self, again: Again, moved: impl Fn() -> bool) -> bool {
+        let (timeout, is_quiet) = match again {
+            Again::After(time) => (Some(time), false),
+            Again::WhenWoken(time) => (time, true),
+        };
         let mut state = self.lock();
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        self.idle.store(
-            until.is_none() && state.sync_by.is_none(),
-            Ordering::Release,
-        );
+        let is_idle = is_quiet && state.sync_by.is_none();
+        self.idle.store(is_idle, Ordering::Release);
         // Either the appender sees that the thread is idle, or the thread sees what was appended.
         fence(Ordering::SeqCst);
-        state.awake |= until.is_none() && moved();
+        state.awake |= is_quiet && moved();
         while !state.stop && !state.awake {
             let deadline = [until, state.sync_by].into_iter().flatten().min();
             let Some(deadline) = deadline else {

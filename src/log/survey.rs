@@ -37,6 +37,8 @@ pub(crate) struct Survey {
     pub(crate) unused: Vec<Entry>,
     /// Earlier generations, and files that a crash left half built.
     pub(crate) leftovers: Vec<String>,
+    /// Segments that were removed, by the ledger, and are still there, oldest first.
+    pub(crate) removed: Vec<String>,
     /// Whether a sync failed before the last end.
     pub(crate) poisoned: bool,
 }
@@ -51,11 +53,12 @@ pub(crate) enum Look {
 }
 
 impl Survey {
-    /// Looks at all files of a folder.
+    /// Looks at all files of a folder, from which all up to `removed_upto` were removed by the ledger, if
+    /// one is kept.
     ///
     /// # Errors
     /// The first thing found that no crash can have left behind.
-    pub(crate) fn take(storage: &dyn Storage) -> Result<Survey> {
+    pub(crate) fn take(storage: &dyn Storage, removed_upto: Option<SegmentId>) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut newest: BTreeMap<SegmentId, (u32, Entry)> = BTreeMap::new();
         for entry in storage.list()? {
@@ -73,11 +76,17 @@ impl Survey {
                 }
             }
         }
+        if let Some(upto) = removed_upto {
+            let held = newest.split_off(&upto.next());
+            let gone = std::mem::replace(&mut newest, held).into_values();
+            survey.removed = gone.map(|(_, entry)| entry.name).collect();
+        }
         let mut looks = Vec::new();
         for (id, (generation, entry)) in newest {
             looks.push((id, look(storage, &entry, id, generation)?, entry));
         }
         survey.order(storage, looks)?;
+        survey.check_begin(storage, removed_upto)?;
         survey.check_links(storage)?;
         Ok(survey)
     }
@@ -99,6 +108,28 @@ impl Survey {
             }
         }
         self.check_next(storage)
+    }
+
+    /// Whether the log begins where what was removed ends.
+    fn check_begin(&self, storage: &dyn Storage, removed_upto: Option<SegmentId>) -> Result<()> {
+        let Some(upto) = removed_upto else {
+            return Ok(());
+        };
+        let first = self.segments.first().map(|first| first.header.segment_id);
+        // A log of which nothing was removed may have nothing yet.
+        if first.map_or(upto == SegmentId(0), |first| first == upto.next()) {
+            return Ok(());
+        }
+        let message = format!(
+            "segment {} is missing: retention has removed those up to {upto}, and not this one; restore \
+             it from a backup, or bring what is left into a new directory with forelog-recovery replay \
+             --into",
+            upto.next()
+        );
+        Err(Error::new(ErrorKind::MissingSegment, message)
+            .at_path(storage.path(&names::segment(upto.next(), 0)))
+            .at_segment(upto.next())
+            .at_offset(0))
     }
 
     /// Whether what lies unused can be what a crash left. A log has its first segment from one rename

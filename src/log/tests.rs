@@ -14,6 +14,7 @@ mod portable;
 mod promise;
 mod reading;
 mod recovery;
+mod retention;
 mod run;
 mod staged;
 mod survive;

@@ -20,6 +20,7 @@ pub(super) struct Stretch {
 
 /// What it takes to bring a state forward.
 pub(super) struct Applying<'p, S> {
+    pub(super) name: &'p str,
     pub(super) log: &'p Arc<Log>,
     pub(super) filter: &'p Filter,
     pub(super) apply: &'p mut Apply<S>,
@@ -38,7 +39,12 @@ impl<S> Applying<'_, S> {
         let mut reader = self.log.reader(position.next());
         let mut applied = 0;
         for _ in 0..most {
-            let Some(event) = reader.next_event()?.filter(|event| event.seq() <= target) else {
+            let at = reader.position();
+            let next = reader.next_event()?;
+            if at <= target && next.as_ref().is_none_or(|event| event.seq() > at) {
+                check_held(self.log, self.name, at.prev())?;
+            }
+            let Some(event) = next.filter(|event| event.seq() <= target) else {
                 return Ok(Stretch {
                     applied,
                     is_end: true,
@@ -66,6 +72,25 @@ where
     }
     let upcasters = upcasters.clone();
     Box::new(move |state, event| upcasters.show(event, |newest| apply(state, newest)))
+}
+
+/// Whether the log still holds all events after `position`. Before the first event there is nothing to
+/// lose: what is held is what there is.
+pub(super) fn check_held(log: &Log, name: &str, position: Seq) -> Result<()> {
+    let removed = log.removed_upto();
+    if position == Seq::ZERO || removed <= position {
+        return Ok(());
+    }
+    Err(gone(name, position, removed))
+}
+
+/// What is said where events that are needed were removed.
+pub(super) fn gone(name: &str, position: Seq, removed: Seq) -> Error {
+    let message = format!(
+        "retention has removed events up to {removed}, and the state of projection {name:?} stands at \
+         {position}: call rebuild to make it from what is held, or raise the limits"
+    );
+    Error::new(ErrorKind::NotFound, message).at_seq(position.next())
 }
 
 pub(super) fn apply_guarded<S>(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::applying::{Apply, Applying, Stretch};
+use super::applying::{Apply, Applying, Stretch, check_held, gone};
 use super::cadence::Cadence;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -256,13 +256,14 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
 
     /// Applies a stride of events up to `target`.
     pub(super) fn advance(&mut self, target: Seq) -> Result<Stretch> {
-        self.check_held(self.position)?;
+        check_held(&self.log, &self.name, self.position)?;
         self.check_begun()?;
         let stride = self
             .cadence
             .events
             .map_or(STRIDE, |every| every.min(STRIDE));
         let applying = Applying {
+            name: &self.name,
             log: &self.log,
             filter: &self.filter,
             apply: &mut self.apply,
@@ -293,16 +294,6 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
     /// How far the state has gone on since it was saved.
     pub(super) fn unsaved(&self) -> u64 {
         self.position.since(self.saved.unwrap_or(Seq::ZERO))
-    }
-
-    /// Whether the log still holds all events after `position`. Before the first event there is nothing
-    /// to lose: what is held is what there is.
-    pub(super) fn check_held(&self, position: Seq) -> Result<()> {
-        let removed = self.log.removed_upto();
-        if position == Seq::ZERO || removed <= position {
-            return Ok(());
-        }
-        Err(gone(&self.name, position, removed))
     }
 
     /// Whether a state that starts over finds all that it was begun with: what retention has removed
@@ -347,15 +338,6 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
         let needed = self.oldest.unwrap_or(self.position).min(self.position);
         self.pin.set(needed.next());
     }
-}
-
-/// What is said where events that are needed were removed.
-pub(super) fn gone(name: &str, position: Seq, removed: Seq) -> Error {
-    let message = format!(
-        "retention has removed events up to {removed}, and the state of projection {name:?} stands at \
-         {position}: call rebuild to make it from what is held, or raise max_events"
-    );
-    Error::new(ErrorKind::NotFound, message).at_seq(position.next())
 }
 
 /// Keeps retention from removing what a projection needs, as long as it lives.

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format::names;
 use crate::format::record::Record;
 use crate::log::LogConfig;
+use crate::log::limits::{Retention, WhenPinned};
 use crate::snapshot::Snapshots;
 use crate::storage::sim::{CrashKind, SimDisk};
 
@@ -24,10 +25,14 @@ struct Bed {
 
 impl Bed {
     fn on(disk: SimDisk) -> Result<Bed> {
+        Bed::with(disk, LogConfig::default())
+    }
+
+    fn with(disk: SimDisk, config: LogConfig) -> Result<Bed> {
         let config = LogConfig {
             segment_len: 8 << 10,
             background: false,
-            ..LogConfig::default()
+            ..config
         };
         let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
         let folder = disk.storage().folder(names::LOG)?;
@@ -247,6 +252,57 @@ fn retention_waits_for_a_projection_and_is_not_passed_over_in_silence() {
     );
     late.rebuild(|_| {}).unwrap();
     assert_eq!(late.state().0, log.count(), "on request, from what is held");
+}
+
+/// Where the policy lets retention pass a projection, that finds out, wherever it stands.
+#[test]
+fn a_projection_whose_events_were_removed_says_so_and_is_never_wrong() {
+    let config = LogConfig {
+        retention: Retention {
+            max_events: Some(200),
+            ..Retention::default()
+        },
+        when_pinned: WhenPinned::Gap,
+        ..LogConfig::default()
+    };
+    let bed = Bed::with(SimDisk::new(), config).unwrap();
+    let mut sums = bed.sums(1).unwrap().snapshot_every(40);
+    bed.emit_all(1..=100);
+    sums.catch_up().unwrap();
+    let live = bed.sums(1).unwrap();
+    // Removed between two events of one stretch: the reader stands in a segment that has gone.
+    let log = bed.ground.log.clone();
+    let emitter = bed.ground.log.clone();
+    let apply = move |count: &mut u64, event: &EventRef<'_>| {
+        *count += 1;
+        if event.seq() == Seq(50) {
+            for _ in 0..600 {
+                let record = Record::new("number", "unit", Timestamp(1), &[1])?;
+                emitter.append(&[record], Durability::Os)?;
+            }
+        }
+        Ok(())
+    };
+    let ground = bed.ground.clone();
+    let mut count = Projection::open("count", 1, 0, ground, Box::new(apply)).unwrap();
+    for _ in 0..3 {
+        let error = count.catch_up().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    assert!(log.removed_upto() > Seq(300));
+    let error = sums.catch_up().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.seq()),
+        (ErrorKind::NotFound, Some(Seq(101)))
+    );
+    assert_eq!(*sums.state(), sum_upto(100), "what it knows stays");
+    let error = sums.state_at(Seq(150)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let live = live.follow().unwrap();
+    let error = live.wait_for(Seq(700), None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    sums.rebuild(|_| {}).unwrap();
+    assert_eq!(sums.state().0, log.count());
 }
 
 /// A state that was never saved starts over after an error, and what retention has removed meanwhile

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::applying::Applying;
-use super::projection::{Projection, gone};
+use super::applying::{Applying, gone};
+use super::projection::Projection;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::position::Seq;
@@ -42,6 +42,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Projection<S> {
             return Err(gone(&self.name, position, removed));
         }
         let applying = Applying {
+            name: &self.name,
             log: &self.log,
             filter: &self.filter,
             apply: &mut self.apply,

@@ -38,6 +38,11 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
     /// The length of the file now: less than the region's if somebody truncated it.
     fn len(&self) -> io::Result<u64>;
 
+    /// How many bytes of blocks the file has: its length, where the system cannot tell.
+    fn allocated(&self) -> io::Result<u64> {
+        self.len()
+    }
+
     /// Gives the blocks of a range back; its bytes read as zeros. May do nothing.
     fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()>;
 }

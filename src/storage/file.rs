@@ -302,6 +302,10 @@ impl Backing for OnDisk {
         self.file.metadata().map(|found| found.len())
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        self.file.metadata().map(|found| sys::allocated(&found))
+    }
+
     fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()> {
         self.sys.punch_hole(&self.file, offset, len)
     }

@@ -119,6 +119,11 @@ impl Region {
         read.map_err(|e| Error::io("read", &self.path, e).at_offset(offset as u64))
     }
 
+    /// How many bytes the file takes on the disk; its length, where that cannot be told.
+    pub(crate) fn allocated(&self) -> u64 {
+        self.backing.allocated().unwrap_or(self.len() as u64)
+    }
+
     /// Gives the blocks of published bytes back where the system can; they must not be needed.
     pub(crate) fn punch_hole(&self, offset: usize, len: usize) -> Result<()> {
         self.backing

@@ -129,6 +129,18 @@ impl Sys {
     }
 }
 
+/// How many bytes of blocks a file has: its length, where the system does not tell.
+pub(crate) fn allocated(found: &std::fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // In units of 512 bytes, whatever the blocks of the file system are.
+        found.blocks().saturating_mul(512)
+    }
+    #[cfg(not(unix))]
+    found.len()
+}
+
 /// A folder, held open so that a later sync of its names needs no descriptor; `None` where there is
 /// no such call: Windows' NTFS journals names on its own.
 pub(crate) fn open_dir(path: &Path) -> io::Result<Option<File>> {

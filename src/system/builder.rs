@@ -11,14 +11,19 @@ use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WhenFull;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::segment::BLOCK_LEN;
 use crate::log::LogConfig;
+use crate::log::limits::{Retention, WhenPinned};
 use crate::log::pins::DetachedLag;
 use crate::upcast::Upcasters;
 
 /// The events that a system in memory keeps unless told otherwise.
 const MAX_EVENTS_IN_MEMORY: u64 = 100_000;
-/// Into how many segments `max_events` is divided at least, so that whole segments can go.
+/// Into how many segments what is kept is divided at least, so that whole segments can go.
 const SEGMENTS_PER_STORE: u64 = 8;
+/// How many segments must have room within `max_bytes`.
+const SEGMENTS_MIN: u64 = 4;
+const MAX_AGE_MIN: Duration = Duration::from_millis(1);
 const SEGMENT_SIZE_MIN: usize = 64 << 10;
 const SEGMENT_SIZE_MAX: usize = 2 << 30;
 
@@ -37,8 +42,9 @@ pub struct Builder {
     pub(super) drain_timeout: Duration,
     pub(super) shutdown_grace: Duration,
     pub(super) detached_lag_max: DetachedLag,
-    max_events: Option<u64>,
-    segment_size: usize,
+    retention: Retention,
+    when_pinned: WhenPinned,
+    segment_size: Option<usize>,
     event_size_max: usize,
     pub(super) correlates: bool,
     pub(super) duplicates: DuplicatePolicy,
@@ -61,8 +67,9 @@ impl Default for Builder {
             drain_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(10),
             detached_lag_max: DetachedLag::default(),
-            max_events: None,
-            segment_size: log.segment_len,
+            retention: Retention::default(),
+            when_pinned: WhenPinned::Keep,
+            segment_size: None,
             event_size_max: log.event_len_max,
             correlates: true,
             duplicates: DuplicatePolicy::Accept,
@@ -149,24 +156,70 @@ impl Builder {
         self
     }
 
-    /// How much the store keeps for names that have no handler, where [`Builder::max_events`] asks for
-    /// less: all by default.
+    /// How much the store keeps for names that have no handler, where a limit ([`Builder::retention`]) asks
+    /// for less: all by default.
     pub fn detached_lag_max(mut self, limit: DetachedLag) -> Self {
         self.detached_lag_max = limit;
         self
     }
 
-    /// How many events the store keeps at most; the oldest go first, in whole segments, and never
-    /// while a subscription still needs them. By default a directory keeps all, and a system in
-    /// memory 100,000.
-    pub fn max_events(mut self, events: u64) -> Self {
-        self.max_events = Some(events);
+    /// How much of the past the store keeps: the limits of [`Builder::max_events`],
+    /// [`Builder::max_bytes`] and [`Builder::max_age`] at once, in place of any set before.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
-    /// The size of a segment file in bytes: 64 KiB to 2 GiB, 64 MiB by default.
+    /// How many events the store keeps at most: 1 or more. The oldest go first, in whole segments, and not
+    /// while a subscription still needs them ([`Builder::when_pinned`]). By default a directory keeps all,
+    /// and a system in memory that has no limit 100,000.
+    pub fn max_events(mut self, events: u64) -> Self {
+        self.retention.max_events = Some(events);
+        self
+    }
+
+    /// How many bytes the segments take on the disk at most: 512 KiB or more. The segment that grows and
+    /// the one that is prepared behind it count with their whole length, so the disk is above this by one
+    /// segment at most, for the moment until the oldest one has gone; what somebody still needs comes on
+    /// top ([`Builder::when_pinned`]), and a file that a reader stands in takes its room until that has
+    /// gone on. The index, snapshots and parked events are not counted. A partitioned system has this for
+    /// each partition.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.retention.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How long events are kept at most, by the time at which the log took them: 1 ms or more. A segment
+    /// goes when its newest event is older; so that a quiet log gets rid of its events as well, a segment
+    /// ends after an eighth of this time even if it is not full. An event is gone an eighth later at the
+    /// latest, and the time of a round (a tenth of a second, as a rule).
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.retention.max_age = Some(age);
+        self
+    }
+
+    /// What happens where one of these limits meets a subscription, a projection or a replay that still
+    /// needs the oldest events. By default they are kept, and that is told.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{EventSystem, WhenPinned};
+    /// let system = EventSystem::builder()
+    ///     .max_bytes(16 << 20)
+    ///     .when_pinned(WhenPinned::Gap) // whoever lags by more passes a gap, and is told of it
+    ///     .open()?;
+    /// assert_eq!(system.stats().retention_waits, None);
+    /// # system.close() }
+    /// ```
+    pub fn when_pinned(mut self, when_pinned: WhenPinned) -> Self {
+        self.when_pinned = when_pinned;
+        self
+    }
+
+    /// The size of a segment file in bytes: 64 KiB to 2 GiB. The default is 64 MiB, or an eighth of
+    /// [`Builder::max_bytes`] if that is less.
     pub fn segment_size(mut self, bytes: usize) -> Self {
-        self.segment_size = bytes;
+        self.segment_size = Some(bytes);
         self
     }
 
@@ -287,24 +340,51 @@ impl Builder {
 
     /// The settings of the main log.
     pub(super) fn log_config(&self, persists: bool) -> Result<LogConfig> {
-        if !(SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX).contains(&self.segment_size) {
-            return Err(invalid("segment_size must lie between 64 KiB and 2 GiB"));
-        }
-        if self.max_queue_size == 0 || self.max_events == Some(0) || self.event_size_max == 0 {
+        let limits = self.retention;
+        if self.max_queue_size == 0 || limits.max_events == Some(0) || self.event_size_max == 0 {
             return Err(invalid(
                 "max_queue_size, max_events and event_size_max must be 1 or more",
             ));
         }
-        let in_memory = (!persists).then_some(MAX_EVENTS_IN_MEMORY);
-        let max_events = self.max_events.or(in_memory);
+        if limits.max_age.is_some_and(|age| age < MAX_AGE_MIN) {
+            return Err(invalid("max_age must be 1 ms or more"));
+        }
+        let in_memory = !persists && limits.is_unlimited();
+        let in_memory = in_memory.then_some(MAX_EVENTS_IN_MEMORY);
+        let max_events = limits.max_events.or(in_memory);
         let share = max_events.map(|max| (max / SEGMENTS_PER_STORE).max(1));
         Ok(LogConfig {
-            segment_len: self.segment_size,
+            segment_len: self.segment_len()?,
             segment_events_max: share.unwrap_or(u64::MAX),
             event_len_max: self.event_size_max,
-            max_events,
+            retention: Retention {
+                max_events,
+                ..limits
+            },
+            when_pinned: self.when_pinned,
             ..LogConfig::default()
         })
+    }
+
+    /// The length of a segment: what is asked for, or what leaves enough of them within `max_bytes`.
+    fn segment_len(&self) -> Result<usize> {
+        let max_bytes = self.retention.max_bytes.unwrap_or(u64::MAX);
+        let share = usize::try_from(max_bytes / SEGMENTS_PER_STORE).unwrap_or(usize::MAX);
+        let usual = LogConfig::default().segment_len.min(share) / BLOCK_LEN * BLOCK_LEN;
+        let len = self.segment_size.unwrap_or(usual);
+        if self.segment_size.is_none() && len < SEGMENT_SIZE_MIN {
+            return Err(invalid("max_bytes must be 512 KiB or more"));
+        }
+        if !(SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX).contains(&len) {
+            return Err(invalid("segment_size must lie between 64 KiB and 2 GiB"));
+        }
+        if (len as u64).saturating_mul(SEGMENTS_MIN) > max_bytes {
+            return Err(invalid(
+                "max_bytes must be four times segment_size or more: two segments are in use and one is \
+                 prepared",
+            ));
+        }
+        Ok(len)
     }
 }
 

@@ -81,15 +81,29 @@ impl Directory {
         &self,
         config: LogConfig,
         clock: &Arc<dyn Clock>,
-    ) -> Result<(Control, Log)> {
+    ) -> Result<(Arc<Control>, Log)> {
         let main = self.storage.folder(names::LOG)?;
         let control = self.storage.folder(names::CONTROL)?;
-        let mut examined = Log::examine(main.as_ref(), Control::witnessed(control.as_ref())?)?;
-        let control = Control::open(&control, clock.clone(), true)?;
+        let (witness, known) = Control::known(control.as_ref())?;
+        let known = known.map(|removed| removed.upto_segment);
+        let mut examined = Log::examine(main.as_ref(), witness, known)?;
+        let control = Arc::new(Control::open(&control, clock.clone(), config.background)?);
         let pins = Pins::default();
         pin_known(&control, &pins);
-        examined.add_witness(main.as_ref(), control.witness())?;
+        let removed = control.removed().map(|removed| removed.upto_segment);
+        if removed == known {
+            examined.add_witness(main.as_ref(), control.witness())?;
+        } else {
+            examined = Log::examine(main.as_ref(), control.witness(), removed)?;
+        }
+        let config = LogConfig {
+            ledger: Some(control.clone()),
+            ..config
+        };
         let log = Log::open_examined(main, config, clock.clone(), examined, pins)?;
+        if let Some(first) = log.segments().first() {
+            control.begin_ledger(first.id(), first.header.prev_last_seq)?;
+        }
         Ok((control, log))
     }
 }

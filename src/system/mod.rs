@@ -304,7 +304,7 @@ impl Inner {
         let (storage, clock) = (&directory.storage, builder.clock);
         let volatile = Volatile::new(&config);
         let (control, log) = directory.open_logs(config, &clock)?;
-        let (control, log) = (Arc::new(control), Arc::new(log));
+        let log = Arc::new(log);
         let dispatch = DispatchConfig {
             max_queue_size: builder.max_queue_size,
             clean: log.recovery().clean,

@@ -84,6 +84,7 @@ impl EventSystem {
             events: log.count(),
             segments: segments.len() as u64,
             bytes: segments.iter().map(|segment| segment.used_len()).sum(),
+            retention_waits: log.retention_wait(),
             queue_depth: self.0.dispatcher.queue().depth(),
             queue_max: self.0.max_queue_size,
             volatile_events: volatile.map_or(0, Engine::emitted),

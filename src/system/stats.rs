@@ -1,6 +1,7 @@
 //! [`Stats`]: a system in numbers.
 
 use crate::index::IndexState;
+use crate::log::RetentionWait;
 use crate::position::Seq;
 
 /// A system in numbers, at one moment; see [`EventSystem::stats`](super::EventSystem::stats).
@@ -19,6 +20,8 @@ pub struct Stats {
     pub segments: u64,
     /// The bytes of these segments' frames, headers and tables.
     pub bytes: u64,
+    /// What retention keeps beyond a limit because somebody still needs it, and who that is.
+    pub retention_waits: Option<RetentionWait>,
     /// How many events wait for the slowest handler that keeps up.
     pub queue_depth: u64,
     /// The bound of that; see [`Builder::max_queue_size`](super::Builder::max_queue_size).

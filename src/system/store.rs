@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::event::EventId;
 use crate::index::{Index, Postings};
-use crate::log::{Log, StoredEvent};
+use crate::log::{Log, RetentionReport, StoredEvent};
 use crate::position::Seq;
 use crate::query::{self, NameSummaries, Query};
 use crate::upcast::Upcasters;
@@ -101,6 +101,22 @@ impl EventStore {
     /// The last Seq that was handed out.
     pub fn last_seq(&self) -> Seq {
         self.log.watermark().appended()
+    }
+
+    /// For each segment, why it stays or that it goes, and by which limit: what the next round of retention
+    /// would do now. Its `Display` is a table, and it serializes to JSON.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{EventSystem, Fate};
+    /// let system = EventSystem::builder().max_events(1_000).open()?;
+    /// let report = system.store().explain_retention();
+    /// assert_eq!(report.segments[0].fate, Fate::Active);
+    /// println!("{report}");
+    /// # system.close() }
+    /// ```
+    pub fn explain_retention(&self) -> RetentionReport {
+        self.log.explain_retention()
     }
 
     /// How many events are held.

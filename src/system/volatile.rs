@@ -19,6 +19,7 @@ use crate::durability::{Durability, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId};
 use crate::format::record::Record;
+use crate::log::limits::Retention;
 use crate::log::{Appended, Log, LogConfig};
 use crate::position::Seq;
 use crate::storage::memory::MemoryStorage;
@@ -54,7 +55,10 @@ impl Volatile {
             segment_len: SEGMENT_LEN.min(main.segment_len),
             event_len_max: EVENT_LEN_MAX.min(main.event_len_max),
             // All that nobody needs any more goes.
-            max_events: Some(1),
+            retention: Retention {
+                max_events: Some(1),
+                ..Retention::default()
+            },
             ..LogConfig::default()
         };
         Volatile {

@@ -274,7 +274,7 @@ fn a_parked_event_pins_nothing_and_is_read_like_one_of_the_log() {
     let mut worker = rig.attach(Subscription::named("x").retry(quick(1)), handler);
     run(&mut worker);
     worker.rest();
-    let (_, pin) = rig.log.pins().lowest(0, Duration::ZERO).unwrap();
+    let pin = rig.log.pins().lowest(0, Duration::ZERO).unwrap().seq;
     assert_eq!(pin, Seq(2));
     let parked = &rig.dispatcher.parked("x")[0];
     let alone = Alone::new(&parked.event, parked.seq, parked.appended_at).unwrap();

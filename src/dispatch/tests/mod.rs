@@ -8,6 +8,7 @@ mod operating;
 mod order;
 mod queue;
 mod replays;
+mod retention;
 mod retries;
 mod waits;
 
@@ -46,6 +47,10 @@ struct Rig {
 
 impl Rig {
     fn open(storage: &Arc<dyn Storage>, max_queue_size: u64) -> Rig {
+        Rig::open_with(storage, max_queue_size, LogConfig::default())
+    }
+
+    fn open_with(storage: &Arc<dyn Storage>, max_queue_size: u64, config: LogConfig) -> Rig {
         let manual = Arc::new(ManualClock::new(Timestamp::now()));
         let clock: Arc<dyn Clock> = manual.clone();
         let folder = |name| storage.folder(name).unwrap();
@@ -53,7 +58,7 @@ impl Rig {
         let config = LogConfig {
             segment_len: 64 << 10,
             background: false,
-            ..LogConfig::default()
+            ..config
         };
         let witness = control.witness();
         let log = Log::open(folder(names::LOG), config, clock.clone(), witness).unwrap();

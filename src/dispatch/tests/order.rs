@@ -277,8 +277,11 @@ fn names_without_a_handler_hold_on_to_what_they_have_not_seen() {
     worker.finish();
     rig.close();
     let rig = Rig::on(&disk);
-    let (name, pin) = rig.log.pins().lowest(0, Duration::ZERO).unwrap();
-    assert!(name.contains("away") && pin == Seq(101), "{name} at {pin}");
+    let need = rig.log.pins().lowest(0, Duration::ZERO).unwrap();
+    assert!(
+        need.name.contains("away") && need.seq == Seq(101),
+        "{need:?}"
+    );
     rig.log.retire_before(Seq(2000)).unwrap();
     assert_eq!(rig.log.first_seq(), Seq::FIRST);
     let state = rig.dispatcher.subscriptions().remove(0);

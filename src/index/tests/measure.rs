@@ -66,7 +66,10 @@ fn index_figures_of_retention() {
     let dir = tempfile::tempdir().unwrap();
     let config = LogConfig {
         segment_len: 4 << 20,
-        max_events: Some(200_000),
+        retention: crate::log::limits::Retention {
+            max_events: Some(200_000),
+            ..Default::default()
+        },
         ..log_config()
     };
     let log = log_with(Arc::new(MemoryStorage::default()), config);

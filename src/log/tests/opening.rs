@@ -83,7 +83,7 @@ fn an_opening_reads_each_byte_of_the_last_segments_once_and_rewritten_ones_twice
         drop(log);
 
         let before = bytes_read();
-        let examined = Log::examine(storage(dir.path()).as_ref(), Seq::ZERO).unwrap();
+        let examined = Log::examine(storage(dir.path()).as_ref(), Seq::ZERO, None).unwrap();
         let examining = bytes_read() - before;
         // The forerunner was settled, so its table is read and not its frames.
         let most = SEGMENT_LEN as u64 + WINDOW + (segments.len() as u64 + 1) * SLACK;

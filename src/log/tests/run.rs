@@ -12,6 +12,7 @@ use crate::format::names;
 use crate::format::record::Record;
 use crate::log::committer::Committer;
 use crate::log::keeper::Keeper;
+use crate::log::limits::Retention;
 use crate::log::pins::Pins;
 use crate::log::rotation::Prepare;
 use crate::log::shared::Shared;
@@ -64,13 +65,16 @@ impl Setup {
     pub(super) fn open_with(&self, disk: &SimDisk, witness: Seq) -> Result<Log> {
         let config = LogConfig {
             segment_len: self.segment_len,
-            max_events: self.max_events,
+            retention: Retention {
+                max_events: self.max_events,
+                ..Retention::default()
+            },
             background: self.lazy,
             ..LogConfig::default()
         };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(1_000)));
         let storage = disk.storage().folder(names::LOG)?;
-        let examined = recovery::examine(storage.as_ref(), witness)?;
+        let examined = recovery::examine(storage.as_ref(), witness, None)?;
         let opened = recovery::open(&storage, &config, clock.now(), examined)?;
         let recovery = opened.recovery.clone();
         let shared = Arc::new(Shared::new(storage, config, clock, opened, Pins::default()));

@@ -10,6 +10,7 @@ use super::rounds;
 use super::run::Setup;
 use crate::clock::SystemClock;
 use crate::durability::Durability;
+use crate::log::limits::Retention;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::storage::memory::MemoryStorage;
@@ -41,7 +42,10 @@ fn an_event_behind_staged_ones_has_them_published_at_once_and_in_order() {
 fn an_event_that_is_not_synced_is_published_when_its_append_returns() {
     let config = LogConfig {
         segment_len: 256 << 10,
-        max_events: Some(1_000),
+        retention: Retention {
+            max_events: Some(1_000),
+            ..Retention::default()
+        },
         ..LogConfig::default()
     };
     let storage = Arc::new(MemoryStorage::default());

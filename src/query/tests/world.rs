@@ -13,6 +13,7 @@ use crate::error::ErrorKind;
 use crate::event::EventId;
 use crate::format::record::Record;
 use crate::index::{Dimension, Index, IndexConfig};
+use crate::log::limits::Retention;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::query::{NameSummaries, Plan, Query, QueryResults};
@@ -441,7 +442,10 @@ fn open_log(disk: &SimDisk, clock: &Arc<ManualClock>, max_events: Option<u64>) -
     let config = LogConfig {
         segment_len: 64 << 10,
         background: false,
-        max_events,
+        retention: Retention {
+            max_events,
+            ..Retention::default()
+        },
         ..LogConfig::default()
     };
     Arc::new(Log::open(disk.storage(), config, clock.clone(), Seq::ZERO).unwrap())
