@@ -1,25 +1,30 @@
-//! The names that events have, once an era: [`Dictionary`] writes them, [`check`] and [`listed`] read
-//! them.
+//! What the names are that events have: [`Dictionary`] writes them, [`visit`] reads them.
 //!
-//! The key holds era and name, so that names come in order; the value, sealed, holds the window that
-//! met the name first. Eras keep what has gone from staying for ever: the names of one whose windows
-//! are all gone go as well.
+//! A window's record has the names that its *era* of 4,096 windows has not had before, as far as
+//! memory lets one know; else it has some again. Eras keep what has gone from staying for ever: the
+//! names of one whose windows are all gone go as well.
+//!
+//! Names are sorted within a window, each without the start that it shares with the one before: two
+//! lengths, 7 bits a byte, and the rest of the name.
 
 use std::collections::HashSet;
 
 use super::catalog::{Catalog, broken};
 use super::dimension::{Dimension, Each};
 use super::hash::Hashed;
-use super::keys::{self, ERA_LEN, WINDOW_LEN, digest, mix, seal, unseal};
+use super::keys::{self, ERA_LEN, WINDOW_LEN, digest, mix, parse_names, seal, unseal};
+use super::pieces::push_number;
 use super::store::{Pair, Store};
-use super::values::EraNames;
+use super::values::{EraNames, Fields};
 use super::window::Window;
 use crate::error::Result;
 
+/// A record that has reached this many bytes is complete.
+const RECORD_LEN: usize = 2048;
 /// About how many bytes a set takes for each hash that it has room for.
 const BYTES_PER_HASH: usize = 11;
 
-/// Knows which names the era already has, as far as memory allows; the store knows all.
+/// Knows which names the era already has, as far as memory allows.
 #[derive(Debug)]
 pub(super) struct Dictionary {
     era: u64,
@@ -43,51 +48,28 @@ impl Dictionary {
         }
     }
 
-    /// The names of a window that its era has not had before. They count as known from now on.
-    pub(super) fn meet(
-        &mut self,
-        store: &dyn Store,
-        catalog: &Catalog,
-        window: &Window,
-    ) -> Result<Met> {
+    /// The names of a window that its era is not known to have. They count as known from now on.
+    pub(super) fn meet(&mut self, window: &Window) -> Met {
         let era = window.number() / ERA_LEN;
         if era != self.era || self.bytes_after_one_more() > self.bytes_max {
             self.era = era;
-            for dimension in Dimension::ALL {
-                self.known.get_mut(dimension).clear();
-            }
+            self.known = Each::default();
         }
-        let mut met = Met {
-            records: Vec::new(),
-            names: Each::with(|_| EraNames {
-                era,
-                ..EraNames::default()
-            }),
-        };
-        for dimension in Dimension::ALL {
+        let mut records = Vec::new();
+        let names = Each::with(|dimension| {
             let known = self.known.get_mut(dimension);
-            let mut own = EraNames {
-                era,
-                ..EraNames::default()
-            };
-            for named in window.lists(dimension).names() {
-                if !known.insert(named.hash) {
-                    continue;
-                }
-                let key = keys::name(dimension, era, &named.name);
-                let held = store.get(&key)?;
-                let held = held.map(|value| read(&key, &value, era)).transpose()?;
-                // One that a crash has left there does not count yet.
-                if held.is_some_and(|first| first < catalog.next_window()) {
-                    continue;
-                }
-                own.count += 1;
-                own.sum = own.sum.wrapping_add(name_digest(&key));
-                met.records.push(record(key, window.number()));
-            }
-            *met.names.get_mut(dimension) = own;
-        }
-        Ok(met)
+            let all = window.lists(dimension).names().iter();
+            let new = all.filter(|named| known.insert(named.hash));
+            let mut new: Vec<&str> = new.map(|named| &*named.name).collect();
+            new.sort_unstable();
+            let own = encode(dimension, window.number(), &new);
+            let sum = own.iter().map(|(key, value)| record_digest(key, value));
+            let sum = sum.fold(0, u64::wrapping_add);
+            let count = own.len() as u64;
+            records.extend(own);
+            EraNames { era, count, sum }
+        });
+        Met { records, names }
     }
 
     /// How many bytes it takes.
@@ -100,7 +82,8 @@ impl Dictionary {
         let more = usize::try_from(WINDOW_LEN).unwrap_or(0);
         self.sum(|known| match known.capacity() {
             room if known.len() + more <= room => room,
-            room => (room * 2).max(more),
+            // While a set grows, the smaller one is still there.
+            room => room * 3,
         })
     }
 
@@ -110,43 +93,77 @@ impl Dictionary {
     }
 }
 
-fn record(key: Vec<u8>, window: u64) -> Pair {
-    let first = u16::try_from(window % ERA_LEN).unwrap_or(0);
-    let value = seal(&key, &[], &first.to_le_bytes());
-    (key, value)
+/// The records of a window's names, which ascend.
+fn encode(dimension: Dimension, window: u64, names: &[&str]) -> Vec<Pair> {
+    let mut records: Vec<Pair> = Vec::new();
+    let mut body = Vec::new();
+    let mut before = "";
+    let mut end_record = |body: &mut Vec<u8>| {
+        let number = u32::try_from(records.len()).unwrap_or(u32::MAX);
+        let key = keys::names(dimension, window, number);
+        let value = seal(&key, &[], body);
+        records.push((key, value));
+        body.clear();
+    };
+    for name in names {
+        if body.len() >= RECORD_LEN {
+            end_record(&mut body);
+            before = "";
+        }
+        let shared = before.bytes().zip(name.bytes()).take_while(|(a, b)| a == b);
+        let shared = shared.count();
+        let rest = name.as_bytes().get(shared..).unwrap_or_default();
+        push_number(&mut body, shared as u64);
+        push_number(&mut body, rest.len() as u64);
+        body.extend_from_slice(rest);
+        before = name;
+    }
+    if !body.is_empty() {
+        end_record(&mut body);
+    }
+    records
 }
 
-/// The window that met a name first.
-fn read(key: &[u8], value: &[u8], era: u64) -> Result<u64> {
-    let body = unseal(key, &[], value).and_then(|body| body.try_into().ok());
-    let body = body.ok_or_else(|| broken("a name does not pass its check"))?;
-    Ok(era
-        .saturating_mul(ERA_LEN)
-        .saturating_add(u16::from_le_bytes(body).into()))
+/// Visits the names of a record; `None` if it makes no sense.
+fn decode(key: &[u8], value: &[u8], visit: &mut dyn FnMut(&str)) -> Option<()> {
+    let mut fields = Fields(unseal(key, &[], value)?);
+    let mut name = Vec::new();
+    while !fields.0.is_empty() {
+        let shared = usize::try_from(fields.number()?).ok()?;
+        let rest_len = usize::try_from(fields.number()?).ok()?;
+        (shared <= name.len()).then_some(())?;
+        name.truncate(shared);
+        name.extend_from_slice(fields.bytes(rest_len)?);
+        visit(std::str::from_utf8(&name).ok()?);
+    }
+    Some(())
 }
 
-/// What a name adds to the sum of its era.
-fn name_digest(key: &[u8]) -> u64 {
-    mix(digest(key))
+/// What a record adds to the sum of its era.
+fn record_digest(key: &[u8], value: &[u8]) -> u64 {
+    mix(digest(key) ^ mix(digest(value)))
 }
 
-/// Checks that no name has gone missing.
+/// Checks that no record of names has gone missing.
 ///
 /// # Errors
 /// [`Index`](crate::ErrorKind::Index) if one has.
 pub(super) fn check(store: &dyn Store, catalog: &Catalog) -> Result<()> {
     for dimension in Dimension::ALL {
         for due in catalog.names().get(dimension) {
-            let mut held = EraNames {
-                era: due.era,
-                ..EraNames::default()
-            };
-            visit(store, catalog, dimension, due.era, "", &mut |key, _| {
-                held.count += 1;
-                held.sum = held.sum.wrapping_add(name_digest(key));
+            let era = due.era;
+            let end = era
+                .saturating_add(1)
+                .saturating_mul(ERA_LEN)
+                .min(catalog.next_window());
+            let from = keys::names(dimension, era.saturating_mul(ERA_LEN), 0);
+            let (mut count, mut sum) = (0_u64, 0_u64);
+            store.scan(&from, &keys::names(dimension, end, 0), &mut |key, value| {
+                count += 1;
+                sum = sum.wrapping_add(record_digest(key, value));
                 true
             })?;
-            if held != *due {
+            if (EraNames { era, count, sum }) != *due {
                 return Err(broken("names are missing"));
             }
         }
@@ -154,52 +171,32 @@ pub(super) fn check(store: &dyn Store, catalog: &Catalog) -> Result<()> {
     Ok(())
 }
 
-/// The first `count` names behind `after` that an era has, ascending.
-pub(super) fn listed(
+/// Visits the names of the next records from a key on, at most `count`, each with the window that
+/// it was met in; returns the key to go on at, if there is more.
+///
+/// # Errors
+/// [`Index`](crate::ErrorKind::Index) if a record is not what was written.
+pub(super) fn visit(
     store: &dyn Store,
-    catalog: &Catalog,
-    (dimension, era): (Dimension, u64),
-    after: Option<&str>,
+    (from, to): (&[u8], &[u8]),
     count: usize,
-) -> Result<Vec<Box<str>>> {
-    let mut names = Vec::new();
-    let from = after.unwrap_or_default();
-    visit(store, catalog, dimension, era, from, &mut |_, name| {
-        if after.is_none_or(|after| name > after) {
-            names.push(name.into());
+    visit: &mut dyn FnMut(u64, &str),
+) -> Result<Option<Vec<u8>>> {
+    let (mut left, mut next, mut sound) = (count, None, true);
+    store.scan(from, to, &mut |key, value| {
+        if left == 0 {
+            next = Some(key.to_vec());
+            return false;
         }
-        names.len() < count
+        left -= 1;
+        let read =
+            parse_names(key).and_then(|window| decode(key, value, &mut |name| visit(window, name)));
+        sound = read.is_some();
+        sound
     })?;
-    Ok(names)
-}
-
-/// Visits the names of an era that are `from` or behind it and that the position covers, until
-/// `visit` has enough.
-fn visit(
-    store: &dyn Store,
-    catalog: &Catalog,
-    dimension: Dimension,
-    era: u64,
-    from: &str,
-    visit: &mut dyn FnMut(&[u8], &str) -> bool,
-) -> Result<()> {
-    let start = keys::name(dimension, era, from);
-    let end = keys::names_of(dimension, era.saturating_add(1));
-    let mut failed = None;
-    store.scan(
-        &start,
-        &end,
-        &mut |key, value| match (keys::parse_name(key), read(key, value, era)) {
-            (Some(name), Ok(first)) => first >= catalog.next_window() || visit(key, name),
-            (_, Err(error)) => {
-                failed = Some(error);
-                false
-            }
-            (None, _) => {
-                failed = Some(broken("a name is none"));
-                false
-            }
-        },
-    )?;
-    failed.map_or(Ok(()), Err)
+    if sound {
+        Ok(next)
+    } else {
+        Err(broken("names do not pass their check"))
+    }
 }

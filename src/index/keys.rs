@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `n` dimension, era u64, name | the window of the era that met the name first: a [name](super::names) |
+//! | `n` dimension, window u64, record u32 | [names](super::dictionary) that the window met |
 //! | `l` dimension, level u8, run u64, hash u64 | the names from this hash on, up to the next piece's: a [piece](super::pieces) of a run |
 //! | `i` window u64, piece u8 | hashes of the window's event ids, sorted, each with its event's offset |
 //! | `m` window u64 | what the window holds: a [`Manifest`](super::values::Manifest) |
@@ -24,7 +24,7 @@ pub(super) const SPAN: u64 = 1 << SPAN_BITS;
 const SPAN_BITS: u32 = 6;
 /// The highest level: its runs span 2^30 Seqs.
 pub(super) const LEVEL_MAX: u8 = 3;
-/// How many windows make up an era, in which each name is written once.
+/// How many windows make up an era, in which each name is written once or a little more.
 pub(super) const ERA_LEN: u64 = SPAN * SPAN;
 /// Into how many pieces the ids of a window are cut, by the top bits of their hash.
 pub(super) const PIECES: u8 = 8;
@@ -53,25 +53,22 @@ pub(super) fn offset_of(seq: Seq) -> u16 {
     u16::try_from(seq.0 % WINDOW_LEN).unwrap_or(0)
 }
 
-/// The start of the keys of all names of an era: `n`, dimension, era u64.
-pub(super) fn names_of(dimension: Dimension, era: u64) -> Vec<u8> {
-    [&[b'n', dimension.letter()], era.to_be_bytes().as_slice()].concat()
+/// The key of a record of a window's names.
+pub(super) fn names(dimension: Dimension, window: u64, record: u32) -> Vec<u8> {
+    let kind = [b'n', dimension.letter()];
+    [
+        kind.as_slice(),
+        &window.to_be_bytes(),
+        &record.to_be_bytes(),
+    ]
+    .concat()
 }
 
-/// The key of a name in an era.
-pub(super) fn name(dimension: Dimension, era: u64, name: &str) -> Vec<u8> {
-    let mut key = names_of(dimension, era);
-    key.extend_from_slice(name.as_bytes());
-    key
+/// The window in the key of a record of names.
+pub(super) fn parse_names(key: &[u8]) -> Option<u64> {
+    let (window, _) = key.get(2..)?.split_first_chunk()?;
+    Some(u64::from_be_bytes(*window))
 }
-
-/// The name in a key.
-pub(super) fn parse_name(key: &[u8]) -> Option<&str> {
-    std::str::from_utf8(key.get(NAMES_LEN..)?).ok()
-}
-
-/// The length of a name's key before the name.
-const NAMES_LEN: usize = 2 + 8;
 
 /// A run: the events of `SPAN ^ level` windows, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,21 +1,22 @@
 //! [`Names`]: the distinct names of a dimension, in order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::{Core, State};
+use super::core::Core;
 use super::dictionary;
 use super::dimension::Dimension;
-use super::keys::{ERA_LEN, first_of};
+use super::keys::{self, ERA_LEN, first_of};
 use super::lookup::for_each;
 use super::postings::Postings;
 use crate::error::Result;
 use crate::position::Seq;
 
-/// How many names are read at a time.
-const PAGE_LEN: usize = 256;
+/// How many names are held in memory at most. Each page of them takes a pass over the dictionary.
+const PAGE_LEN: usize = 1 << 16;
+/// How many records of the dictionary are read while the follower waits.
+const BURST: usize = 64;
 
 /// The distinct names of a dimension, ascending, a page in memory at a time; and in memory all names
 /// of events that are not indexed.
@@ -23,36 +24,47 @@ const PAGE_LEN: usize = 256;
 pub(crate) struct Names {
     core: Arc<Core>,
     dimension: Dimension,
-    /// The last name that was handed out.
+    /// The last name of the page before.
     after: Option<Box<str>>,
     /// Descending: taken from behind.
     page: Vec<Box<str>>,
-    /// Names that were scanned for, of the events of these Seqs.
+    /// The names of the events that were scanned, from this Seq on.
     scanned: BTreeSet<Box<str>>,
-    seqs: Option<(Seq, Seq)>,
+    scanned_from: Option<Seq>,
     end: Seq,
     ended: bool,
 }
 
-/// A page of names, and whether each has an event for sure.
-#[derive(Debug, Default)]
-struct Page {
+/// The first names behind one, and whether each has an event for sure.
+#[derive(Debug)]
+struct Page<'a> {
+    after: Option<&'a str>,
     names: BTreeMap<Box<str>, bool>,
-    /// No names behind this one are complete.
-    upto: Option<Box<str>>,
+    /// Whether there are others behind.
+    more: bool,
 }
 
-impl Page {
+impl Page<'_> {
     fn add(&mut self, name: &str, sure: bool) {
-        let held = self.names.entry(name.into()).or_default();
-        *held |= sure;
-    }
-
-    /// Names behind this one are left for the next page.
-    fn cut(&mut self, last: &str) {
-        if self.upto.as_deref().is_none_or(|upto| last < upto) {
-            self.upto = Some(last.into());
+        if self.after.is_some_and(|after| name <= after) {
+            return;
         }
+        if let Some(held) = self.names.get_mut(name) {
+            *held |= sure;
+            return;
+        }
+        if self.names.len() == PAGE_LEN {
+            self.more = true;
+            if self
+                .names
+                .last_key_value()
+                .is_some_and(|(last, _)| *name > **last)
+            {
+                return;
+            }
+            self.names.pop_last();
+        }
+        self.names.insert(name.into(), sure);
     }
 }
 
@@ -66,7 +78,7 @@ impl Names {
             after: None,
             page: Vec::new(),
             scanned: BTreeSet::new(),
-            seqs: None,
+            scanned_from: None,
             ended: false,
         }
     }
@@ -74,124 +86,90 @@ impl Names {
     fn fill(&mut self) {
         self.core.await_open();
         while self.page.is_empty() && !self.ended {
-            let mut page = Page::default();
-            let next = self.read_indexed(&mut page);
-            self.scan(next.max(self.core.log.first_seq()));
-            self.add_scanned(&mut page);
-            self.take(page);
+            let after = self.after.take();
+            let mut page = Page {
+                after: after.as_deref(),
+                names: BTreeMap::new(),
+                more: false,
+            };
+            let next = match self.read_indexed(&mut page) {
+                Ok(next) => next,
+                Err(reason) => {
+                    self.core.report(reason.message());
+                    Seq::ZERO
+                }
+            };
+            let held = self.core.log.first_seq();
+            self.scan(next.max(held));
+            let sure = self.scanned_from.is_some_and(|from| held <= from);
+            for name in &self.scanned {
+                page.add(name, sure);
+            }
+            let Page { names, more, .. } = page;
+            self.take(names, more);
         }
     }
 
     /// Adds the names of the indexed events to a page; returns the Seq behind them.
-    fn read_indexed(&self, page: &mut Page) -> Seq {
-        let Some(state) = self.core.trusted() else {
-            return Seq::ZERO;
-        };
-        match self.read_stored(&state, page) {
-            Ok(()) => {
-                let held = self.core.log.first_seq();
-                let sure = held <= first_of(state.tail.number()).max(Seq::FIRST);
-                for named in state.tail.lists(self.dimension).names() {
-                    if self.is_ahead(&named.name) {
-                        page.add(&named.name, sure);
-                    }
+    fn read_indexed(&self, page: &mut Page<'_>) -> Result<Seq> {
+        let (core, dimension) = (&self.core, self.dimension);
+        let rebuilds = core.rebuilds.load(Ordering::Relaxed);
+        let held = core.log.first_seq();
+        let is_whole = |window| held <= first_of(window).max(Seq::FIRST);
+        let mut from = None;
+        while let Some(state) = core.trusted()
+            && core.rebuilds.load(Ordering::Relaxed) == rebuilds
+        {
+            let (store, catalog) = (state.store.as_ref(), &state.catalog);
+            if !state.names_checked.load(Ordering::Acquire) {
+                dictionary::check(store, catalog)?;
+                state.names_checked.store(true, Ordering::Release);
+            }
+            let start = catalog.floor() / ERA_LEN * ERA_LEN;
+            let start = from.unwrap_or_else(|| keys::names(dimension, start, 0));
+            let end = keys::names(dimension, catalog.next_window(), 0);
+            let mut add = |window, name: &str| page.add(name, is_whole(window));
+            from = dictionary::visit(store, (&start, &end), BURST, &mut add)?;
+            if from.is_none() {
+                for named in state.tail.lists(dimension).names() {
+                    page.add(&named.name, is_whole(state.tail.number()));
                 }
-                state.tail.next()
-            }
-            Err(reason) => {
-                self.core.report(reason.message());
-                *page = Page::default();
-                Seq::ZERO
+                return Ok(state.tail.next());
             }
         }
-    }
-
-    fn read_stored(&self, state: &State, page: &mut Page) -> Result<()> {
-        let (store, catalog) = (state.store.as_ref(), &state.catalog);
-        if !state.names_checked.load(Ordering::Acquire) {
-            dictionary::check(store, catalog)?;
-            state.names_checked.store(true, Ordering::Release);
-        }
-        let held = self.core.log.first_seq();
-        for era in catalog.names().get(self.dimension) {
-            let sure = held <= first_of(era.era.saturating_mul(ERA_LEN)).max(Seq::FIRST);
-            let place = (self.dimension, era.era);
-            let names = dictionary::listed(store, catalog, place, self.after.as_deref(), PAGE_LEN)?;
-            if names.len() == PAGE_LEN
-                && let Some(last) = names.last()
-            {
-                page.cut(last);
-            }
-            for name in names {
-                page.add(&name, sure);
-            }
-        }
-        Ok(())
-    }
-
-    fn is_ahead(&self, name: &str) -> bool {
-        self.after.as_deref().is_none_or(|after| name > after)
+        Ok(Seq::ZERO)
     }
 
     /// Scans the events from `from` on, as far as they were not yet.
     fn scan(&mut self, from: Seq) {
-        let before = self.seqs.map_or(self.end, |(first, _)| first.prev());
-        if from > before {
+        let upto = self.scanned_from.map_or(self.end, Seq::prev);
+        if from > upto {
             return;
         }
         let (dimension, scanned) = (self.dimension, &mut self.scanned);
-        for_each(&self.core.log, from, before, |event| {
+        for_each(&self.core.log, from, upto, |event| {
             let name = dimension.of(&event);
             if !scanned.contains(name) {
                 scanned.insert(name.into());
             }
             true
         });
-        self.seqs = Some((from, self.end));
+        self.scanned_from = Some(from);
     }
 
-    fn add_scanned(&self, page: &mut Page) {
-        let after = self
-            .after
-            .as_deref()
-            .map_or(Bound::Unbounded, Bound::Excluded);
-        let ahead = self.scanned.range::<str, _>((after, Bound::Unbounded));
-        let sure = self
-            .seqs
-            .is_some_and(|(first, _)| self.core.log.first_seq() <= first);
-        for name in ahead.take(PAGE_LEN) {
-            page.add(name, sure);
-        }
-        let left = self.scanned.range::<str, _>((after, Bound::Unbounded));
-        if let Some(last) = left.take(PAGE_LEN).nth(PAGE_LEN - 1) {
-            page.cut(last);
-        }
-    }
-
-    /// Makes a page the one that is handed out, without the names whose events are gone.
-    fn take(&mut self, page: Page) {
-        let upto = page.upto;
-        let names = page.names.into_iter();
-        let names = names.filter(|(name, _)| upto.as_ref().is_none_or(|upto| name <= upto));
-        let mut held = Vec::new();
-        for (name, sure) in names {
-            if sure || self.has_events(&name) {
-                held.push(name);
-            }
-        }
-        held.reverse();
-        self.page = held;
-        self.ended = upto.is_none();
-        if upto.is_some() {
-            self.after = upto;
-        }
+    /// Hands out a page, without the names whose events are gone.
+    fn take(&mut self, names: BTreeMap<Box<str>, bool>, more: bool) {
+        self.ended = !more;
+        self.after = names.last_key_value().map(|(last, _)| last.clone());
+        let names = names.into_iter().rev();
+        let held = names.filter(|(name, sure)| *sure || self.has_events(name));
+        self.page = held.map(|(name, _)| name).collect();
     }
 
     fn has_events(&self, name: &str) -> bool {
         let core = self.core.clone();
-        Postings::new(core, self.dimension, name, Seq::FIRST)
-            .next()
-            .is_some()
+        let mut seqs = Postings::new(core, self.dimension, name, Seq::FIRST);
+        seqs.next().is_some()
     }
 }
 

@@ -235,7 +235,7 @@ fn from_distances(mut fields: Fields<'_>) -> Option<Vec<u16>> {
     Some(offsets)
 }
 
-fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
+pub(super) fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(u8::try_from(number & 0x7f).unwrap_or(0) | 0x80);
         number >>= 7;

@@ -25,12 +25,10 @@ impl Follower<'_> {
     pub(super) fn seal_tail(&mut self) -> Result<()> {
         let (store, sealed, met, due) = {
             let state = self.core.read();
-            let store = state.store.clone();
-            let met = self
-                .dictionary
-                .meet(store.as_ref(), &state.catalog, &state.tail)?;
+            let met = self.dictionary.meet(&state.tail);
             let due = state.catalog.due_with(state.tail.number());
-            (store, state.tail.seal(self.core.salt), met, due)
+            let sealed = state.tail.seal(self.core.salt);
+            (state.store.clone(), sealed, met, due)
         };
         let window = sealed.manifest.window;
         self.core
@@ -39,6 +37,8 @@ impl Follower<'_> {
         for dimension in Dimension::ALL {
             // What a crash may have left: the log may have lost events since, and gone on with others.
             let (from, to) = Run::of(dimension, 0, window).keys();
+            batch::remove(store.as_ref(), &from, &to)?;
+            let [from, to] = [window, window + 1].map(|window| keys::names(dimension, window, 0));
             batch::remove(store.as_ref(), &from, &to)?;
         }
         batch::put(store.as_ref(), &sealed.records)?;
@@ -126,7 +126,8 @@ impl Follower<'_> {
                 let [from, to] = [0, floor].map(|window| Run::of(dimension, level, window).key(0));
                 batch::remove(store.as_ref(), &from, &to)?;
             }
-            let [from, to] = [0, floor / ERA_LEN].map(|era| keys::names_of(dimension, era));
+            let era_start = floor / ERA_LEN * ERA_LEN;
+            let [from, to] = [0, era_start].map(|window| keys::names(dimension, window, 0));
             batch::remove(store.as_ref(), &from, &to)?;
         }
         Ok(())

@@ -87,6 +87,8 @@ struct Source {
     /// Of each hundred events, how many have an id that is no time-ordered one, or had been used.
     odd_ids: u64,
     types: u64,
+    /// How many sources are all alike; 0 for a few that are frequent, and many that are rare.
+    sources: u64,
     used: Vec<EventId>,
     millis: u128,
 }
@@ -97,6 +99,7 @@ impl Source {
             state: seed,
             odd_ids,
             types,
+            sources: 0,
             used: Vec::new(),
             millis: 1_700_000_000_000,
         }
@@ -123,9 +126,11 @@ impl Source {
         EventId(self.millis << 80 | 7 << 76 | 0b10 << 62 | count)
     }
 
-    /// A few sources are frequent, and many are rare.
     fn source(&mut self) -> u64 {
         let random = self.random();
+        if self.sources > 0 {
+            return random % self.sources;
+        }
         match random % 8 {
             0..6 => random >> 61,
             6 => random >> 58,

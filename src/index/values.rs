@@ -177,12 +177,12 @@ impl Manifest {
     }
 }
 
-/// The names that an era has: what has gone missing shows.
+/// The records of names that an era has: what has gone missing shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct EraNames {
     pub(super) era: u64,
     pub(super) count: u64,
-    /// A sum of hashes of the names.
+    /// A sum of hashes over them.
     pub(super) sum: u64,
 }
 

@@ -3,7 +3,7 @@
 //! It works on a copy, since sled cannot open a folder without writing to it, and takes the events
 //! from whoever scans them: a tool that only reads has no open log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::IndexConfig;
 use super::catalog::{Catalog, Loaded, all_in};
 use super::dictionary;
-use super::dimension::{Dimension, names_of};
+use super::dimension::{Dimension, Each, names_of};
 use super::hash::NameHash;
-use super::keys::{self, LEVEL_MAX, Run, first_of, last_of, window_of};
+use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, first_of, last_of, window_of};
 use super::merge;
 use super::store::{self, Copied, Pair, Store};
 use super::window::Window;
@@ -51,6 +51,9 @@ pub(crate) struct Verifier {
     hashes: NameHash,
     /// The Seq that the log begins with.
     first: Option<Seq>,
+    /// The hashes of the names that the window's era has.
+    names: Each<HashSet<u64>>,
+    era: Option<u64>,
     /// The windows that have events.
     windows: BTreeSet<u64>,
     mismatches: Vec<Mismatch>,
@@ -75,6 +78,8 @@ impl Verifier {
             hashes,
             salt: u64::try_from(log_id & u128::from(u64::MAX)).unwrap_or(0),
             first: None,
+            names: Each::default(),
+            era: None,
             windows: BTreeSet::new(),
             mismatches: Vec::new(),
         })
@@ -188,12 +193,34 @@ impl Verifier {
         if self.window.is_empty() || !covered.contains(&number) {
             return Ok(());
         }
+        self.load_names(number / ERA_LEN)?;
         if number >= self.first_whole_window()
             && let Some(reason) = self.compare()?
         {
             self.mismatches.push(mismatch(number, reason));
         }
         self.windows.insert(number);
+        Ok(())
+    }
+
+    fn load_names(&mut self, era: u64) -> Result<()> {
+        if self.era.replace(era) == Some(era) {
+            return Ok(());
+        }
+        for dimension in Dimension::ALL {
+            let names = self.names.get_mut(dimension);
+            names.clear();
+            let [from, to] = [era, era + 1].map(|era| keys::names(dimension, era * ERA_LEN, 0));
+            let mut add = |_, name: &str| {
+                names.insert(self.hashes.hash(name));
+            };
+            let read = dictionary::visit(self.store.as_ref(), (&from, &to), usize::MAX, &mut add);
+            match read {
+                // What cannot be read is found missing.
+                Err(error) if error.kind() != ErrorKind::Index => return Err(error),
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -214,12 +241,7 @@ impl Verifier {
                 return Ok(Some("it has more records than are due"));
             }
             for named in self.window.lists(dimension).names() {
-                let era = self.window.number() / keys::ERA_LEN;
-                if self
-                    .store
-                    .get(&keys::name(dimension, era, &named.name))?
-                    .is_none()
-                {
+                if !self.names.get(dimension).contains(&named.hash) {
                     return Ok(Some("a name is missing"));
                 }
             }
