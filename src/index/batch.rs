@@ -6,16 +6,11 @@ use crate::error::Result;
 /// How many keys a batch has at most: sled takes far more memory for larger ones.
 const KEYS_MAX: usize = 100;
 
-/// Puts records in order; `last` goes with the last of them, in one atomic batch.
-pub(super) fn put(store: &dyn Store, records: &[Pair], last: Pair) -> Result<()> {
-    let whole = records.len() / (KEYS_MAX - 1) * (KEYS_MAX - 1);
-    let (before, rest) = records.split_at_checked(whole).unwrap_or((&[], records));
-    for batch in before.chunks(KEYS_MAX - 1) {
-        store.apply(batch, &[])?;
-    }
-    let mut batch = rest.to_vec();
-    batch.push(last);
-    store.apply(&batch, &[])
+/// Puts records in order.
+pub(super) fn put(store: &dyn Store, records: &[Pair]) -> Result<()> {
+    records
+        .chunks(KEYS_MAX)
+        .try_for_each(|batch| store.apply(batch, &[]))
 }
 
 /// Removes all keys with `from <= key < to`, a batch at a time.

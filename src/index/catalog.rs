@@ -1,48 +1,30 @@
-//! [`Catalog`]: what the index knows in memory about its windows and types, and how it is told
-//! whether the store still holds, and the log still says, what was indexed.
+//! [`Catalog`]: what the index knows in memory about its windows, and how it is told whether the
+//! store still holds, and the log still says, what was indexed.
 //!
-//! **What a store may have forgotten.** The position carries a sum of hashes over every manifest and
-//! over the newest chunk of each type; loading takes the sum anew. A manifest, a name or a newest
-//! chunk that went missing or old shows at once; an older chunk shows by the link of the one behind
-//! it, and a piece of ids by its absence, when they are looked up.
+//! **What a store may have forgotten.** The position carries a sum of hashes over every manifest,
+//! and one over the names of each era. Loading takes the former anew, the first listing of names the
+//! latter. A piece of a run or of ids that went missing shows by its absence when it is looked up:
+//! which runs there are follows from the windows.
 //!
 //! **A crash between the batches of one window** leaves records of a window that the position does
-//! not cover. They are ignored, and written again with the same keys. The position goes with the
-//! last batch.
+//! not cover. They are ignored, and go before the window is written again. The position comes last.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use super::keys::{self, chunk, mix, parse_window, unseal};
+use super::dimension::{Dimension, Each};
+use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, mix, parse_window};
 use super::store::{Pair, Store};
-use super::values::{Manifest, Position};
+use super::values::{EraNames, Manifest, Position};
 use crate::error::{Error, ErrorKind, Result};
 
-/// An event type that the index has met.
-#[derive(Debug, Clone, Copy)]
-struct TypeEntry {
-    number: u32,
-    /// The newest window that has it.
-    newest: Option<u64>,
-}
-
-/// A window in the form that the store keeps.
-#[derive(Debug)]
-pub(super) struct Sealed {
-    pub(super) records: Vec<Pair>,
-    pub(super) manifest: Manifest,
-    /// The types that the window has, and their numbers.
-    pub(super) types: Vec<(Box<str>, u32)>,
-}
-
-/// The windows and types that the store holds.
+/// The windows that the store holds.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     floor: u64,
     next_window: u64,
     /// Ascending by window; windows without events have none.
     manifests: VecDeque<Manifest>,
-    types: HashMap<Box<str>, TypeEntry>,
-    next_type: u32,
+    names: Each<Vec<EraNames>>,
     /// The sum that the position carries.
     sum: u64,
     /// The bytes that the manifests tell of.
@@ -56,6 +38,13 @@ pub(super) struct Loaded {
     pub(super) position: Option<Position>,
 }
 
+/// A run to be made, and those below it.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) run: Run,
+    pub(super) below: Vec<Run>,
+}
+
 impl Catalog {
     /// A catalog of nothing, to begin with this window.
     pub(super) fn starting_at(window: u64) -> Catalog {
@@ -63,19 +52,6 @@ impl Catalog {
             floor: window,
             next_window: window,
             ..Catalog::default()
-        }
-    }
-
-    /// A catalog of no windows that numbers types as this one does.
-    pub(super) fn emptied(&self) -> Catalog {
-        let newest = None;
-        let unused = self
-            .numbers()
-            .map(|(name, number)| (name.into(), TypeEntry { number, newest }));
-        Catalog {
-            types: unused.collect(),
-            next_type: self.next_type,
-            ..Catalog::starting_at(self.floor)
         }
     }
 
@@ -97,17 +73,13 @@ impl Catalog {
         self.bytes
     }
 
-    /// The number of the next type that is met.
-    pub(super) fn next_type(&self) -> u32 {
-        self.next_type
+    /// The names that each era has.
+    pub(super) fn names(&self) -> &Each<Vec<EraNames>> {
+        &self.names
     }
 
     pub(super) fn windows(&self) -> usize {
         self.manifests.len()
-    }
-
-    pub(super) fn types(&self) -> usize {
-        self.types.len()
     }
 
     /// How many windows lie before this one.
@@ -121,41 +93,90 @@ impl Catalog {
         self.manifests.range(start..)
     }
 
-    /// Number and newest window of a type.
-    pub(super) fn type_of(&self, name: &str) -> Option<(u32, Option<u64>)> {
-        let entry = self.types.get(name)?;
-        Some((entry.number, entry.newest))
+    /// The first window from this one on that has events.
+    pub(super) fn first_from(&self, window: u64) -> Option<u64> {
+        self.manifests_from(window).next().map(|held| held.window)
     }
 
-    /// All types with their numbers.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = (&str, u32)> {
-        let numbers = self.types.iter();
-        numbers.map(|(name, entry)| (name.as_ref(), entry.number))
+    /// The last window up to this one that has events.
+    pub(super) fn last_upto(&self, window: u64) -> Option<u64> {
+        let behind = self.windows_before(window.saturating_add(1));
+        let last = self.manifests.get(behind.checked_sub(1)?);
+        last.map(|held| held.window)
+    }
+
+    /// Whether all windows of a run have been taken: then the store has the run, if it has any of
+    /// its windows.
+    pub(super) fn is_complete(&self, run: Run) -> bool {
+        run.end() <= self.next_window
+    }
+
+    /// The runs that become complete once this window has been taken, lower levels first.
+    pub(super) fn due_with(&self, window: u64) -> Vec<Due> {
+        let mut lasts: Vec<u64> = self.last_upto(window).into_iter().collect();
+        lasts.push(window);
+        let mut due = Vec::new();
+        for level in 1..=LEVEL_MAX {
+            for dimension in Dimension::ALL {
+                let runs = lasts.iter().map(|last| Run::of(dimension, level, *last));
+                let mut runs: Vec<Run> = runs.collect();
+                runs.dedup();
+                runs.retain(|run| self.next_window < run.end() && run.end() <= window + 1);
+                due.extend(runs.into_iter().map(|run| self.due(run, window)));
+            }
+        }
+        due
+    }
+
+    fn due(&self, run: Run, window: u64) -> Due {
+        let mut below = self.below(run);
+        if run.start() <= window && window < run.end() {
+            below.push(Run::of(run.dimension, run.level.saturating_sub(1), window));
+            below.dedup();
+        }
+        Due { run, below }
+    }
+
+    /// The runs of the level below that this one has.
+    pub(super) fn below(&self, run: Run) -> Vec<Run> {
+        let windows = self.manifests_from(run.start()).map(|held| held.window);
+        let windows = windows.take_while(|window| *window < run.end());
+        let level = run.level.saturating_sub(1);
+        let mut below: Vec<Run> = windows
+            .map(|window| Run::of(run.dimension, level, window))
+            .collect();
+        below.dedup();
+        below
     }
 
     /// The sum once this window has been taken.
-    pub(super) fn sum_with(&self, sealed: &Sealed) -> u64 {
-        let window = sealed.manifest.window;
-        let mut sum = self.sum.wrapping_add(manifest_digest(&sealed.manifest));
-        for (name, number) in &sealed.types {
-            let before = self.type_of(name).and_then(|(_, newest)| newest);
-            sum = sum.wrapping_sub(type_digest(name, *number, before));
-            sum = sum.wrapping_add(type_digest(name, *number, Some(window)));
+    pub(super) fn sum_with(&self, manifest: &Manifest) -> u64 {
+        self.sum.wrapping_add(manifest_digest(manifest))
+    }
+
+    /// The names of each era, once a window with these new names has been taken.
+    pub(super) fn names_with(&self, new: &Each<EraNames>) -> Each<Vec<EraNames>> {
+        let mut names = self.names.clone();
+        for dimension in Dimension::ALL {
+            let (eras, new) = (names.get_mut(dimension), new.get(dimension));
+            match eras.last_mut().filter(|last| last.era == new.era) {
+                Some(last) => {
+                    last.count = last.count.saturating_add(new.count);
+                    last.sum = last.sum.wrapping_add(new.sum);
+                }
+                None => eras.push(*new),
+            }
         }
-        sum
+        names
     }
 
     /// Takes a window that the store has taken.
-    pub(super) fn take(&mut self, sealed: Sealed) {
-        self.sum = self.sum_with(&sealed);
-        self.next_window = sealed.manifest.window.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(sealed.manifest.bytes.into());
-        self.manifests.push_back(sealed.manifest);
-        for (name, number) in sealed.types {
-            let newest = Some(sealed.manifest.window);
-            self.types.insert(name, TypeEntry { number, newest });
-            self.next_type = self.next_type.max(number.saturating_add(1));
-        }
+    pub(super) fn take(&mut self, manifest: Manifest, names: Each<Vec<EraNames>>) {
+        self.sum = self.sum_with(&manifest);
+        self.next_window = manifest.window.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(manifest.bytes.into());
+        self.manifests.push_back(manifest);
+        self.names = names;
     }
 
     /// Forgets the windows before `floor`; how many there were.
@@ -165,12 +186,9 @@ impl Catalog {
             self.sum = self.sum.wrapping_sub(manifest_digest(&manifest));
             self.bytes = self.bytes.saturating_sub(manifest.bytes.into());
         }
-        for (name, entry) in &mut self.types {
-            if entry.newest.is_some_and(|newest| newest < floor) {
-                let digest = type_digest(name, entry.number, entry.newest);
-                self.sum = self.sum.wrapping_sub(digest);
-                entry.newest = None;
-            }
+        for dimension in Dimension::ALL {
+            let eras = self.names.get_mut(dimension);
+            eras.retain(|held| held.era >= floor / ERA_LEN);
         }
         self.floor = self.floor.max(floor);
         before - self.manifests.len()
@@ -192,8 +210,8 @@ impl Catalog {
         let position = position.ok_or_else(|| broken("its position does not pass the check"))?;
         let mut catalog = Catalog::starting_at(position.floor);
         catalog.next_window = position.next_window;
+        catalog.names = position.names.clone();
         catalog.load_manifests(store)?;
-        catalog.load_types(store)?;
         if catalog.sum != position.sum {
             return Err(broken("records are missing or old"));
         }
@@ -215,26 +233,9 @@ impl Catalog {
         }
         Ok(())
     }
-
-    fn load_types(&mut self, store: &dyn Store) -> Result<()> {
-        let (from, to) = keys::NAMES;
-        for (key, value) in all_in(store, from, to)? {
-            let name = unseal(&key, &[], &value).and_then(|body| std::str::from_utf8(body).ok());
-            let (Some(number), Some(name)) = (keys::parse_name(&key), name) else {
-                return Err(broken("the name of a type does not pass its check"));
-            };
-            let (from, to) = (chunk(number, self.floor), chunk(number, self.next_window));
-            let newest = store.last_key(&from, &to)?;
-            let newest = newest.and_then(|key| parse_window(&key));
-            self.sum = self.sum.wrapping_add(type_digest(name, number, newest));
-            self.types.insert(name.into(), TypeEntry { number, newest });
-            self.next_type = self.next_type.max(number.saturating_add(1));
-        }
-        Ok(())
-    }
 }
 
-fn all_in(store: &dyn Store, from: &[u8], to: &[u8]) -> Result<Vec<Pair>> {
+pub(super) fn all_in(store: &dyn Store, from: &[u8], to: &[u8]) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     store.scan(from, to, &mut |key, value| {
         pairs.push((key.to_vec(), value.to_vec()));
@@ -246,13 +247,6 @@ fn all_in(store: &dyn Store, from: &[u8], to: &[u8]) -> Result<Vec<Pair>> {
 /// What a manifest adds to the sum.
 fn manifest_digest(manifest: &Manifest) -> u64 {
     mix(manifest.window ^ keys::digest(&manifest.encode()))
-}
-
-/// What a type adds to the sum: nothing while no window has it.
-fn type_digest(name: &str, number: u32, newest: Option<u64>) -> u64 {
-    newest.map_or(0, |newest| {
-        mix(newest ^ mix(u64::from(number) ^ keys::digest(name.as_bytes())))
-    })
 }
 
 /// The store does not hold what was put there.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::catalog::Catalog;
+use super::hash::NameHash;
 use super::keys::window_of;
 use super::memory::MemoryStore;
 use super::store::Store;
@@ -23,16 +24,19 @@ pub(super) struct State {
     pub(super) catalog: Catalog,
     /// Holds all events from the catalog's `next_window` on up to its own `next`.
     pub(super) tail: Window,
+    /// Whether the names in the store have been found to be all there.
+    pub(super) names_checked: AtomicBool,
 }
 
 impl State {
     /// Nothing indexed; to begin with `next`.
-    pub(super) fn empty(next: Seq) -> State {
+    pub(super) fn empty(next: Seq, hashes: NameHash) -> State {
         State {
             store: Arc::new(MemoryStore::default()),
             in_memory: true,
             catalog: Catalog::starting_at(window_of(next)),
-            tail: Window::starting_at(next),
+            tail: Window::starting_at(next, hashes),
+            names_checked: AtomicBool::new(false),
         }
     }
 }
@@ -51,6 +55,10 @@ pub(super) struct Core {
     pub(super) config: IndexConfig,
     /// Salt of the hashes of ids.
     pub(super) salt: u64,
+    /// The hashes of names.
+    pub(super) hashes: NameHash,
+    /// The bytes that the follower says it takes for names.
+    pub(super) names_bytes: AtomicU64,
     pub(super) rebuilds: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) rebuilding: AtomicBool,
@@ -67,15 +75,18 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(log: Arc<Log>, folder: Option<PathBuf>, config: IndexConfig) -> Core {
         let first = log.first_seq();
+        let hashes = NameHash::of_log(log.log_id());
         Core {
             salt: u64::try_from(log.log_id() & u128::from(u64::MAX)).unwrap_or(0),
+            hashes,
             log,
             folder,
             config,
+            names_bytes: AtomicU64::new(0),
             rebuilds: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             rebuilding: AtomicBool::new(false),
-            state: RwLock::new(State::empty(first)),
+            state: RwLock::new(State::empty(first, hashes)),
             broken: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             opened: AtomicBool::new(false),
@@ -115,7 +126,7 @@ impl Core {
     /// Closes the store, and leaves lookups to scan.
     pub(super) fn forget(&self) {
         self.broken.store(true, Ordering::Release);
-        let empty = State::empty(self.log.first_seq());
+        let empty = State::empty(self.log.first_seq(), self.hashes);
         let before = std::mem::replace(&mut *self.write(), empty);
         // A store may be slow to close: no lock is held any more.
         drop(before);
@@ -202,7 +213,7 @@ impl Core {
                 && (self.is_broken() || self.rebuilding.load(Ordering::Acquire)),
             in_memory: state.in_memory,
             windows: state.catalog.windows(),
-            types: state.catalog.types(),
+            names_bytes: self.names_bytes.load(Ordering::Relaxed),
             bytes: state.catalog.bytes(),
             rebuilds: self.rebuilds.load(Ordering::Relaxed),
             unreadable: self.unreadable.load(Ordering::Relaxed),

@@ -1,18 +1,17 @@
-//! The follower: the thread that opens the store, reads the log into the tail, and turns complete
-//! windows into records.
+//! The follower: the thread that opens the store and reads the log into the tail. What becomes of a
+//! window that is complete stands in [`seal`](super::seal).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::agree;
 use super::backing;
-use super::batch;
 use super::catalog::Catalog;
 use super::core::{Core, State};
+use super::dictionary::Dictionary;
+use super::dimension::names_of;
 use super::keys::{self, window_of};
 use super::store;
-use super::values::Position;
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::log::reader::Reader;
@@ -23,10 +22,6 @@ use crate::position::Seq;
 const BURST: usize = 256;
 /// How long the follower waits for a whole window before it takes in a part of one.
 const LINGER: Duration = Duration::from_millis(10);
-/// How many windows are indexed between two flushes, at least.
-const FLUSH_WINDOWS: u32 = 64;
-/// How many windows must have gone from the log before their records are removed.
-const RETIRE_WINDOWS: usize = 64;
 
 /// Follows the log until it is told to stop, or the log is closed and all is indexed.
 pub(super) fn run(core: &Arc<Core>) {
@@ -59,14 +54,15 @@ impl Drop for Ended<'_> {
     }
 }
 
-struct Follower<'a> {
-    core: &'a Core,
-    reader: Reader,
+pub(super) struct Follower<'a> {
+    pub(super) core: &'a Core,
+    pub(super) reader: Reader,
+    pub(super) dictionary: Dictionary,
     /// The newest sealed segment that is wholly indexed, and its chain.
-    sealed: (u64, u64),
+    pub(super) sealed: (u64, u64),
     /// The Seq of the last event that was read.
-    last: Seq,
-    unflushed: u32,
+    pub(super) last: Seq,
+    pub(super) unflushed: u32,
 }
 
 impl<'a> Follower<'a> {
@@ -74,6 +70,7 @@ impl<'a> Follower<'a> {
         let mut follower = Follower {
             core,
             reader: core.log.reader(Seq::FIRST),
+            dictionary: dictionary(core),
             sealed: (0, 0),
             last: Seq::ZERO,
             unflushed: 0,
@@ -118,8 +115,10 @@ impl<'a> Follower<'a> {
             store,
             in_memory,
             catalog,
-            tail: Window::starting_at(next),
+            tail: Window::starting_at(next, self.core.hashes),
+            names_checked: AtomicBool::new(false),
         };
+        self.dictionary = dictionary(self.core);
         drop(self.core.install(state));
     }
 
@@ -140,6 +139,7 @@ impl<'a> Follower<'a> {
 
     /// Reads events up to `appended` into the tail; says whether its window is complete.
     fn fill_tail(&mut self, appended: Seq) -> bool {
+        let hashes = self.core.hashes;
         let mut state = self.core.write();
         let tail = &mut state.tail;
         for _ in 0..BURST {
@@ -151,9 +151,9 @@ impl<'a> Follower<'a> {
                             self.reader.seek(seq);
                             break;
                         }
-                        *tail = Window::starting_at(seq);
+                        *tail = Window::starting_at(seq, hashes);
                     }
-                    tail.add(seq, event.event_id(), event.event_type());
+                    tail.add(seq, event.event_id(), &names_of(&event));
                     self.last = seq;
                 }
                 Ok(None) => {
@@ -170,7 +170,7 @@ impl<'a> Follower<'a> {
                         if !tail.is_empty() {
                             break;
                         }
-                        *tail = Window::starting_at(seq);
+                        *tail = Window::starting_at(seq, hashes);
                     }
                     pass_over(self.core, &error);
                     tail.skip(seq);
@@ -185,93 +185,9 @@ impl<'a> Follower<'a> {
         let position = self.reader.position();
         let left = window_of(position) != tail.number();
         if tail.is_empty() && position > tail.next() {
-            *tail = Window::starting_at(position);
+            *tail = Window::starting_at(position, hashes);
         }
         left && !tail.is_empty()
-    }
-
-    /// Hands the tail, which is complete, to the store.
-    fn seal_tail(&mut self) -> Result<()> {
-        let (store, sealed, position) = {
-            let state = self.core.read();
-            let sealed = state.tail.seal(&state.catalog, self.core.salt);
-            let next_window = sealed.manifest.window.saturating_add(1);
-            let sum = state.catalog.sum_with(&sealed);
-            self.note_sealed_segment(keys::last_of(sealed.manifest.window));
-            let position = self.position(state.catalog.floor(), next_window, sum);
-            (state.store.clone(), sealed, position)
-        };
-        batch::put(store.as_ref(), &sealed.records, self.record(&position))?;
-        let mut state = self.core.write();
-        state.catalog.take(sealed);
-        state.tail = Window::starting_at(self.reader.position());
-        drop(state);
-        self.core.notify();
-        self.unflushed = self.unflushed.saturating_add(1);
-        if self.unflushed >= FLUSH_WINDOWS {
-            self.unflushed = 0;
-            store.flush()?;
-        }
-        Ok(())
-    }
-
-    fn record(&self, position: &Position) -> store::Pair {
-        let value = position.encode(self.core.log.log_id());
-        (keys::POSITION.to_vec(), value)
-    }
-
-    fn position(&self, floor: u64, next_window: u64, sum: u64) -> Position {
-        Position {
-            floor,
-            next_window,
-            sum,
-            segment: self.sealed.0,
-            chain: self.sealed.1,
-            last_seq: self.last.0,
-            last_hash: agree::hash_at(&self.core.log, self.last),
-        }
-    }
-
-    /// Notes the newest sealed segment that ends at or before `upto`.
-    fn note_sealed_segment(&mut self, upto: Seq) {
-        let segments = self.core.log.segments();
-        let covered = segments.iter().rev().find_map(|segment| {
-            let footer = segment.footer()?;
-            (footer.last_seq <= upto).then_some((segment.id().0, footer.chain.0))
-        });
-        if let Some(covered) = covered {
-            self.sealed = covered;
-        }
-    }
-
-    /// Removes the records of windows whose events have gone, once there are many.
-    fn retire(&mut self) -> Result<()> {
-        let (store, floor) = {
-            let state = self.core.read();
-            let gone = window_of(self.core.log.first_seq());
-            let floor = gone.min(state.catalog.next_window());
-            if state.catalog.windows_before(floor) < RETIRE_WINDOWS {
-                return Ok(());
-            }
-            (state.store.clone(), floor)
-        };
-        let (position, numbers) = {
-            let mut state = self.core.write();
-            state.catalog.retire(floor);
-            let catalog = &state.catalog;
-            let position = self.position(floor, catalog.next_window(), catalog.sum());
-            let numbers: Vec<u32> = catalog.numbers().map(|(_, number)| number).collect();
-            (position, numbers)
-        };
-        // The position first: behind it the records are no part of the index any more.
-        store.apply(&[self.record(&position)], &[])?;
-        batch::remove(store.as_ref(), &keys::manifest(0), &keys::manifest(floor))?;
-        batch::remove(store.as_ref(), &keys::piece(0, 0), &keys::piece(floor, 0))?;
-        for number in numbers {
-            let (from, to) = (keys::chunk(number, 0), keys::chunk(number, floor));
-            batch::remove(store.as_ref(), &from, &to)?;
-        }
-        Ok(())
     }
 
     /// Sleeps until there is something to do; `false` if there will be nothing any more.
@@ -309,6 +225,10 @@ impl<'a> Follower<'a> {
             tracing::warn!(target: "forelog::index", %error, "a broken index is left in place");
         }
     }
+}
+
+fn dictionary(core: &Core) -> Dictionary {
+    Dictionary::new(core.config.names_bytes_max())
 }
 
 /// Notes an event that cannot be read; says so once.

@@ -2,8 +2,8 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `n` type u32 | the name of the event type with this number |
-//! | `t` type u32, window u64 | which events of the window have the type: a [`Chunk`](super::values::Chunk) |
+//! | `n` dimension, window u64, record u32 | [names](super::dictionary) that the window met |
+//! | `l` dimension, level u8, run u64, hash u64 | the names from this hash on, up to the next piece's: a [piece](super::pieces) of a run |
 //! | `i` window u64, piece u8 | hashes of the window's event ids, sorted, each with its event's offset |
 //! | `m` window u64 | what the window holds: a [`Manifest`](super::values::Manifest) |
 //! | `w` | how far all this goes: a [`Position`](super::values::Position); written last |
@@ -11,21 +11,27 @@
 //! Each value begins with a CRC-32 over its key, what else it belongs to, and its body: a value
 //! under another's key does not pass.
 
+use super::dimension::Dimension;
 use crate::event::EventId;
 use crate::position::Seq;
 
 /// The version of all this; an index of another one is rebuilt.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
 /// How many Seqs a window spans; window w begins at Seq `w * WINDOW_LEN`.
 pub(super) const WINDOW_LEN: u64 = 4096;
+/// How many windows a run of level 1 spans, and how many runs of a level one of the next.
+pub(super) const SPAN: u64 = 1 << SPAN_BITS;
+const SPAN_BITS: u32 = 6;
+/// The highest level: its runs span 2^30 Seqs.
+pub(super) const LEVEL_MAX: u8 = 3;
+/// How many windows make up an era, in which each name is written once or a little more.
+pub(super) const ERA_LEN: u64 = SPAN * SPAN;
 /// Into how many pieces the ids of a window are cut, by the top bits of their hash.
 pub(super) const PIECES: u8 = 8;
 /// The key of the position.
 pub(super) const POSITION: &[u8] = b"w";
 /// Below and above all keys.
 pub(super) const ALL: (&[u8], &[u8]) = (b"", b"~");
-/// Below and above all keys of names.
-pub(super) const NAMES: (&[u8], &[u8]) = (b"n", b"o");
 
 /// The window that a Seq lies in.
 pub(super) fn window_of(seq: Seq) -> u64 {
@@ -47,33 +53,97 @@ pub(super) fn offset_of(seq: Seq) -> u16 {
     u16::try_from(seq.0 % WINDOW_LEN).unwrap_or(0)
 }
 
-/// The key of a type's name.
-pub(super) fn name(number: u32) -> Vec<u8> {
-    [b"n".as_slice(), &number.to_be_bytes()].concat()
-}
-
-/// The number of the type whose name has this key.
-pub(super) fn parse_name(key: &[u8]) -> Option<u32> {
-    let (kind, number) = key.split_first()?;
-    (*kind == b'n').then_some(())?;
-    Some(u32::from_be_bytes(number.try_into().ok()?))
-}
-
-/// The key of a type's events in a window.
-pub(super) fn chunk(number: u32, window: u64) -> Vec<u8> {
+/// The key of a record of a window's names.
+pub(super) fn names(dimension: Dimension, window: u64, record: u32) -> Vec<u8> {
+    let kind = [b'n', dimension.letter()];
     [
-        b"t".as_slice(),
-        &number.to_be_bytes(),
+        kind.as_slice(),
         &window.to_be_bytes(),
+        &record.to_be_bytes(),
     ]
     .concat()
 }
 
-/// The number of the type in a chunk's key.
-pub(super) fn parse_type(key: &[u8]) -> Option<u32> {
-    let (kind, rest) = key.split_first()?;
-    (*kind == b't').then_some(())?;
-    rest.first_chunk().copied().map(u32::from_be_bytes)
+/// The window in the key of a record of names.
+pub(super) fn parse_names(key: &[u8]) -> Option<u64> {
+    let (window, _) = key.get(2..)?.split_first_chunk()?;
+    Some(u64::from_be_bytes(*window))
+}
+
+/// A run: the events of `SPAN ^ level` windows, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) dimension: Dimension,
+    pub(super) level: u8,
+    /// Run r of level l begins with window `r * SPAN ^ l`.
+    pub(super) number: u64,
+}
+
+impl Run {
+    /// The run of this level that a window is in.
+    pub(super) fn of(dimension: Dimension, level: u8, window: u64) -> Run {
+        let number = window >> (u32::from(level) * SPAN_BITS);
+        Run {
+            dimension,
+            level,
+            number,
+        }
+    }
+
+    /// The first window in it.
+    pub(super) fn start(self) -> u64 {
+        self.number << (u32::from(self.level) * SPAN_BITS)
+    }
+
+    /// The first window behind it.
+    pub(super) fn end(self) -> u64 {
+        self.number.saturating_add(1) << (u32::from(self.level) * SPAN_BITS)
+    }
+
+    /// The run of the level below that is its `child`th.
+    pub(super) fn child(self, child: u32) -> Run {
+        Run {
+            level: self.level.saturating_sub(1),
+            number: (self.number << SPAN_BITS) + u64::from(child),
+            ..self
+        }
+    }
+
+    /// Which child of the run above it is.
+    pub(super) fn place(self) -> u32 {
+        u32::try_from(self.number % SPAN).unwrap_or(0)
+    }
+
+    /// The keys that it may have: from the first up to before the second.
+    pub(super) fn keys(self) -> (Vec<u8>, Vec<u8>) {
+        let next = Run {
+            number: self.number.saturating_add(1),
+            ..self
+        };
+        (self.key(0), next.key(0))
+    }
+
+    /// Whether a key is one of its own.
+    pub(super) fn has_key(self, key: &[u8]) -> bool {
+        let (from, to) = self.keys();
+        *from <= *key && *key < *to
+    }
+
+    /// The key of its piece that begins with this hash.
+    pub(super) fn key(self, hash: u64) -> Vec<u8> {
+        let kind = [b'l', self.dimension.letter(), self.level];
+        [
+            &kind,
+            self.number.to_be_bytes().as_slice(),
+            &hash.to_be_bytes(),
+        ]
+        .concat()
+    }
+}
+
+/// The hash in the key of a run's piece.
+pub(super) fn parse_hash(key: &[u8]) -> Option<u64> {
+    key.last_chunk().copied().map(u64::from_be_bytes)
 }
 
 /// The key of a piece of a window's ids.
@@ -86,7 +156,7 @@ pub(super) fn manifest(window: u64) -> Vec<u8> {
     [b"m".as_slice(), &window.to_be_bytes()].concat()
 }
 
-/// The window in the last 8 bytes of a chunk's or a manifest's key.
+/// The window in a manifest's key.
 pub(super) fn parse_window(key: &[u8]) -> Option<u64> {
     key.last_chunk().copied().map(u64::from_be_bytes)
 }

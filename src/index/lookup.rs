@@ -1,15 +1,13 @@
-//! Lookups: [`Core::by_id`], and the pages of [`Postings`](super::postings::Postings).
+//! Looking an id up: [`Core::by_id`].
 //!
-//! Each goes through the windows in the store, the tail in memory, and scans the rest. What is found
+//! It goes through the windows in the store, the tail in memory, and scans the rest. What is found
 //! broken on the way is reported and scanned instead. A window that retention has cut into is
 //! scanned as well: of events with the same id it names the first, which may be gone.
 
 use super::catalog::broken;
 use super::core::{Core, State};
 use super::keys::{self, first_of, last_of, millis_of, window_of};
-use super::postings::{Dimension, Listed};
-use super::store::first_in;
-use super::values::{Chunk, Manifest, find_ids};
+use super::values::{Manifest, find_ids};
 use crate::error::{Error, Result};
 use crate::event::EventId;
 use crate::format::record::EventRef;
@@ -143,68 +141,6 @@ impl Core {
         let stored = self.log.get(seq)?;
         Ok(stored.map(|stored| stored.event().event_id()))
     }
-
-    /// Adds to `page` what it can of the Seqs `next..=end` that have the name; returns the Seq to go
-    /// on at.
-    pub(super) fn page(&self, listed: &Listed, next: Seq, end: Seq, page: &mut Vec<Seq>) -> Seq {
-        let Listed { dimension, name } = listed;
-        if *dimension == Dimension::Source {
-            return self.scan_page(listed, next, end, page);
-        }
-        let wanted = |seq: &Seq| (next..=end).contains(seq);
-        if let Some(state) = self.trusted() {
-            if next < first_of(state.catalog.next_window()) {
-                match chunk_page(&state, name, next) {
-                    Ok((seqs, go_on)) => {
-                        page.extend(seqs.into_iter().filter(wanted));
-                        return go_on;
-                    }
-                    Err(reason) => self.report(reason.message()),
-                }
-            } else if next < state.tail.next() {
-                page.extend(state.tail.of_type(name).filter(wanted));
-                return state.tail.next();
-            }
-        }
-        self.scan_page(listed, next, end, page)
-    }
-
-    fn scan_page(&self, listed: &Listed, next: Seq, end: Seq, page: &mut Vec<Seq>) -> Seq {
-        let upto = end.min(last_of(window_of(next)));
-        for_each(&self.log, next, upto, |event| {
-            if listed.lists(&event) {
-                page.push(event.seq());
-            }
-            true
-        });
-        upto.next()
-    }
-}
-
-/// The events of a type in the first window from that of `next` on that has it, and where to go on.
-fn chunk_page(state: &State, event_type: &str, next: Seq) -> Result<(Vec<Seq>, Seq)> {
-    let catalog = &state.catalog;
-    let from = window_of(next).max(catalog.floor());
-    let number = match catalog.type_of(event_type) {
-        Some((number, Some(newest))) if newest >= from => number,
-        _ => return Ok((Vec::new(), first_of(catalog.next_window()))),
-    };
-    let upto = keys::chunk(number, catalog.next_window());
-    let found = first_in(state.store.as_ref(), &keys::chunk(number, from), &upto)?;
-    let (key, value) = found.ok_or_else(|| broken("the newest events of a type are missing"))?;
-    let chunk = Chunk::decode(&value, &key, event_type);
-    let (Some(chunk), Some(window)) = (chunk, keys::parse_window(&key)) else {
-        return Err(broken("the events of a type do not pass their check"));
-    };
-    if chunk.link.is_some_and(|link| link >= from) {
-        return Err(broken("events of a type are missing"));
-    }
-    let base = first_of(window);
-    let seqs = chunk
-        .offsets
-        .iter()
-        .map(|offset| base.plus((*offset).into()));
-    Ok((seqs.collect(), last_of(window).next()))
 }
 
 /// Visits the events of `from..=upto` that can be read, until `visit` has enough.

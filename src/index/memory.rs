@@ -33,10 +33,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn last_key(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn last_in(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>> {
         let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let last = map.range(Bytes::from(from)..Bytes::from(to)).next_back();
-        Ok(last.map(|(key, _)| key.to_vec()))
+        Ok(last.map(|(key, value)| (key.to_vec(), value.to_vec())))
     }
 
     fn apply(&self, puts: &[Pair], removals: &[Vec<u8>]) -> Result<()> {

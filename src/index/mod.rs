@@ -1,4 +1,4 @@
-//! The lookup index: which Seq has this event id, which Seqs have this event type.
+//! The lookup index: which Seq has this event id, and which Seqs have this event type or source.
 //!
 //! It is derived from the log, and a lookup always equals a scan of the log: complete *windows* of
 //! 4,096 Seqs come from the store, the window that still grows from memory, and what is not indexed
@@ -14,6 +14,14 @@
 //! becomes records ([`keys`] draws them), which go to the store in batches, the position last. When
 //! its events are gone from the log, so are, later, its records.
 //!
+//! **Names.** Types and sources are two [dimensions](Dimension) of one mechanism. A window is a *run*
+//! of level 0: its names by hash, each with the offsets of its events. 64 runs of a level are summed
+//! up by one of the next: its names, each with a count and the runs below that have it. Runs are
+//! never rewritten, so each event costs a few bytes on each of few levels, however many names there
+//! are; a rare name is found, and any is counted, in a step per run that is not yet summed up. What a
+//! name is called stands in a dictionary, once for 4,096 windows. In memory are neither names nor
+//! lists, but hashes of names that the dictionary has, as far as [`IndexConfig::memory_max`] allows.
+//!
 //! **Nothing of the store is evidence.** sled opens without an error and with keys missing after
 //! damage. What loading and lookups find broken is answered by a scan; the folder is set aside, and
 //! the index is built anew in the background. No failure of the index is one of the system.
@@ -22,20 +30,30 @@
 //! the log itself is searched. Else it stores 6 bytes an id. An id that is no `UUIDv7` is looked for
 //! in every window that has such ids.
 
+mod dimension;
+mod hash;
 mod keys;
 mod values;
 mod store;
 mod memory;
 mod batch;
-mod catalog;
+mod pieces;
+mod lists;
 mod window;
+mod catalog;
+mod dictionary;
+mod merge;
 mod agree;
 mod core;
 mod backing;
+mod runs;
 mod follow;
+mod seal;
 mod lookup;
 #[allow(dead_code, reason = "queries stand on these")]
 mod postings;
+mod names;
+mod tally;
 pub(crate) mod verify;
 
 #[cfg(test)]
@@ -47,7 +65,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::core::Core;
-pub(crate) use self::postings::{Dimension, Names, Postings, PostingsBack, Tally};
+pub(crate) use self::dimension::Dimension;
+pub(crate) use self::names::Names;
+pub(crate) use self::postings::{Postings, PostingsBack};
+pub(crate) use self::tally::Tally;
 pub(crate) use self::verify::Verifier;
 use crate::error::Result;
 use crate::event::EventId;
@@ -57,8 +78,8 @@ use crate::position::Seq;
 /// The settings of the index.
 #[derive(Debug, Clone)]
 pub(crate) struct IndexConfig {
-    /// What sled is told to cache, in bytes; it takes several times as much.
-    pub(crate) cache_bytes: u64,
+    /// How many bytes of memory the index may take.
+    pub(crate) memory_max: u64,
     /// How long opening the store may take before it is set aside.
     pub(crate) open_deadline: Duration,
 }
@@ -66,9 +87,21 @@ pub(crate) struct IndexConfig {
 impl Default for IndexConfig {
     fn default() -> Self {
         IndexConfig {
-            cache_bytes: 16 << 20,
+            memory_max: 64 << 20,
             open_deadline: Duration::from_secs(30),
         }
+    }
+}
+
+impl IndexConfig {
+    /// What sled is told to cache; it takes several times as much.
+    fn cache_bytes(&self) -> u64 {
+        self.memory_max / 8
+    }
+
+    /// What may be spent on knowing which names the store has.
+    fn names_bytes_max(&self) -> usize {
+        usize::try_from(self.memory_max / 8 * 3).unwrap_or(usize::MAX)
     }
 }
 
@@ -84,8 +117,8 @@ pub struct IndexState {
     pub in_memory: bool,
     /// How many windows of 4,096 Seqs the store holds.
     pub windows: usize,
-    /// How many event types it has met.
-    pub types: usize,
+    /// The bytes of memory that it takes to know which names it has met.
+    pub names_bytes: u64,
     /// The bytes of keys and values in the store; its files are larger.
     pub bytes: u64,
     /// How often it was set aside and begun anew since it was opened.
@@ -211,7 +244,7 @@ impl Index {
 
     /// The distinct names that the events of the log have, ascending by their bytes.
     pub(crate) fn names(&self, dimension: Dimension) -> Names {
-        self.core.names(dimension)
+        Names::new(self.core.clone(), dimension)
     }
 }
 

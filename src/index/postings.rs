@@ -1,110 +1,140 @@
-//! What events are listed by, and walking such a list: [`Dimension`], [`Postings`],
-//! [`PostingsBack`], [`Tally`].
+//! Walking the events of one name: [`Postings`] up, [`PostingsBack`] down.
 //!
-//! A list is walked a page at a time and equals a scan of the log: what is not indexed is scanned.
+//! A window at a time, and lazily: the store tells which windows to look at. What is not indexed, or
+//! found broken on the way, is scanned.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::core::Core;
-use super::keys::{first_of, window_of};
+use super::catalog::broken;
+use super::core::{Core, State};
+use super::dimension::Dimension;
+use super::keys::{first_of, last_of, window_of};
 use super::lookup::for_each;
-use crate::format::record::EventRef;
+use super::runs::{Group, Runs, Way};
+use crate::error::Result;
 use crate::position::Seq;
 
-/// What events are listed by: each event has one name in each dimension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Dimension {
-    /// By their event type.
-    Type,
-    /// By their source.
-    Source,
+/// A walk over the events of one name in windows.
+#[derive(Debug)]
+struct Walk {
+    core: Arc<Core>,
+    dimension: Dimension,
+    name: Box<str>,
+    hash: u64,
+    way: Way,
+    /// The windows that are looked at next.
+    group: Option<Group>,
+    /// The store that told of them.
+    rebuilds: u64,
 }
 
-impl Dimension {
-    /// The name that an event has in this dimension.
-    pub(crate) fn of<'a>(self, event: &EventRef<'a>) -> &'a str {
-        match self {
-            Dimension::Type => event.event_type(),
-            Dimension::Source => event.source(),
+impl Walk {
+    fn new(core: Arc<Core>, dimension: Dimension, name: &str, way: Way) -> Walk {
+        Walk {
+            dimension,
+            name: name.into(),
+            hash: core.hashes.hash(name),
+            way,
+            group: None,
+            rebuilds: core.rebuilds.load(Ordering::Relaxed),
+            core,
         }
     }
-}
 
-/// How many events have a name, and the ends of their list. Events that retention has removed do
-/// not count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) count: u64,
-    /// The Seq of the first one; `None` if there is none.
-    pub(crate) first: Option<Seq>,
-    /// The Seq of the last one.
-    pub(crate) last: Option<Seq>,
-}
-
-/// A name in a dimension: one list of events.
-#[derive(Debug, Clone)]
-pub(super) struct Listed {
-    pub(super) dimension: Dimension,
-    pub(super) name: Box<str>,
-}
-
-impl Listed {
-    pub(super) fn new(dimension: Dimension, name: &str) -> Listed {
-        let name = name.into();
-        Listed { dimension, name }
-    }
-
-    /// Whether the event is in the list.
-    pub(super) fn lists(&self, event: &EventRef<'_>) -> bool {
-        self.dimension.of(event) == &*self.name
-    }
-}
-
-impl Core {
-    /// How many events have the name, up to the last that is appended now.
-    pub(super) fn tally(self: &Arc<Core>, dimension: Dimension, name: &str) -> Tally {
-        let mut tally = Tally::default();
-        for seq in Postings::new(self.clone(), dimension, name, Seq::FIRST) {
-            tally.count += 1;
-            tally.first.get_or_insert(seq);
-            tally.last = Some(seq);
+    /// Adds to `page` what it can of the Seqs `from..=upto` that have the name, ascending: from the
+    /// front or, on the way down, from the end. Returns the first and the last Seq that it is done
+    /// with.
+    fn step(&mut self, from: Seq, upto: Seq, page: &mut Vec<Seq>) -> (Seq, Seq) {
+        let core = self.core.clone();
+        let at = match self.way {
+            Way::Up => from,
+            Way::Down => upto,
+        };
+        let mut next = Seq::ZERO;
+        if let Some(state) = core.trusted() {
+            next = state.tail.next();
+            let stored = first_of(state.catalog.next_window());
+            if at < stored {
+                match self.step_in_store(&state, at, page) {
+                    Ok(done) => return done,
+                    Err(reason) => core.report(reason.message()),
+                }
+            } else if at < next {
+                page.extend(state.tail.listed(self.dimension, &self.name));
+                return (stored, next.prev());
+            }
         }
-        tally
+        self.scan(at, next, page)
     }
 
-    /// All names that events have, ascending.
-    pub(super) fn names(&self, dimension: Dimension) -> Names {
-        let mut names: BTreeSet<Box<str>> = BTreeSet::new();
-        let end = self.log.watermark().appended();
-        for_each(&self.log, self.log.first_seq(), end, |event| {
-            let name = dimension.of(&event);
-            if !names.contains(name) {
-                names.insert(name.into());
+    fn step_in_store(&mut self, state: &State, at: Seq, page: &mut Vec<Seq>) -> Result<(Seq, Seq)> {
+        let done = |first: u64, last: u64| (first_of(first), last_of(last));
+        let runs = Runs::new(state, self.dimension, self.hash);
+        let window = window_of(at);
+        let Some((found, sure)) = self.next_window(&runs, window)? else {
+            return Ok(match self.way {
+                Way::Up => done(window, state.catalog.next_window().saturating_sub(1)),
+                Way::Down => done(0, window),
+            });
+        };
+        match runs.offsets(found)? {
+            Some(offsets) => {
+                let base = first_of(found);
+                page.extend(offsets.into_iter().map(|offset| base.plus(offset.into())));
+            }
+            None if sure => return Err(broken("the events of a name are missing")),
+            None => {}
+        }
+        Ok((first_of(found.min(window)), last_of(found.max(window))))
+    }
+
+    /// The next window from this one on that may have the name.
+    fn next_window(&mut self, runs: &Runs<'_>, from: u64) -> Result<Option<(u64, bool)>> {
+        let rebuilds = self.core.rebuilds.load(Ordering::Relaxed);
+        if self.rebuilds != rebuilds {
+            self.rebuilds = rebuilds;
+            self.group = None;
+        }
+        loop {
+            while let Some((window, sure)) = self.group.as_mut().and_then(|g| g.take(self.way)) {
+                let ahead = match self.way {
+                    Way::Up => window >= from,
+                    Way::Down => window <= from,
+                };
+                if ahead && runs.has(window) {
+                    return Ok(Some((window, sure)));
+                }
+            }
+            self.group = runs.group(from, self.way)?;
+            if self.group.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Scans the part of one window that is not indexed: what lies at `next` or behind.
+    fn scan(&self, at: Seq, next: Seq, page: &mut Vec<Seq>) -> (Seq, Seq) {
+        let window = window_of(at);
+        let (first, last) = match self.way {
+            Way::Up => (at, last_of(window)),
+            Way::Down if at < next => (first_of(window), at),
+            Way::Down => (first_of(window).max(next), at),
+        };
+        for_each(&self.core.log, first, last, |event| {
+            if self.dimension.of(&event) == &*self.name {
+                page.push(event.seq());
             }
             true
         });
-        Names(names.into_iter())
-    }
-}
-
-/// The distinct names of a dimension, ascending.
-#[derive(Debug)]
-pub(crate) struct Names(std::collections::btree_set::IntoIter<Box<str>>);
-
-impl Iterator for Names {
-    type Item = Box<str>;
-
-    fn next(&mut self) -> Option<Box<str>> {
-        self.0.next()
+        (first, last)
     }
 }
 
 /// The Seqs of the events of one name, ascending, a page in memory at a time.
 #[derive(Debug)]
 pub(crate) struct Postings {
-    core: Arc<Core>,
-    listed: Listed,
+    walk: Walk,
     next: Seq,
     end: Seq,
     page: Vec<Seq>,
@@ -115,12 +145,10 @@ pub(crate) struct Postings {
 impl Postings {
     /// Those from `from` on, up to the last that is appended now.
     pub(super) fn new(core: Arc<Core>, dimension: Dimension, name: &str, from: Seq) -> Postings {
-        let end = core.log.watermark().appended();
         Postings {
-            core,
-            listed: Listed::new(dimension, name),
+            end: core.log.watermark().appended(),
+            walk: Walk::new(core, dimension, name, Way::Up),
             next: from.max(Seq::FIRST),
-            end,
             page: Vec::new(),
             taken: 0,
         }
@@ -135,14 +163,15 @@ impl Postings {
     /// The next Seqs, at most 4,096 and at least one; none at the end. What the iterator has not yet
     /// taken of the page before is passed over.
     pub(crate) fn next_page(&mut self) -> &[Seq] {
-        self.core.await_open();
+        self.walk.core.await_open();
         self.page.clear();
         self.taken = 0;
         while self.page.is_empty() && self.next <= self.end {
-            let first = self.core.log.first_seq();
+            let first = self.walk.core.log.first_seq();
             self.next = self.next.max(first);
-            let page = &mut self.page;
-            self.next = self.core.page(&self.listed, self.next, self.end, page);
+            let (_, done) = self.walk.step(self.next, self.end, &mut self.page);
+            self.page.retain(|seq| (self.next..=self.end).contains(seq));
+            self.next = done.next();
         }
         &self.page
     }
@@ -164,8 +193,7 @@ impl Iterator for Postings {
 /// The Seqs of the events of one name, descending, a page in memory at a time.
 #[derive(Debug)]
 pub(crate) struct PostingsBack {
-    core: Arc<Core>,
-    listed: Listed,
+    walk: Walk,
     /// The last Seq that is looked at next; 0 at the end.
     next: Seq,
     /// Ascending; taken from behind.
@@ -175,26 +203,23 @@ pub(crate) struct PostingsBack {
 impl PostingsBack {
     /// Those from `upto` down, or from the last that is appended now.
     pub(super) fn new(core: Arc<Core>, dimension: Dimension, name: &str, upto: Seq) -> Self {
-        let next = core.log.watermark().appended().min(upto);
         PostingsBack {
-            core,
-            listed: Listed::new(dimension, name),
-            next,
+            next: core.log.watermark().appended().min(upto),
+            walk: Walk::new(core, dimension, name, Way::Down),
             page: Vec::new(),
         }
     }
 
     fn fill(&mut self) {
-        self.core.await_open();
-        let first = self.core.log.first_seq().max(Seq::FIRST);
-        while self.page.is_empty() && self.next >= first {
-            let end = self.next;
-            let start = first_of(window_of(end)).max(first);
-            let mut from = start;
-            while from <= end {
-                from = self.core.page(&self.listed, from, end, &mut self.page);
+        self.walk.core.await_open();
+        while self.page.is_empty() {
+            let first = self.walk.core.log.first_seq().max(Seq::FIRST);
+            if self.next < first {
+                return;
             }
-            self.next = start.prev();
+            let (done, _) = self.walk.step(first, self.next, &mut self.page);
+            self.page.retain(|seq| (first..=self.next).contains(seq));
+            self.next = done.prev();
         }
     }
 }

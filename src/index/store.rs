@@ -37,8 +37,8 @@ pub(super) trait Store: Debug + Send + Sync {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<()>;
-    /// The last key with `from <= key < to`.
-    fn last_key(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>>;
+    /// The last pair with `from <= key < to`.
+    fn last_in(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>>;
     /// Puts and removes as one atomic step.
     fn apply(&self, puts: &[Pair], removals: &[Vec<u8>]) -> Result<()>;
     /// Hands everything to the operating system.
@@ -134,10 +134,10 @@ impl Store for SledStore {
         })
     }
 
-    fn last_key(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn last_in(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>> {
         self.call("read", |db| {
-            let last = db.range(from..to).next_back().transpose()?;
-            Ok(last.map(|(key, _)| key.to_vec()))
+            let last = db.get_lt(to)?.filter(|(key, _)| **key >= *from);
+            Ok(last.map(|(key, value)| (key.to_vec(), value.to_vec())))
         })
     }
 
@@ -198,7 +198,7 @@ pub(super) fn open_unclaimed<T: Send + 'static>(
     probe: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
 ) -> Result<(Arc<dyn Store>, T)> {
     let (sender, receiver) = mpsc::channel();
-    let (path, cache_bytes) = (folder.join(names::INDEX_STORE), config.cache_bytes);
+    let (path, cache_bytes) = (folder.join(names::INDEX_STORE), config.cache_bytes());
     let run = move || {
         let opened = guarded("open", || {
             let store: Arc<dyn Store> = Arc::new(SledStore::open(&path, cache_bytes)?);

@@ -1,14 +1,15 @@
-//! The values of the index: [`Chunk`], ids, [`Manifest`], [`Position`]. Bytes that were read are
+//! The values of the index: ids, [`Manifest`], [`Position`]. Bytes that were read are
 //! hostile even behind a checksum: what does not hold is `None`.
 
-use super::keys::{self, PIECES, SCHEMA, WINDOW_LEN, seal, unseal};
+use super::dimension::{Dimension, Each};
+use super::keys::{self, PIECES, SCHEMA, seal, unseal};
 use crate::event::EventId;
 
 /// Takes little-endian integers off the front of a slice.
 #[derive(Debug)]
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -27,97 +28,32 @@ impl Fields<'_> {
         self.take().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
+    }
+
+    /// A number of 7 bits a byte, the low ones first.
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(bytes)
     }
 
     fn end(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
-}
-
-/// The length of a chunk's offsets as a bitmap: no list longer than this is written.
-const BITMAP_LEN: usize = (WINDOW_LEN / 8) as usize;
-
-/// The events of one type in one window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chunk {
-    /// The window before that has the type: a chunk that went missing breaks this link.
-    pub(super) link: Option<u64>,
-    /// The events' offsets in the window, ascending.
-    pub(super) offsets: Vec<u16>,
-}
-
-impl Chunk {
-    /// The value: link + 1 or 0, count, then the offsets as a bitmap or as a list of distances
-    /// (7 bits a byte, the low ones first), whichever is shorter.
-    pub(super) fn encode(link: Option<u64>, offsets: &[u16], key: &[u8], name: &str) -> Vec<u8> {
-        let mut body = Vec::with_capacity(10 + offsets.len().min(BITMAP_LEN));
-        body.extend(link.map_or(0, |link| link.saturating_add(1)).to_le_bytes());
-        body.extend(u16::try_from(offsets.len()).unwrap_or(0).to_le_bytes());
-        let head_len = body.len();
-        let mut before = 0_u16;
-        for offset in offsets {
-            let [low, high] = [(offset - before) & 0x7f, (offset - before) >> 7];
-            let more = if high > 0 { 0x80 } else { 0 };
-            body.push(u8::try_from(low | more).unwrap_or(0));
-            body.extend((high > 0).then(|| u8::try_from(high).unwrap_or(0)));
-            before = *offset;
-        }
-        if body.len() - head_len >= BITMAP_LEN {
-            body.truncate(head_len);
-            body.extend(bitmap(offsets));
-        }
-        seal(key, name.as_bytes(), &body)
-    }
-
-    /// The chunk of a value that was stored under this key for the type of this name.
-    pub(super) fn decode(value: &[u8], key: &[u8], name: &str) -> Option<Chunk> {
-        let mut fields = Fields(unseal(key, name.as_bytes(), value)?);
-        let link = fields.u64()?.checked_sub(1);
-        let count = usize::from(fields.u16()?);
-        let offsets = if fields.0.len() == BITMAP_LEN {
-            from_bitmap(fields.0)
-        } else {
-            from_list(fields)?
-        };
-        (offsets.len() == count && count > 0).then_some(Chunk { link, offsets })
-    }
-}
-
-fn bitmap(offsets: &[u16]) -> [u8; BITMAP_LEN] {
-    let mut bits = [0; BITMAP_LEN];
-    for offset in offsets {
-        if let Some(byte) = bits.get_mut(usize::from(offset / 8)) {
-            *byte |= 1 << (offset % 8);
-        }
-    }
-    bits
-}
-
-fn from_bitmap(bits: &[u8]) -> Vec<u16> {
-    let places = (0_u16..).zip(bits);
-    let offsets = places.flat_map(|(place, byte)| {
-        let set = (0..8).filter(move |bit| byte & (1 << bit) != 0);
-        set.map(move |bit| place * 8 + bit)
-    });
-    offsets.collect()
-}
-
-fn from_list(mut fields: Fields<'_>) -> Option<Vec<u16>> {
-    let mut offsets = Vec::with_capacity(fields.0.len());
-    let mut before = 0_u16;
-    while let Some(low) = fields.u8() {
-        let mut distance = u16::from(low & 0x7f);
-        if low & 0x80 != 0 {
-            distance |= u16::from(fields.u8()?) << 7;
-        }
-        before = before.checked_add(distance)?;
-        let ascends = offsets.is_empty() || distance > 0;
-        (ascends && u64::from(before) < WINDOW_LEN).then_some(())?;
-        offsets.push(before);
-    }
-    Some(offsets)
 }
 
 const ID_ENTRY_LEN: usize = 6;
@@ -195,7 +131,7 @@ pub(super) struct Manifest {
     /// The earliest time in a `UUIDv7` there, in milliseconds; above `millis_max` if there is none.
     pub(super) millis_min: u64,
     pub(super) millis_max: u64,
-    /// The bytes of keys and values of the window's events: its chunks and its pieces.
+    /// The bytes of keys and values of the window: its lists and its ids.
     pub(super) bytes: u32,
 }
 
@@ -241,14 +177,23 @@ impl Manifest {
     }
 }
 
+/// The records of names that an era has: what has gone missing shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct EraNames {
+    pub(super) era: u64,
+    pub(super) count: u64,
+    /// A sum of hashes over them.
+    pub(super) sum: u64,
+}
+
 /// How far the index goes, and what the log must say to agree with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Position {
     /// Windows before this one are no part of the index: their events are gone.
     pub(super) floor: u64,
     /// Windows from this one on are not indexed.
     pub(super) next_window: u64,
-    /// A hash over all manifests and over the newest chunk of each type: what is missing shows.
+    /// A hash over all manifests: what is missing shows.
     pub(super) sum: u64,
     /// The newest sealed segment that is wholly indexed, 0 if there is none, and its footer's chain.
     pub(super) segment: u64,
@@ -256,6 +201,8 @@ pub(super) struct Position {
     /// The Seq of the last event that is indexed, 0 if there is none, and a hash of that event.
     pub(super) last_seq: u64,
     pub(super) last_hash: u64,
+    /// By ascending era.
+    pub(super) names: Each<Vec<EraNames>>,
 }
 
 impl Position {
@@ -272,6 +219,17 @@ impl Position {
         ] {
             body.extend(field.to_le_bytes());
         }
+        for dimension in Dimension::ALL {
+            let eras = self.names.get(dimension);
+            body.extend((eras.len() as u64).to_le_bytes());
+            for held in eras {
+                body.extend(
+                    [held.era, held.count, held.sum]
+                        .into_iter()
+                        .flat_map(u64::to_le_bytes),
+                );
+            }
+        }
         seal(keys::POSITION, &log_id.to_le_bytes(), &body)
     }
 
@@ -279,7 +237,7 @@ impl Position {
     pub(super) fn decode(value: &[u8], log_id: u128) -> Option<Position> {
         let mut fields = Fields(unseal(keys::POSITION, &log_id.to_le_bytes(), value)?);
         (fields.u32()? == SCHEMA).then_some(())?;
-        let position = Position {
+        let mut position = Position {
             floor: fields.u64()?,
             next_window: fields.u64()?,
             sum: fields.u64()?,
@@ -287,7 +245,16 @@ impl Position {
             chain: fields.u64()?,
             last_seq: fields.u64()?,
             last_hash: fields.u64()?,
+            names: Each::default(),
         };
+        for dimension in Dimension::ALL {
+            let eras = position.names.get_mut(dimension);
+            for _ in 0..fields.u64()? {
+                let (era, count, sum) = (fields.u64()?, fields.u64()?, fields.u64()?);
+                eras.push(EraNames { era, count, sum });
+            }
+            eras.is_sorted_by(|a, b| a.era < b.era).then_some(())?;
+        }
         fields.end()?;
         Some(position)
     }

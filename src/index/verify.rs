@@ -3,18 +3,22 @@
 //! It works on a copy, since sled cannot open a folder without writing to it, and takes the events
 //! from whoever scans them: a tool that only reads has no open log.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::IndexConfig;
-use super::catalog::{Catalog, Loaded};
-use super::keys::{self, first_of, last_of, window_of};
-use super::store::{self, Copied, Store};
-use super::values::Chunk;
+use super::catalog::{Catalog, Loaded, all_in};
+use super::dictionary;
+use super::dimension::{Dimension, Each, names_of};
+use super::hash::NameHash;
+use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, first_of, last_of, window_of};
+use super::merge;
+use super::store::{self, Copied, Pair, Store};
 use super::window::Window;
-use crate::error::Result;
-use crate::event::EventId;
+use crate::error::{ErrorKind, Result};
+use crate::format::record::EventRef;
 use crate::position::Seq;
 
 /// The index is not what the log says.
@@ -42,13 +46,16 @@ pub(crate) struct Verifier {
     /// Goes after the store.
     _copy: Copied,
     pub(super) loaded: Loaded,
-    /// What the index should have by now.
-    expected: Catalog,
     window: Window,
     salt: u64,
+    hashes: NameHash,
     /// The Seq that the log begins with.
     first: Option<Seq>,
-    chunks: u64,
+    /// The hashes of the names that the window's era has.
+    names: Each<HashSet<u64>>,
+    era: Option<u64>,
+    /// The windows that have events.
+    windows: BTreeSet<u64>,
     mismatches: Vec<Mismatch>,
 }
 
@@ -62,23 +69,27 @@ impl Verifier {
         let copy = Copied::of(folder)?;
         let probe = move |store: &dyn Store| Catalog::load(store, log_id);
         let (store, loaded) = store::open_unclaimed(copy.path(), config, probe)?;
+        let hashes = NameHash::of_log(log_id);
         Ok(Verifier {
             store,
             _copy: copy,
-            expected: loaded.catalog.emptied(),
             loaded,
-            window: Window::starting_at(Seq::FIRST),
+            window: Window::starting_at(Seq::FIRST, hashes),
+            hashes,
             salt: u64::try_from(log_id & u128::from(u64::MAX)).unwrap_or(0),
             first: None,
-            chunks: 0,
+            names: Each::default(),
+            era: None,
+            windows: BTreeSet::new(),
             mismatches: Vec::new(),
         })
     }
 
     /// Takes the next event.
-    pub(crate) fn event(&mut self, seq: Seq, id: EventId, event_type: &str) -> Result<()> {
+    pub(crate) fn event(&mut self, event: &EventRef<'_>) -> Result<()> {
+        let seq = event.seq();
         self.go_on_to(seq)?;
-        self.window.add(seq, id, event_type);
+        self.window.add(seq, event.event_id(), &names_of(event));
         Ok(())
     }
 
@@ -86,36 +97,81 @@ impl Verifier {
     pub(crate) fn finish(mut self) -> Result<Vec<Mismatch>> {
         self.close_window()?;
         let from = self.first_whole_window();
-        let (stored, expected) = (&self.loaded.catalog, &self.expected);
-        let stored: Vec<u64> = stored
-            .manifests_from(from)
-            .map(|held| held.window)
-            .collect();
-        let surplus = stored.iter().filter(|window| {
-            expected
-                .manifests_from(**window)
-                .next()
-                .map(|held| held.window)
-                != Some(**window)
-        });
-        for window in surplus {
+        let stored = self.loaded.catalog.manifests_from(from);
+        let stored: Vec<u64> = stored.map(|held| held.window).collect();
+        for window in stored.iter().filter(|held| !self.windows.contains(held)) {
             let reason = "the index has events that the log has not";
             self.mismatches.push(mismatch(*window, reason));
         }
-        let chunks = self.stored_chunks(from)?;
-        if chunks != self.chunks {
-            let expected = self.chunks;
-            let reason = format!("it has {chunks} records of types where {expected} are due");
-            self.mismatches.push(Mismatch { seqs: None, reason });
+        if self.mismatches.is_empty() {
+            self.check_runs(from)?;
+            self.check_names()?;
         }
         Ok(self.mismatches)
+    }
+
+    /// Makes the runs anew from the windows, which have been compared.
+    fn check_runs(&mut self, from: u64) -> Result<()> {
+        for level in 1..=LEVEL_MAX {
+            for dimension in Dimension::ALL {
+                let windows = self.windows.range(from..);
+                let mut runs: Vec<Run> = windows
+                    .map(|window| Run::of(dimension, level, *window))
+                    .collect();
+                runs.dedup();
+                // One that retention has cut into may tell of what is gone.
+                runs.retain(|run| run.start() >= from && self.loaded.catalog.is_complete(*run));
+                for run in runs {
+                    self.check_run(run)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_run(&mut self, run: Run) -> Result<()> {
+        let below = self.loaded.catalog.below(run);
+        let mut due = Vec::new();
+        merge::merge(self.store.as_ref(), run, &below, &mut |pieces| {
+            due.extend_from_slice(pieces);
+            Ok(())
+        })?;
+        if self.stored(run)? != due {
+            let seqs = (
+                first_of(run.start()).max(Seq::FIRST),
+                last_of(run.end() - 1),
+            );
+            self.mismatches.push(Mismatch {
+                seqs: Some(seqs),
+                reason: "what sums up lists is not what they say".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the names that the store has are all of those that it is said to have; those of each
+    /// window were looked for.
+    fn check_names(&mut self) -> Result<()> {
+        match dictionary::check(self.store.as_ref(), &self.loaded.catalog) {
+            Err(error) if error.kind() == ErrorKind::Index => {
+                let reason = error.message().to_owned();
+                self.mismatches.push(Mismatch { seqs: None, reason });
+                Ok(())
+            }
+            checked => checked,
+        }
+    }
+
+    fn stored(&self, run: Run) -> Result<Vec<Pair>> {
+        let (from, to) = run.keys();
+        all_in(self.store.as_ref(), &from, &to)
     }
 
     fn go_on_to(&mut self, seq: Seq) -> Result<()> {
         self.first.get_or_insert(seq);
         if window_of(seq) != self.window.number() {
             self.close_window()?;
-            self.window = Window::starting_at(seq);
+            self.window = Window::starting_at(seq, self.hashes);
         }
         Ok(())
     }
@@ -137,59 +193,60 @@ impl Verifier {
         if self.window.is_empty() || !covered.contains(&number) {
             return Ok(());
         }
-        let sealed = self.window.seal(&self.expected, self.salt);
-        if number >= self.first_whole_window() {
-            self.chunks = self.chunks.saturating_add(sealed.types.len() as u64);
-            for (key, due) in &sealed.records {
-                let held = self.store.get(key)?;
-                let reason = match held {
-                    None => "a record is missing",
-                    Some(held) if held != *due && !self.only_links_differ(key, &held, due) => {
-                        "a record is not what the log says"
-                    }
-                    Some(_) => continue,
-                };
-                self.mismatches.push(mismatch(number, reason));
-                break;
-            }
+        self.load_names(number / ERA_LEN)?;
+        if number >= self.first_whole_window()
+            && let Some(reason) = self.compare()?
+        {
+            self.mismatches.push(mismatch(number, reason));
         }
-        self.expected.take(sealed);
+        self.windows.insert(number);
         Ok(())
     }
 
-    /// Whether two chunks differ in nothing but a link to a window that retention has cut into or
-    /// removed.
-    fn only_links_differ(&self, key: &[u8], held: &[u8], due: &[u8]) -> bool {
-        let number = keys::parse_type(key);
-        let mut numbers = self.expected.numbers();
-        let Some((name, _)) = numbers.find(|(_, held)| Some(*held) == number) else {
-            return false;
-        };
-        let decode = |value| Chunk::decode(value, key, name);
-        let (Some(held), Some(due)) = (decode(held), decode(due)) else {
-            return false;
-        };
-        let before = self.first_whole_window();
-        held.offsets == due.offsets
-            && due.link.is_none_or(|link| link < before)
-            && held.link.is_some_and(|link| link < before)
+    fn load_names(&mut self, era: u64) -> Result<()> {
+        if self.era.replace(era) == Some(era) {
+            return Ok(());
+        }
+        for dimension in Dimension::ALL {
+            let names = self.names.get_mut(dimension);
+            names.clear();
+            let [from, to] = [era, era + 1].map(|era| keys::names(dimension, era * ERA_LEN, 0));
+            let mut add = |_, name: &str| {
+                names.insert(self.hashes.hash(name));
+            };
+            let read = dictionary::visit(self.store.as_ref(), (&from, &to), usize::MAX, &mut add);
+            match read {
+                // What cannot be read is found missing.
+                Err(error) if error.kind() != ErrorKind::Index => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
-    /// How many chunks the store holds from this window on.
-    fn stored_chunks(&self, from: u64) -> Result<u64> {
-        let upto = self.loaded.catalog.next_window();
-        let mut chunks = 0;
-        for (_, number) in self.loaded.catalog.numbers() {
-            let (from, to) = (
-                keys::chunk(number, from.min(upto)),
-                keys::chunk(number, upto),
-            );
-            self.store.scan(&from, &to, &mut |_, _| {
-                chunks += 1;
-                true
-            })?;
+    /// What is wrong with the records of the window, if anything is.
+    fn compare(&self) -> Result<Option<&'static str>> {
+        let sealed = self.window.seal(self.salt);
+        for (key, due) in &sealed.records {
+            match self.store.get(key)? {
+                None => return Ok(Some("a record is missing")),
+                Some(held) if held != *due => return Ok(Some("a record is not what the log says")),
+                Some(_) => {}
+            }
         }
-        Ok(chunks)
+        for dimension in Dimension::ALL {
+            let run = Run::of(dimension, 0, self.window.number());
+            let due = sealed.records.iter().filter(|(key, _)| run.has_key(key));
+            if self.stored(run)?.len() != due.count() {
+                return Ok(Some("it has more records than are due"));
+            }
+            for named in self.window.lists(dimension).names() {
+                if !self.names.get(dimension).contains(&named.hash) {
+                    return Ok(Some("a name is missing"));
+                }
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -1,15 +1,24 @@
 //! [`Window`]: the events of one window in memory. The last one, which still grows, is the index's
 //! tail; one that is complete is turned into the records that the store keeps.
 
-use std::collections::HashMap;
-
-use super::catalog::{Catalog, Sealed};
-use super::keys::{self, first_of, millis_of, offset_of};
-use super::values::{Chunk, Manifest, encode_ids};
+use super::dimension::{Dimension, Each};
+use super::hash::NameHash;
+use super::keys::{self, Run, first_of, millis_of, offset_of};
+use super::lists::Lists;
+use super::pieces::{PieceWriter, encode_offsets};
+use super::store::Pair;
+use super::values::{Manifest, encode_ids};
 use crate::event::EventId;
 use crate::position::Seq;
 
-/// Ids and types of the events of one window.
+/// A window in the form that the store keeps.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) records: Vec<Pair>,
+    pub(super) manifest: Manifest,
+}
+
+/// Ids and names of the events of one window.
 #[derive(Debug)]
 pub(super) struct Window {
     number: u64,
@@ -17,24 +26,19 @@ pub(super) struct Window {
     next: Seq,
     ids: Vec<EventId>,
     offsets: Vec<u16>,
-    types: HashMap<Box<str>, usize>,
-    postings: Vec<(Box<str>, Vec<u16>)>,
-    /// The place in `postings` of the last event's type: the next one often has the same.
-    last_type: usize,
+    lists: Each<Lists>,
     unreadable: u16,
 }
 
 impl Window {
     /// An empty window that begins with the events from `next` on.
-    pub(super) fn starting_at(next: Seq) -> Window {
+    pub(super) fn starting_at(next: Seq, hashes: NameHash) -> Window {
         Window {
             number: keys::window_of(next),
             next,
             ids: Vec::new(),
             offsets: Vec::new(),
-            types: HashMap::new(),
-            postings: Vec::new(),
-            last_type: 0,
+            lists: Each::with(|_| Lists::new(hashes)),
             unreadable: 0,
         }
     }
@@ -57,16 +61,12 @@ impl Window {
     }
 
     /// Takes the next event, which must lie in this window.
-    pub(super) fn add(&mut self, seq: Seq, id: EventId, event_type: &str) {
+    pub(super) fn add(&mut self, seq: Seq, id: EventId, names: &Each<&str>) {
         self.next = seq.next();
         self.ids.push(id);
         self.offsets.push(offset_of(seq));
-        let known = self.postings.get(self.last_type);
-        if known.is_none_or(|(name, _)| **name != *event_type) {
-            self.last_type = self.place_of(event_type);
-        }
-        if let Some((_, offsets)) = self.postings.get_mut(self.last_type) {
-            offsets.push(offset_of(seq));
+        for dimension in Dimension::ALL {
+            self.lists.get_mut(dimension).add(names.get(dimension));
         }
     }
 
@@ -74,16 +74,6 @@ impl Window {
     pub(super) fn skip(&mut self, seq: Seq) {
         self.next = seq.next();
         self.unreadable = self.unreadable.saturating_add(1);
-    }
-
-    fn place_of(&mut self, event_type: &str) -> usize {
-        if let Some(place) = self.types.get(event_type) {
-            return *place;
-        }
-        let place = self.postings.len();
-        self.types.insert(event_type.into(), place);
-        self.postings.push((event_type.into(), Vec::new()));
-        place
     }
 
     /// The first event from `from` on with this id.
@@ -94,52 +84,42 @@ impl Window {
         seqs.find(|seq| *seq >= from)
     }
 
-    /// The Seqs of the events of this type, ascending.
-    pub(super) fn of_type(&self, event_type: &str) -> impl Iterator<Item = Seq> {
-        let place = self.types.get(event_type);
-        let offsets = place.and_then(|place| self.postings.get(*place));
-        let offsets = offsets.map_or(&[][..], |(_, offsets)| offsets.as_slice());
-        offsets.iter().map(|offset| self.seq_at(*offset))
+    /// The Seqs of the events that have this name, ascending.
+    pub(super) fn listed(&self, dimension: Dimension, name: &str) -> impl Iterator<Item = Seq> {
+        let places = self.lists.get(dimension).places_of(name);
+        let offsets = places.filter_map(|place| self.offsets.get(place));
+        offsets.map(|offset| self.seq_at(*offset))
+    }
+
+    pub(super) fn lists(&self, dimension: Dimension) -> &Lists {
+        self.lists.get(dimension)
     }
 
     fn seq_at(&self, offset: u16) -> Seq {
         first_of(self.number).plus(u64::from(offset))
     }
 
-    /// The records of this window, to follow what the catalog holds.
-    pub(super) fn seal(&self, catalog: &Catalog, salt: u64) -> Sealed {
+    /// The records of this window.
+    pub(super) fn seal(&self, salt: u64) -> Sealed {
         let mut records = Vec::new();
-        let mut types = Vec::with_capacity(self.postings.len());
-        let mut new_number = catalog.next_type();
-        for (name, offsets) in &self.postings {
-            let (number, link) = catalog.type_of(name).unwrap_or_else(|| {
-                let key = keys::name(new_number);
-                let value = keys::seal(&key, &[], name.as_bytes());
-                records.push((key, value));
-                new_number = new_number.saturating_add(1);
-                (new_number - 1, None)
-            });
-            let key = keys::chunk(number, self.number);
-            let value = Chunk::encode(link, offsets, &key, name);
-            records.push((key, value));
-            types.push((name.clone(), number));
+        for dimension in Dimension::ALL {
+            let mut writer = PieceWriter::new(Run::of(dimension, 0, self.number));
+            for (hash, offsets) in self.lists(dimension).by_hash(&self.offsets) {
+                writer.push(hash, &encode_offsets(&offsets));
+            }
+            records.extend(writer.finish());
         }
         let mut manifest = self.manifest();
         if !manifest.ordered {
             records.extend(encode_ids(self.number, &self.ids, &self.offsets, salt));
         }
-        // Without the names: which window met a type first is nothing that the log says.
-        let own = records
+        let bytes: usize = records
             .iter()
-            .filter(|(key, _)| keys::parse_name(key).is_none());
-        let bytes: usize = own.map(|(key, value)| key.len() + value.len()).sum();
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
         manifest.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         records.push((keys::manifest(self.number), manifest.encode()));
-        Sealed {
-            records,
-            manifest,
-            types,
-        }
+        Sealed { records, manifest }
     }
 
     fn manifest(&self) -> Manifest {

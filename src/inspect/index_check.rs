@@ -37,7 +37,7 @@ impl IndexCheck {
     pub(super) fn event(&mut self, event: &EventRef<'_>) {
         self.checked = self.checked.saturating_add(1);
         if let Ok(verifier) = &mut self.verifier
-            && let Err(error) = verifier.event(event.seq(), event.event_id(), event.event_type())
+            && let Err(error) = verifier.event(event)
         {
             self.verifier = Err(error);
         }

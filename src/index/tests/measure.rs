@@ -6,11 +6,41 @@ use std::time::Instant;
 
 use super::*;
 
+/// Bytes of the process that are in memory.
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: f64 = text
+        .split(' ')
+        .nth(1)
+        .map_or(0.0, |pages| pages.parse().unwrap());
+    pages * 4096.0
+}
+
+fn micros<T>(rounds: u32, mut run: impl FnMut(u64) -> T) -> f64 {
+    let mut all: Vec<f64> = (0..u64::from(rounds))
+        .map(|round| {
+            let started = Instant::now();
+            std::hint::black_box(run(round));
+            started.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
 #[test]
 #[ignore = "measures, and asserts nothing about speed"]
 fn index_figures() {
-    let count = 1_000_000;
-    for (odd_ids, types) in [(0, 1), (0, 10), (0, 1000), (100, 1000), (1, 10), (100, 10)] {
+    let count = std::env::var("EVENTS").map_or(1_000_000, |text| text.parse().unwrap());
+    for (odd_ids, types, sources) in [
+        (0, 10, 1_000_000),
+        (0, 1, 1),
+        (0, 10, 1),
+        (0, 100, 100),
+        (0, 1000, 1),
+        (0, 10, 1_000_000),
+        (100, 10, 1),
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let config = LogConfig {
             segment_len: 64 << 20,
@@ -18,27 +48,43 @@ fn index_figures() {
         };
         let log = log_with(Arc::new(MemoryStorage::default()), config);
         let mut source = Source::new(17, odd_ids, types);
+        source.sources = sources;
         source.emit(&log, count);
         let folder = dir.path().join("index");
+        let mut reader = log.reader(Seq::FIRST);
+        while reader.next_event().unwrap().is_some() {}
+        let memory = resident();
         let started = Instant::now();
         let index = open(&log, &folder);
         assert!(index.catch_up());
-        let rate = count as f64 / started.elapsed().as_secs_f64() / 1e6;
+        let nanos = started.elapsed().as_secs_f64() * 1e9 / count as f64;
         let bytes = index.state().bytes as f64 / count as f64;
-        let every = 101;
-        let started = Instant::now();
-        for id in source.used.iter().step_by(every) {
-            assert!(index.by_id(*id).unwrap().is_some());
-        }
-        let lookup = started.elapsed().as_secs_f64() * 1e6 * every as f64 / count as f64;
-        let started = Instant::now();
-        for number in 1..101 {
-            assert_eq!(index.by_id(EventId(number)).unwrap(), None);
-        }
-        let missing = started.elapsed().as_secs_f64() * 1e4;
-        let started = Instant::now();
-        let found = index.by_type("type.0", Seq(1)).count();
-        let walk = started.elapsed().as_secs_f64() * 1e9 / found as f64;
+        let memory = (resident() - memory) / 1_048_576.0;
+        println!(
+            "{odd_ids} % odd ids, {types} types, {sources} sources: {nanos:.0} ns an event, \
+             {bytes:.2} B/event in lists and ids, RSS grew by {memory:.1} MiB, names take {:.1} MiB",
+            index.state().names_bytes as f64 / 1_048_576.0
+        );
+        let some = |round: u64| format!("source.{}", keys::mix(round) % sources);
+        let id = |round: u64| source.used[usize::try_from(keys::mix(round)).unwrap() % count];
+        let walked = index.by_type("type.0", Seq(1)).count();
+        println!(
+            "  by_id {:.2} µs, foreign and absent {:.1} µs, newest 100 of a type {:.2} µs, \
+             tally of a type {:.1} µs, of a source {:.1} µs, of none {:.1} µs, \
+             first of a source {:.1} µs, by_type {:.2} ns an event",
+            micros(1001, |round| index.by_id(id(round)).unwrap()),
+            micros(101, |round| index.by_id(EventId(round.into())).unwrap()),
+            micros(301, |_| index
+                .newest(Dimension::Type, "type.0", Seq::MAX)
+                .take(100)
+                .count()),
+            micros(301, |_| index.tally(Dimension::Type, "type.0")),
+            micros(301, |round| index.tally(Dimension::Source, &some(round))),
+            micros(301, |_| index.tally(Dimension::Source, "none")),
+            micros(301, |round| index.by_source(&some(round), Seq(1)).next()),
+            micros(11, |_| index.by_type("type.0", Seq(1)).count()) * 1e3 / walked as f64,
+        );
+        let names = micros(3, |_| index.names(Dimension::Source).count()) / 1e3;
         let before = Instant::now();
         index.close();
         drop(index);
@@ -51,9 +97,7 @@ fn index_figures() {
         let index = open(&log, &folder);
         index.by_id(EventId(1)).unwrap();
         println!(
-            "{odd_ids} % odd ids, {types} types: {rate:.2} M events/s, {bytes:.2} B/event, \
-             {:.2} on disk, by_id {lookup:.1} µs, of a foreign id that is not there {missing:.1} µs, \
-             by_type {walk:.1} ns an event, close {closed:?}, open {:?}",
+            "  names of sources {names:.1} ms, {:.2} B/event on disk, close {closed:.1?}, open {:.1?}",
             disk as f64 / count as f64,
             before.elapsed()
         );

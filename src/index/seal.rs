@@ -1,0 +1,135 @@
+//! What the follower does with a window that is complete, and with one whose events have gone.
+
+use std::sync::atomic::Ordering;
+
+use super::agree;
+use super::batch;
+use super::catalog::Catalog;
+use super::dimension::Dimension;
+use super::follow::Follower;
+use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, window_of};
+use super::merge;
+use super::store::Pair;
+use super::values::Position;
+use super::window::Window;
+use crate::error::Result;
+use crate::position::Seq;
+
+/// How many windows are indexed between two flushes, at least.
+const FLUSH_WINDOWS: u32 = 64;
+/// How many windows must have gone from the log before their records are removed.
+const RETIRE_WINDOWS: usize = 64;
+
+impl Follower<'_> {
+    /// Hands the tail, which is complete, to the store, and makes the runs that it completes.
+    pub(super) fn seal_tail(&mut self) -> Result<()> {
+        let (store, sealed, met, due) = {
+            let state = self.core.read();
+            let met = self.dictionary.meet(&state.tail);
+            let due = state.catalog.due_with(state.tail.number());
+            let sealed = state.tail.seal(self.core.salt);
+            (state.store.clone(), sealed, met, due)
+        };
+        let window = sealed.manifest.window;
+        self.core
+            .names_bytes
+            .store(self.dictionary.bytes() as u64, Ordering::Relaxed);
+        for dimension in Dimension::ALL {
+            // What a crash may have left: the log may have lost events since, and gone on with others.
+            let (from, to) = Run::of(dimension, 0, window).keys();
+            batch::remove(store.as_ref(), &from, &to)?;
+            let [from, to] = [window, window + 1].map(|window| keys::names(dimension, window, 0));
+            batch::remove(store.as_ref(), &from, &to)?;
+        }
+        batch::put(store.as_ref(), &sealed.records)?;
+        batch::put(store.as_ref(), &met.records)?;
+        for due in due {
+            merge::write(store.as_ref(), due.run, &due.below)?;
+        }
+        self.note_sealed_segment(keys::last_of(window));
+        let position = {
+            let state = self.core.read();
+            Position {
+                next_window: window.saturating_add(1),
+                sum: state.catalog.sum_with(&sealed.manifest),
+                names: state.catalog.names_with(&met.names),
+                ..self.position(&state.catalog)
+            }
+        };
+        store.apply(&[self.record(&position)], &[])?;
+        let mut state = self.core.write();
+        state.catalog.take(sealed.manifest, position.names);
+        state.tail = Window::starting_at(self.reader.position(), self.core.hashes);
+        drop(state);
+        self.core.notify();
+        self.unflushed = self.unflushed.saturating_add(1);
+        if self.unflushed >= FLUSH_WINDOWS {
+            self.unflushed = 0;
+            store.flush()?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, position: &Position) -> Pair {
+        let value = position.encode(self.core.log.log_id());
+        (keys::POSITION.to_vec(), value)
+    }
+
+    /// The position behind a catalog's windows.
+    fn position(&self, catalog: &Catalog) -> Position {
+        Position {
+            floor: catalog.floor(),
+            next_window: catalog.next_window(),
+            sum: catalog.sum(),
+            names: catalog.names().clone(),
+            segment: self.sealed.0,
+            chain: self.sealed.1,
+            last_seq: self.last.0,
+            last_hash: agree::hash_at(&self.core.log, self.last),
+        }
+    }
+
+    /// Notes the newest sealed segment that ends at or before `upto`.
+    fn note_sealed_segment(&mut self, upto: Seq) {
+        let segments = self.core.log.segments();
+        let covered = segments.iter().rev().find_map(|segment| {
+            let footer = segment.footer()?;
+            (footer.last_seq <= upto).then_some((segment.id().0, footer.chain.0))
+        });
+        if let Some(covered) = covered {
+            self.sealed = covered;
+        }
+    }
+
+    /// Removes the records of windows whose events have gone, once there are many.
+    pub(super) fn retire(&mut self) -> Result<()> {
+        let (store, floor) = {
+            let state = self.core.read();
+            let gone = window_of(self.core.log.first_seq());
+            let floor = gone.min(state.catalog.next_window());
+            if state.catalog.windows_before(floor) < RETIRE_WINDOWS {
+                return Ok(());
+            }
+            (state.store.clone(), floor)
+        };
+        let position = {
+            let mut state = self.core.write();
+            state.catalog.retire(floor);
+            self.position(&state.catalog)
+        };
+        // The position first: behind it the records are no part of the index any more.
+        store.apply(&[self.record(&position)], &[])?;
+        batch::remove(store.as_ref(), &keys::manifest(0), &keys::manifest(floor))?;
+        batch::remove(store.as_ref(), &keys::piece(0, 0), &keys::piece(floor, 0))?;
+        for dimension in Dimension::ALL {
+            for level in 0..=LEVEL_MAX {
+                let [from, to] = [0, floor].map(|window| Run::of(dimension, level, window).key(0));
+                batch::remove(store.as_ref(), &from, &to)?;
+            }
+            let era_start = floor / ERA_LEN * ERA_LEN;
+            let [from, to] = [0, era_start].map(|window| keys::names(dimension, window, 0));
+            batch::remove(store.as_ref(), &from, &to)?;
+        }
+        Ok(())
+    }
+}

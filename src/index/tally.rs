@@ -1,0 +1,98 @@
+//! [`Tally`]: counting the events of one name without reading them.
+
+use std::sync::Arc;
+
+use super::core::{Core, State};
+use super::dimension::Dimension;
+use super::keys::{first_of, window_of};
+use super::lookup::for_each;
+use super::postings::{Postings, PostingsBack};
+use super::runs::Runs;
+use crate::error::Result;
+use crate::position::Seq;
+
+/// How many events have a name, and the ends of their list. Events that retention has removed do
+/// not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) count: u64,
+    /// The Seq of the first one; `None` if there is none.
+    pub(crate) first: Option<Seq>,
+    /// The Seq of the last one.
+    pub(crate) last: Option<Seq>,
+}
+
+impl Core {
+    /// How many events have the name, up to the last that is appended now.
+    pub(super) fn tally(self: &Arc<Core>, dimension: Dimension, name: &str) -> Tally {
+        self.await_open();
+        loop {
+            let held = self.log.first_seq();
+            let (count, end) = self.count(dimension, name, held);
+            let ends = |tally| {
+                let mut up = Postings::new(self.clone(), dimension, name, held);
+                let mut down = PostingsBack::new(self.clone(), dimension, name, end);
+                Tally {
+                    first: up.next(),
+                    last: down.next(),
+                    ..tally
+                }
+            };
+            let mut tally = Tally {
+                count,
+                ..Tally::default()
+            };
+            if count > 0 {
+                tally = ends(tally);
+            }
+            // If retention has come in between, the count may be of events that are gone.
+            if self.log.first_seq() == held {
+                return tally;
+            }
+        }
+    }
+
+    /// How many events from `first` on have the name, and the last Seq that was looked at.
+    fn count(&self, dimension: Dimension, name: &str, first: Seq) -> (u64, Seq) {
+        let (mut count, mut next) = (0_u64, first);
+        let mut end = self.log.watermark().appended();
+        if let Some(state) = self.trusted() {
+            match count_stored(&state, dimension, self.hashes.hash(name), first) {
+                Ok(stored) => {
+                    let tail = state.tail.listed(dimension, name);
+                    let tail = tail.filter(|seq| *seq >= first).count();
+                    count = stored.saturating_add(tail as u64);
+                    next = state.tail.next().max(first);
+                    // The tail may have gone on since.
+                    end = self.log.watermark().appended();
+                }
+                Err(reason) => self.report(reason.message()),
+            }
+        }
+        for_each(&self.log, next, end, |event| {
+            count += u64::from(dimension.of(&event) == name);
+            true
+        });
+        (count, end)
+    }
+}
+
+fn count_stored(state: &State, dimension: Dimension, hash: u64, first: Seq) -> Result<u64> {
+    let runs = Runs::new(state, dimension, hash);
+    let window = window_of(first);
+    let start = first_of(window).max(Seq::FIRST);
+    if first <= start {
+        return runs.count(window);
+    }
+    // Retention has cut into this window.
+    let mut count = runs.count(window + 1)?;
+    if runs.has(window)
+        && let Some(offsets) = runs.offsets(window)?
+    {
+        let seqs = offsets
+            .iter()
+            .map(|offset| first_of(window).plus((*offset).into()));
+        count = count.saturating_add(seqs.filter(|seq| *seq >= first).count() as u64);
+    }
+    Ok(count)
+}
