@@ -41,6 +41,7 @@ mod end;
 mod layout;
 mod index_check;
 mod records;
+mod newest;
 mod follow;
 mod raw;
 mod verify;
@@ -52,6 +53,7 @@ use std::path::Path;
 
 pub use follow::Follow;
 pub use logged::LoggedEvent;
+pub use newest::Newest;
 pub use raw::{RawFrame, RawItem, RawItems, RawKind};
 pub use records::Records;
 pub use report::{
@@ -100,6 +102,15 @@ impl Inspector {
     /// file's header cannot be read.
     pub fn records(&self, selector: Selector) -> Result<Records> {
         Records::new(self.place.clone(), selector)
+    }
+
+    /// As [`Inspector::records`], from the newest event to the oldest. Whoever wants few of them reads
+    /// the last segments only.
+    ///
+    /// # Errors
+    /// As [`Inspector::records`].
+    pub fn newest(&self, selector: Selector) -> Result<Newest> {
+        Newest::new(self.place.clone(), selector)
     }
 
     /// Every frame of every segment file, and the bytes that are none.

@@ -183,10 +183,10 @@ impl Records {
             self.done = true;
             return Ok(());
         }
-        let skipped = piece.at.footer.is_some_and(|footer| {
-            let times = (footer.times.timestamp_min, footer.times.timestamp_max);
-            !self.selector.may_pass(footer.last_seq, times)
-        });
+        let skipped = piece
+            .at
+            .footer
+            .is_some_and(|footer| !self.selector.may_pass(footer.last_seq, &footer.times));
         if skipped {
             self.last = piece.at.footer.map_or(self.last, |footer| footer.last_seq);
             self.ended_at = piece.limit;

@@ -4,9 +4,11 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Filter;
+use crate::event::{EventId, Filter};
+use crate::format::footer::TimeRanges;
 use crate::format::record::EventRef;
 use crate::position::Seq;
+use crate::query::criteria::Criteria;
 
 /// An end of a range: a place in the log, or a time.
 ///
@@ -44,7 +46,7 @@ impl FromStr for Bound {
     }
 }
 
-/// Which events to show. The default is all of them.
+/// Which events to show. The default is all of them. It matches as a [`Query`](crate::Query) does.
 ///
 /// ```
 /// use forelog::Filter;
@@ -57,11 +59,7 @@ impl FromStr for Bound {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selector {
-    from_seq: Option<Seq>,
-    to_seq: Option<Seq>,
-    from_time: Option<Timestamp>,
-    to_time: Option<Timestamp>,
-    filter: Filter,
+    criteria: Criteria,
     limit: Option<u64>,
 }
 
@@ -76,8 +74,8 @@ impl Selector {
     #[must_use]
     pub fn from(mut self, bound: Bound) -> Self {
         match bound {
-            Bound::Seq(seq) => self.from_seq = Some(seq),
-            Bound::Time(time) => self.from_time = Some(time),
+            Bound::Seq(seq) => self.criteria.seqs.start = seq.max(Seq::FIRST),
+            Bound::Time(time) => self.criteria.timestamp.since(time),
         }
         self
     }
@@ -86,16 +84,51 @@ impl Selector {
     #[must_use]
     pub fn to(mut self, bound: Bound) -> Self {
         match bound {
-            Bound::Seq(seq) => self.to_seq = Some(seq),
-            Bound::Time(time) => self.to_time = Some(time),
+            Bound::Seq(seq) => self.criteria.seqs.end = seq.next(),
+            Bound::Time(time) => self.criteria.timestamp.upto(time),
         }
+        self
+    }
+
+    /// Leaves out events whose `timestamp` is this time or lies after it.
+    #[must_use]
+    pub fn until(mut self, time: Timestamp) -> Self {
+        self.criteria.timestamp.until(time);
+        self
+    }
+
+    /// Leaves out events that the log took (`appended_at`) before this time.
+    #[must_use]
+    pub fn appended_since(mut self, time: Timestamp) -> Self {
+        self.criteria.appended.since(time);
+        self
+    }
+
+    /// Leaves out events that the log took at this time or after it.
+    #[must_use]
+    pub fn appended_until(mut self, time: Timestamp) -> Self {
+        self.criteria.appended.until(time);
         self
     }
 
     /// Only events of these types and sources.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = filter;
+        self.criteria.filter = filter;
+        self
+    }
+
+    /// Only events with one of these ids.
+    #[must_use]
+    pub fn ids(mut self, ids: impl IntoIterator<Item = EventId>) -> Self {
+        self.criteria.ids.extend(ids);
+        self
+    }
+
+    /// Only events that have this header; with several, all of them.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.criteria.headers.push((name.into(), value.into()));
         self
     }
 
@@ -106,9 +139,20 @@ impl Selector {
         self
     }
 
+    /// The same events without those before `first` or behind `last`, and without a limit.
+    pub(super) fn within(&self, first: Seq, last: Seq) -> Self {
+        let mut criteria = self.criteria.clone();
+        criteria.seqs.start = criteria.seqs.start.max(first);
+        criteria.seqs.end = criteria.seqs.end.min(last.next());
+        Selector {
+            criteria,
+            limit: None,
+        }
+    }
+
     /// Whether the filter can match anything.
     pub(super) fn check(&self) -> Result<()> {
-        self.filter.check()
+        self.criteria.check()
     }
 
     pub(super) fn count_max(&self) -> u64 {
@@ -117,22 +161,20 @@ impl Selector {
 
     /// Whether no event at or above `seq` passes.
     pub(super) fn ends_before(&self, seq: Seq) -> bool {
-        self.to_seq.is_some_and(|to| seq > to)
+        seq >= self.criteria.seqs.end
     }
 
-    /// Whether some event between these Seqs and times may pass.
-    pub(super) fn may_pass(&self, last_seq: Seq, times: (Timestamp, Timestamp)) -> bool {
-        self.from_seq.is_none_or(|from| last_seq >= from)
-            && self.from_time.is_none_or(|from| times.1 >= from)
-            && self.to_time.is_none_or(|to| times.0 <= to)
+    /// Whether no event up to this Seq passes.
+    pub(super) fn begins_behind(&self, seq: Seq) -> bool {
+        seq < self.criteria.seqs.start
+    }
+
+    /// Whether some event up to this Seq, with times in these ranges, may pass.
+    pub(super) fn may_pass(&self, last_seq: Seq, times: &TimeRanges) -> bool {
+        last_seq >= self.criteria.seqs.start && self.criteria.may_lie_in(times)
     }
 
     pub(super) fn passes(&self, event: &EventRef<'_>) -> bool {
-        let (seq, time) = (event.seq(), event.timestamp());
-        self.from_seq.is_none_or(|from| seq >= from)
-            && self.to_seq.is_none_or(|to| seq <= to)
-            && self.from_time.is_none_or(|from| time >= from)
-            && self.to_time.is_none_or(|to| time <= to)
-            && self.filter.matches(event.event_type(), event.source())
+        self.criteria.matches(event)
     }
 }
