@@ -24,6 +24,8 @@ pub enum Exit {
     Damaged = 3,
     /// The path cannot be opened or read, or the output not be written.
     Unopened = 4,
+    /// What was asked for by its name is not there.
+    Absent = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -63,6 +65,12 @@ impl From<io::Error> for Fault {
     }
 }
 
+impl From<csv::Error> for Fault {
+    fn from(error: csv::Error) -> Self {
+        Fault::Output(error.into())
+    }
+}
+
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
         Fault::Output(error.into())
@@ -99,6 +107,11 @@ impl<'a> Told<'a> {
     pub fn damage(&mut self, error: &Error) {
         self.worst = self.worst.max(exit_of(error));
         self.error(error);
+    }
+
+    /// Whether nothing that cannot be read was met so far.
+    pub fn is_whole(&self) -> bool {
+        self.worst == Exit::Good
     }
 
     /// Tells of something that is no error.

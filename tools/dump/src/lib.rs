@@ -5,33 +5,63 @@
 
 mod args;
 mod exit;
+mod format;
+mod lines;
+mod names;
 mod raw;
 mod records;
 mod segments;
 mod stats;
 mod text;
+mod when;
 
 use std::io::{self, Write};
 
-pub use args::{Args, SelectorArgs, parse};
+pub use args::{
+    Args, Command, GetArgs, Key, MoreArgs, NamesArgs, PlaceArgs, QueryArgs, SelectorArgs, TailArgs,
+    parse,
+};
 pub use exit::{Exit, Fault, Output, Told};
 use forelog::inspect::Inspector;
+pub use format::Format;
+use names::By;
 
 /// Carries out the command: data goes to `out`, everything else to `err`.
 ///
 /// A reader that closes `out` ends it quietly.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let mut out = io::BufWriter::new(out);
-    let mut told = Told::new(args.json, err);
-    let shown = show(args, &mut out, &mut told).and_then(|exit| {
+    let format = args
+        .command
+        .as_ref()
+        .map(|command| command.place().format());
+    let json = format.map_or(args.json, |format| format == Format::Json);
+    let mut told = Told::new(json, err);
+    let shown = match &args.command {
+        Some(command) => carry_out(command, &mut out, &mut told),
+        None => show(args, &mut out, &mut told),
+    };
+    let shown = shown.and_then(|exit| {
         out.flush()?;
         Ok(exit)
     });
     told.conclude(shown)
 }
 
+fn carry_out(command: &Command, out: Output<'_>, told: &mut Told<'_>) -> Result<Exit, Fault> {
+    let inspector = Inspector::open(&command.place().path)?;
+    match command {
+        Command::Get(args) => records::get(&inspector, args, out, told),
+        Command::Query(args) => records::query(&inspector, args, out, told),
+        Command::Types(args) => names::show(&inspector, args, By::Type, out, told),
+        Command::Sources(args) => names::show(&inspector, args, By::Source, out, told),
+        Command::Tail(args) => records::tail(&inspector, args, out, told),
+    }
+}
+
 fn show(args: &Args, out: Output<'_>, told: &mut Told<'_>) -> Result<Exit, Fault> {
-    let inspector = Inspector::open(&args.path)?;
+    // The command line has a path, or a command.
+    let inspector = Inspector::open(args.path.clone().unwrap_or_default())?;
     if args.headers {
         segments::show(&inspector, args.json, out)
     } else if args.raw {

@@ -1,14 +1,20 @@
-//! The records, one a line; also as they come.
+//! The records, one a line; also as they come, and the newest first.
 
 use std::time::Duration;
 
-use forelog::inspect::{Inspector, LoggedEvent, SegmentState};
+use forelog::Error;
+use forelog::inspect::{Bound, Inspector, LoggedEvent, Selector};
 
-use crate::text::{clean, counted};
+use crate::args::{GetArgs, Key, QueryArgs, TailArgs};
+use crate::format::Format;
+use crate::lines::{Lines, data_of, headers_of};
+use crate::text::clean;
 use crate::{Args, Exit, Fault, Output, Told};
 
 /// How long a follower sleeps where nothing new is there.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
+
+type Found = Result<LoggedEvent, Error>;
 
 /// Prints what there is.
 pub(crate) fn show(
@@ -17,21 +23,63 @@ pub(crate) fn show(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let mut lines = Lines::begin(inspector, args, out)?;
-    let mut records = inspector.records(args.selector.selector())?;
-    for record in &mut records {
+    let format = Format::of(args.json, Format::Table);
+    oldest_first(inspector, args.selector.selector(), format, out, told)
+}
+
+fn oldest_first(
+    inspector: &Inspector,
+    selector: Selector,
+    format: Format,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> Result<Exit, Fault> {
+    let mut lines = Lines::begin(inspector, format, out)?;
+    let mut records = inspector.records(selector)?;
+    print(&mut records, &mut lines, told)?;
+    end(inspector, lines, records.torn_bytes())
+}
+
+fn print(
+    records: &mut dyn Iterator<Item = Found>,
+    lines: &mut Lines<'_>,
+    told: &mut Told<'_>,
+) -> Result<(), Fault> {
+    for record in records {
         match record {
             Ok(record) => lines.record(&record)?,
             Err(error) => told.damage(&error),
         }
     }
+    Ok(())
+}
+
+fn end(inspector: &Inspector, lines: Lines<'_>, torn_bytes: u64) -> Result<Exit, Fault> {
     // Beside a writer what stands behind the last event is one on its way.
     let torn = match inspector.writer() {
         Some(_) => 0,
-        None => records.torn_bytes(),
+        None => torn_bytes,
     };
     lines.end(torn)?;
     Ok(if torn > 0 { Exit::Torn } else { Exit::Good })
+}
+
+/// Prints what the query finds.
+pub(crate) fn query(
+    inspector: &Inspector,
+    args: &QueryArgs,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> Result<Exit, Fault> {
+    let selector = args.more.add_to(args.selector.selector());
+    let format = args.place.format();
+    if !args.newest_first {
+        return oldest_first(inspector, selector, format, out, told);
+    }
+    let mut lines = Lines::begin(inspector, format, out)?;
+    let mut records = inspector.newest(selector)?;
+    print(&mut records, &mut lines, told)?;
+    end(inspector, lines, records.torn_bytes())
 }
 
 /// Prints what there is, and then what comes.
@@ -41,14 +89,24 @@ pub(crate) fn follow(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let mut lines = Lines::begin(inspector, args, out)?;
-    let mut follow = inspector.follow(args.selector.selector())?;
+    let format = Format::of(args.json, Format::Table);
+    let lines = Lines::begin(inspector, format, out)?;
+    follow_with(inspector, args.selector.selector(), lines, told)
+}
+
+fn follow_with(
+    inspector: &Inspector,
+    selector: Selector,
+    mut lines: Lines<'_>,
+    told: &mut Told<'_>,
+) -> Result<Exit, Fault> {
+    let mut follow = inspector.follow(selector)?;
     loop {
         match follow.poll() {
             Ok(Some(record)) => lines.record(&record)?,
             Ok(None) if follow.is_done() => break,
             Ok(None) => {
-                lines.out.flush()?;
+                lines.flush()?;
                 std::thread::sleep(FOLLOW_PAUSE);
             }
             Err(error) => told.damage(&error),
@@ -58,73 +116,99 @@ pub(crate) fn follow(
     Ok(Exit::Good)
 }
 
-/// Prints records, as text in columns or as JSON.
-struct Lines<'a> {
-    json: bool,
-    out: Output<'a>,
-    count: u64,
+/// Prints the newest records, and then what comes.
+pub(crate) fn tail(
+    inspector: &Inspector,
+    args: &TailArgs,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> Result<Exit, Fault> {
+    let selector = args.more.add_to(args.selector.selector());
+    let lines = Lines::begin(inspector, args.place.format(), out)?;
+    let first = first_of_tail(inspector, selector.clone(), args.lines)?;
+    let selector = match first {
+        Some(first) => selector.from(first),
+        None => selector,
+    };
+    follow_with(inspector, selector, lines, told)
 }
 
-impl<'a> Lines<'a> {
-    fn begin(inspector: &Inspector, args: &Args, out: Output<'a>) -> Result<Self, Fault> {
-        if !args.json {
-            let segments = inspector.segments()?;
-            let held = |state| matches!(state, SegmentState::Sealed | SegmentState::Active);
-            let held = segments
-                .iter()
-                .filter(|segment| held(segment.state))
-                .count();
-            write!(out, "# {}", counted(held as u64, "segment"))?;
-            if let Some(writer) = inspector.writer() {
-                write!(out, ", in use by {writer}")?;
-            }
-            writeln!(out)?;
-            let (seq, timestamp) = ("seq", "timestamp");
-            let (event_type, source) = ("type", "source");
-            writeln!(
-                out,
-                "{seq:>10}  {timestamp:<30}  {event_type:<24}  {source:<16}  data"
-            )?;
-        }
-        Ok(Lines {
-            json: args.json,
-            out,
-            count: 0,
-        })
-    }
+/// Where the newest records begin; `None` if there are fewer than are wanted.
+fn first_of_tail(
+    inspector: &Inspector,
+    selector: Selector,
+    lines: u64,
+) -> Result<Option<Bound>, Fault> {
+    // One that cannot be read is told of when it is come to from the other side.
+    let mut newest = inspector.newest(selector.limit(lines.max(1)))?.flatten();
+    let last = newest.by_ref().next().map(|record| record.seq());
+    let first = newest.last().map(|record| record.seq()).or(last);
+    Ok(match lines {
+        0 => last.map(|last| Bound::Seq(last.next())),
+        _ => first.map(Bound::Seq),
+    })
+}
 
-    fn record(&mut self, record: &LoggedEvent) -> Result<(), Fault> {
-        self.count = self.count.saturating_add(1);
-        if self.json {
-            serde_json::to_writer(&mut *self.out, record)?;
-            writeln!(self.out)?;
-            return Ok(());
-        }
-        let event = record.view()?;
-        let data = match record.data_json() {
-            Ok(data) => data.to_string(),
-            Err(error) => format!("({})", error.message()),
-        };
-        writeln!(
-            self.out,
-            "{:>10}  {:<30}  {:<24}  {:<16}  {}",
-            event.seq(),
-            event.timestamp().to_string(),
-            clean(event.event_type()),
-            clean(event.source()),
-            clean(&data),
-        )?;
-        Ok(())
+/// Prints one event, or all that have the id.
+pub(crate) fn get(
+    inspector: &Inspector,
+    args: &GetArgs,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> Result<Exit, Fault> {
+    let selector = match args.key {
+        Key::Seq(seq) => Selector::all().from(Bound::Seq(seq)).to(Bound::Seq(seq)),
+        Key::Id(id) => Selector::all().ids([id]),
+    };
+    let mut records = inspector.records(selector)?;
+    let count = if args.place.format() == Format::Table {
+        fields_of_all(&mut records, out, told)?
+    } else {
+        let mut lines = Lines::begin(inspector, args.place.format(), out)?;
+        print(&mut records, &mut lines, told)?;
+        lines.count()
+    };
+    if count == 0 && told.is_whole() {
+        told.note("there is no such event, or not any more");
+        return Ok(Exit::Absent);
     }
+    Ok(Exit::Good)
+}
 
-    fn end(self, torn_bytes: u64) -> Result<(), Fault> {
-        if !self.json {
-            write!(self.out, "# {}", counted(self.count, "event"))?;
-            if torn_bytes > 0 {
-                write!(self.out, "; a torn tail of {}", counted(torn_bytes, "byte"))?;
+fn fields_of_all(
+    records: &mut dyn Iterator<Item = Found>,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> Result<u64, Fault> {
+    let mut count = 0;
+    for record in records {
+        match record {
+            Ok(record) => {
+                if count > 0 {
+                    writeln!(out)?;
+                }
+                fields(&record, out)?;
+                count += 1;
             }
-            writeln!(self.out)?;
+            Err(error) => told.damage(&error),
         }
-        Ok(())
     }
+    Ok(count)
+}
+
+/// An event, a field a line.
+fn fields(record: &LoggedEvent, out: Output<'_>) -> Result<(), Fault> {
+    let event = record.view()?;
+    writeln!(out, "seq          {}", event.seq())?;
+    writeln!(out, "event_id     {}", event.event_id())?;
+    writeln!(out, "event_type   {}", clean(event.event_type()))?;
+    writeln!(out, "source       {}", clean(event.source()))?;
+    writeln!(out, "timestamp    {}", event.timestamp())?;
+    writeln!(out, "appended_at  {}", event.appended_at())?;
+    for (name, value) in headers_of(record)? {
+        let value = value.as_str().unwrap_or_default();
+        writeln!(out, "header       {}: {}", clean(&name), clean(value))?;
+    }
+    writeln!(out, "data         {}", clean(&data_of(record)))?;
+    Ok(())
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod commands;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -354,4 +356,12 @@ fn the_help_has_examples_and_exit_codes() {
         text.contains("Examples:") && text.contains("Exit codes:"),
         "{text}"
     );
+    for command in ["get", "query", "types", "sources", "tail"] {
+        assert!(text.contains(&format!("  {command} ")), "{text}");
+        let output = Command::new(BIN)
+            .args([command, "--help"])
+            .output()
+            .unwrap();
+        assert!(stdout(&output).contains("Examples:"), "{command}");
+    }
 }
