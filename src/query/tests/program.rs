@@ -74,7 +74,11 @@ pub(super) const SOURCES: &[&str] = &["web", "batch", "user.3", "user.77", "nobo
 pub(super) const HEADERS: &[(&str, &str)] = &[("tenant", "0"), ("tenant", "2"), ("trace", "x")];
 
 fn asks() -> impl Strategy<Value = Ask> {
-    let share = || (0..=105_u64, 0..=105_u64);
+    let share = || {
+        let ends = (0..=105_u64, 0..=105_u64);
+        let ordered = ends.clone().prop_map(|(a, b)| (a.min(b), a.max(b)));
+        prop_oneof![6 => ordered, 1 => ends]
+    };
     let names = (
         prop_oneof![2 => Just(vec![]), 3 => vec(0..PATTERNS.len(), 1..4)],
         prop_oneof![3 => Just(vec![]), 2 => vec(0..SOURCES.len(), 1..4)],
@@ -86,7 +90,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         option::weighted(0.3, share()),
         option::weighted(0.3, share()),
     );
-    let limit = option::weighted(0.4, prop_oneof![0..3_u64, 0..200_u64]);
+    let limit = option::weighted(0.4, prop_oneof![0..4_u64, 1..200_u64]);
     (names, ranges, any::<bool>(), limit).prop_map(|(names, ranges, newest_first, limit)| {
         let (types, sources, ids, header) = names;
         let (seqs, timestamp, appended) = ranges;
