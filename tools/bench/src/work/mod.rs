@@ -3,6 +3,7 @@
 pub(crate) mod append;
 pub(crate) mod dispatch;
 pub(crate) mod durable;
+mod find;
 pub(crate) mod idle;
 pub(crate) mod open;
 pub(crate) mod pace;

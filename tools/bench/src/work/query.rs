@@ -1,16 +1,18 @@
-//! Look-ups through the index: all events of a type, and single events by id.
+//! Look-ups through the index: all events of a type, single events by id, and queries.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use forelog::{Durability, Error, ErrorKind, Event, EventId, EventSystem, Result, Seq};
 
+use super::find;
 use crate::bench::{Bench, Random, event_of};
 use crate::floor::Room;
 use crate::num::{index, rate};
 use crate::row::Row;
 
 const TYPES: u64 = 100;
+const SOURCES: u64 = 100;
 /// One id in so many is looked up.
 const ID_STRIDE: u64 = 16;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -34,6 +36,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
         || get_by_ids(&system, &ids, gets),
         || Ok(room.crc_random(gets)),
     )?;
+    let found = find::rows(bench, &system, &room, (TYPES, SOURCES))?;
     system.close()?;
     bench.clear("query")?;
     let by_type = Row::new(
@@ -46,17 +49,27 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let by_id = Row::new("query_by_id", "get by id, random, warm", "ns")
         .times(by_id, "CRC of frames at random places in memory")
         .events(events);
-    Ok(vec![by_type, by_id])
+    Ok([vec![by_type, by_id], found].concat())
 }
 
-fn type_name(number: u64) -> String {
+pub(super) fn type_name(number: u64) -> String {
     format!("t.{number:02}")
+}
+
+/// As long as the source of all other benches.
+pub(super) fn source_name(number: u64) -> String {
+    format!("s.{number:03}")
 }
 
 fn fill(bench: &Bench, system: &EventSystem, events: u64) -> Result<Vec<EventId>> {
     let size = index(bench.options.size);
     let ready: Vec<Event> = (0..TYPES)
-        .map(|number| event_of(size, &type_name(number)))
+        .map(|number| {
+            let mut event = event_of(size, &type_name(number))?;
+            // Not always the same one with the same type.
+            event.source = source_name((number * 7) % SOURCES);
+            Ok(event)
+        })
         .collect::<Result<_>>()?;
     let mut ids = Vec::new();
     for (number, event) in (0..events).zip(ready.iter().cycle()) {
