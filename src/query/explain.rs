@@ -109,7 +109,7 @@ impl Explanation {
 }
 
 fn plan_of(route: &Route, is_all: bool, by_time: bool) -> Plan {
-    let names = |lists: &Lists| lists.names.iter().map(|name| name.to_string()).collect();
+    let names = |lists: &Lists| lists.names.iter().cloned().map(String::from).collect();
     match route {
         Route::Nowhere => Plan::Nothing,
         Route::Ids => Plan::Ids,

@@ -77,14 +77,14 @@ impl Merge {
         bounds: Bounds,
         (dimension, names): (Dimension, &[Box<str>]),
     ) -> Merge {
-        let open = |name: &Box<str>| match direction {
+        let open = |name: &str| match direction {
             Direction::OldestFirst => {
                 let list = index.postings(dimension, name, bounds.first);
                 List::Onward(list.upto(bounds.last))
             }
             Direction::NewestFirst => List::Back(index.newest(dimension, name, bounds.last)),
         };
-        let head = |name| {
+        let head = |name: &str| {
             let mut list = open(name);
             let seq = list.next().filter(|&seq| bounds.contains(seq))?;
             Some(Head { seq, list })
@@ -93,7 +93,7 @@ impl Merge {
             log: log.clone(),
             criteria,
             bounds,
-            heads: names.iter().filter_map(head).collect(),
+            heads: names.iter().filter_map(|name| head(name)).collect(),
             looked_at: None,
         }
     }

@@ -153,10 +153,6 @@ impl Query {
     }
 
     /// Only events of these Seqs: `Seq(100)..Seq(200)`, `..=Seq(99)`, and so on.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a range is written down where it is used"
-    )]
     pub fn seqs(mut self, range: impl RangeBounds<Seq>) -> Self {
         self.criteria.set_seqs(&range);
         self

@@ -123,10 +123,9 @@ impl QueryResults {
         let removed = self.log.first_seq().prev();
         let upto = match (self.direction, next) {
             (Direction::OldestFirst, Some(seq)) => seq,
-            (Direction::OldestFirst, None) => self.left.last,
-            // The others are older, and were removed if this one was.
             (Direction::NewestFirst, Some(seq)) if seq > removed => Seq::ZERO,
-            (Direction::NewestFirst, _) => self.left.last,
+            // The others are older, and were removed if this one was; or there are no others.
+            _ => self.left.last,
         };
         let gone = self.left.within(Seq::FIRST, removed.min(upto));
         if !gone.is_empty() {

@@ -162,8 +162,8 @@ fn types_of(index: &Index, patterns: &[&Pattern]) -> Option<Vec<Box<str>>> {
         }
     }
     if !prefixes.is_empty() {
-        let fits = |name: &Box<str>| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        let found = index.names(Dimension::Type).filter(fits);
+        let fits = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let found = index.names(Dimension::Type).filter(|name| fits(name));
         // Too many are as good as all.
         names.extend(found.take(LISTS_MAX + 1));
         names.sort_unstable();
