@@ -24,6 +24,8 @@ pub(super) fn pass_or_take(
     let seq = event.seq();
     if !choice.fits(event) || desk.is_parked(seq) {
         desk.move_to(seq, 1)
+    } else if desk.expires && desk.has_expired(event) {
+        desk.pass_expired(seq)
     } else if is_plain(choice, desk, crew) {
         handle_here(desk, crew, event)
     } else {

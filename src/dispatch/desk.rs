@@ -38,7 +38,7 @@ pub(super) struct Desk {
     /// Counts the seeks: what comes back from before one is no longer wanted.
     epoch: Arc<AtomicU64>,
     /// The last Seq of the log when the handler was registered.
-    attached_at: Seq,
+    pub(super) attached_at: Seq,
     /// How many deliveries are still made carefully.
     careful: u32,
     /// Deliveries begun of events that are not acknowledged yet.
@@ -64,6 +64,8 @@ pub(super) struct Desk {
     /// The last parking that may not be durable yet.
     pub(super) unsynced: Option<Seq>,
     pub(super) is_live: bool,
+    /// Whether events of some types expire.
+    pub(super) expires: bool,
     /// Open events that retention has removed, and of which the handler was not told yet.
     pub(super) lost: Vec<Seq>,
 }
@@ -111,6 +113,7 @@ impl Desk {
             unflushed: 0,
             unsynced: None,
             is_live: false,
+            expires: office.log.has_expiry(),
             lost: Vec::new(),
             office,
             seat,

@@ -8,6 +8,7 @@ use super::desk::{ACKS_PER_CURSOR, Desk, PASSES_PER_ACK};
 use super::office::{is_final, pin_name};
 use crate::control::{Ahead, Place};
 use crate::error::Result;
+use crate::format::record::EventRef;
 use crate::position::{Gap, Seq};
 
 impl Desk {
@@ -31,6 +32,19 @@ impl Desk {
     pub(super) fn count_skipped(&mut self, count: u64) {
         self.skipped = self.skipped.saturating_add(count);
         self.seat.notes().skipped = self.skipped;
+    }
+
+    /// Whether an event was old news when the handler was registered, or has become so since. What is
+    /// emitted from then on is delivered, however late.
+    #[cold]
+    pub(super) fn has_expired(&self, event: &EventRef<'_>) -> bool {
+        event.seq() <= self.attached_at && self.office.log.is_expired(event)
+    }
+
+    /// Passes an event that has expired.
+    pub(super) fn pass_expired(&mut self, seq: Seq) -> Result<()> {
+        self.seat.notes().expired += 1;
+        self.move_to(seq, 1)
     }
 
     /// Whether retention has removed an open event: by its policy it does not wait for everybody.

@@ -198,7 +198,8 @@ impl Replaying {
             };
             let seq = event.seq();
             let is_own = desk.window.key(seq).is_some() || parked.contains(&seq);
-            if is_own || !extent.fits(&event) || !choice.fits(&event) {
+            let is_wanted = extent.fits(&event) && choice.fits(&event);
+            if is_own || !is_wanted || desk.office.log.is_expired(&event) {
                 continue;
             }
             match guarded("predicate", || choice.fits_closely(&event)) {

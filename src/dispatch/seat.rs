@@ -90,6 +90,7 @@ pub(super) struct Notes {
     pub(super) attempts: u32,
     pub(super) given_up: u64,
     pub(super) skipped: u64,
+    pub(super) expired: u64,
     /// How many events are taken up and not handled.
     pub(super) open: u64,
     pub(super) last_error: Option<String>,
@@ -125,6 +126,7 @@ impl Seat {
                 attempts: 0,
                 given_up: 0,
                 skipped: 0,
+                expired: 0,
                 open: 0,
                 last_error: None,
                 paused: None,
@@ -348,6 +350,7 @@ impl Seat {
             attempts: notes.attempts,
             parked: notes.given_up,
             skipped: notes.skipped,
+            expired: notes.expired,
             last_error: notes.last_error.clone(),
             paused: notes.paused.clone(),
             stalled: notes.stalled,

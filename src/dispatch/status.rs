@@ -68,6 +68,9 @@ pub struct SubscriptionState {
     /// How many Seqs it passed that hold no event, whose events retention had removed, or that it skipped
     /// because it lagged. Of a name, since it is known.
     pub skipped: u64,
+    /// How many events it passed since the handler was registered because they had expired
+    /// ([`Builder::expire`](crate::Builder::expire)).
+    pub expired: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
     /// Why it is paused, if it is.
@@ -117,6 +120,7 @@ impl SubscriptionState {
             attempts: 0,
             parked: 0,
             skipped: 0,
+            expired: 0,
             last_error: None,
             paused: None,
             stalled: None,

@@ -3,6 +3,7 @@
 mod whole;
 mod data;
 mod filter;
+mod expiry;
 mod id;
 mod json;
 
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 pub use data::Data;
 pub(crate) use data::{decode, encode};
+pub(crate) use expiry::Expiry;
 pub use filter::Filter;
 pub(crate) use filter::Pattern;
 pub use id::EventId;

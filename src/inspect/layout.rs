@@ -14,6 +14,7 @@ use super::report::{Damage, SegmentReport, SegmentState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
 use crate::format::names;
+use crate::log::Removed;
 use crate::log::examine::Examination;
 use crate::log::survey::{Survey, Surveyed};
 use crate::position::{SegmentId, Seq};
@@ -234,6 +235,23 @@ impl Layout {
             .and_then(|piece| piece.at.footer)
             .map(|footer| footer.last_seq);
         last.map_or(Seq::ZERO, Seq::next)
+    }
+
+    /// The segments that are missing before the first one, though retention has not removed them.
+    pub(super) fn missing_after(&self, removed: &Removed) -> Option<Damage> {
+        let first = self.pieces.first()?.at.header.segment_id;
+        let expected = removed.upto_segment.next();
+        (first > expected).then(|| Damage {
+            file: names::segment(expected, 0),
+            segment: expected,
+            offset: 0,
+            seq: removed.upto_seq.next(),
+            reason: format!(
+                "segments {expected} to {} are missing, and retention has not removed them; restore them \
+                 from a backup",
+                first.prev()
+            ),
+        })
     }
 
     /// Reads the last segments as recovery would, `witness` being what the control log knows to be

@@ -45,6 +45,7 @@ mod newest;
 mod follow;
 mod raw;
 mod verify;
+mod retention;
 
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,8 @@ pub use selector::{Bound, Selector};
 pub use verify::Progress;
 
 use crate::error::Result;
+use crate::log::RetentionReport;
+use crate::log::limits::Retention;
 use layout::Layout;
 use place::Place;
 
@@ -140,6 +143,16 @@ impl Inspector {
     /// the report.
     pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
         verify::verify(&self.place, progress)
+    }
+
+    /// What retention would do with the directory under these limits: for each segment, what it takes, how
+    /// old it is, who still needs it, and why it stays or that it goes. All names that the directory knows
+    /// count as needing what they have not seen.
+    ///
+    /// # Errors
+    /// If something cannot be read.
+    pub fn retention(&self, limits: Retention) -> Result<RetentionReport> {
+        retention::explain(&self.place, limits)
     }
 
     /// Who has the directory open for writing, such as `process 4711`; `None` if nobody has, or it

@@ -40,16 +40,22 @@ pub struct Progress {
 /// Verifies the logs at a place.
 pub(super) fn verify(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
     let begun = Instant::now();
-    let (log, index) = verify_log(place, true, progress)?;
+    let (mut log, index) = verify_log(place, true, progress)?;
     let control = match place.control()? {
         Some(control) => Some(verify_control(&control)?),
         None => None,
     };
-    let subscriptions = control_of(place)?;
-    let subscriptions = subscriptions
-        .cursors()
-        .map(SubscriptionReport::of)
-        .collect();
+    let known = control_of(place)?;
+    // A ledger whose last records may be lost proves nothing.
+    let is_whole = control
+        .as_ref()
+        .is_some_and(|control| control.damage_count == 0);
+    if let Some(removed) = known.removed().filter(|_| is_whole)
+        && let Some(damage) = Layout::take(place)?.missing_after(removed)
+    {
+        log.add(damage);
+    }
+    let subscriptions = known.cursors().map(SubscriptionReport::of).collect();
     let mut report = VerifyReport {
         v: REPORT_VERSION,
         path: place.path.clone(),

@@ -50,6 +50,11 @@ impl Examination {
         Ok(examination)
     }
 
+    /// Where the forerunner ends, if it was read.
+    pub(crate) fn forerunner_point(&self) -> Option<Point> {
+        self.forerunner.as_ref().map(|walked| walked.point)
+    }
+
     /// Takes in one more witness from outside the log; nothing is read anew.
     ///
     /// # Errors

@@ -30,7 +30,8 @@ pub(crate) mod segments;
 mod sums;
 mod stage;
 mod tail;
-mod judge;
+pub(crate) mod judge;
+mod aging;
 pub(crate) mod ledger;
 pub(crate) mod explain;
 mod opening;
@@ -69,6 +70,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Expiry;
 use crate::format::alone::Alone;
 use crate::format::frame::padded;
 use crate::format::record::{EventRef, Record};
@@ -97,6 +99,8 @@ pub(crate) struct LogConfig {
     pub(crate) retention: Retention,
     /// What happens where that meets somebody who needs more.
     pub(crate) when_pinned: WhenPinned,
+    /// For how long events of some types are worth anything.
+    pub(crate) expiry: Arc<Expiry>,
     /// Where removals are noted before they begin; `None`: nowhere.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     /// How long a log must stand still before it writes a mark that witnesses the last sync.
@@ -113,6 +117,7 @@ impl Default for LogConfig {
             event_len_max: 16 << 20,
             retention: Retention::default(),
             when_pinned: WhenPinned::Keep,
+            expiry: Arc::default(),
             ledger: None,
             mark_after: Duration::from_millis(100),
             background: true,
@@ -443,6 +448,32 @@ impl Log {
     /// What retention keeps for somebody although a limit asks for it, by its last round.
     pub(crate) fn retention_wait(&self) -> Option<RetentionWait> {
         self.shared.retention_wait()
+    }
+
+    /// As [`Log::get`], for whoever looks events up: `None` as well if it has expired.
+    #[inline]
+    pub(crate) fn get_unexpired(&self, seq: Seq) -> Result<Option<StoredEvent>> {
+        let found = self.get(seq)?;
+        Ok(found.filter(|stored| !self.is_expired(&stored.event())))
+    }
+
+    /// Whether events of some types expire.
+    #[inline]
+    pub(crate) fn has_expiry(&self) -> bool {
+        !self.shared.config.expiry.is_empty()
+    }
+
+    /// Whether an event has expired: it is held, perhaps, and no longer shown. To be asked by whoever looks
+    /// events up, or delivers old ones; a state that is made of events takes them all.
+    #[inline]
+    pub(crate) fn is_expired(&self, event: &EventRef<'_>) -> bool {
+        self.has_expiry() && self.has_expired_by_now(event)
+    }
+
+    #[cold]
+    fn has_expired_by_now(&self, event: &EventRef<'_>) -> bool {
+        let (expiry, now) = (&self.shared.config.expiry, self.shared.clock.now());
+        expiry.is_expired(event.event_type(), event.appended_at(), now)
     }
 
     /// Why each segment stays, or that it goes.

@@ -50,6 +50,16 @@ pub(crate) struct Need {
 }
 
 impl Need {
+    /// What a name needs that nobody has.
+    pub(crate) fn detached(name: String, seq: Seq) -> Self {
+        Need {
+            name,
+            seq,
+            is_attached: false,
+            is_firm: false,
+        }
+    }
+
     /// Whether it holds a segment that ends with this Seq.
     pub(crate) fn holds(&self, last_seq: Seq) -> bool {
         self.seq <= last_seq

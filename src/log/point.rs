@@ -30,6 +30,16 @@ pub(crate) struct Walked {
 }
 
 impl Point {
+    /// How many events of the segment there are up to here.
+    pub(crate) fn event_count(&self) -> u64 {
+        self.count as u64
+    }
+
+    /// When the newest of them was appended; `None` if there is none.
+    pub(crate) fn newest_at(&self) -> Option<Timestamp> {
+        (self.count > 0).then_some(self.last_appended_at)
+    }
+
     /// The state before the first event of a segment. Its last Seq may be one that a gap skips.
     pub(super) fn before(header: &SegmentHeader) -> Point {
         Point {

@@ -10,6 +10,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::aging::{Aging, At};
 use super::explain::{Explain, RetentionReport};
 use super::judge::{Facts, Fate, Judge, RetentionWait};
 use super::ledger::{Ledger, Removal};
@@ -21,6 +22,7 @@ use super::tail::Tail;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{SegmentId, Seq};
+use crate::sync::MutexGuard;
 
 /// How soon, and how late, a quiet log is looked at for what has grown too old. The clock may be set.
 const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
@@ -38,13 +40,14 @@ struct Verdict {
 impl Shared {
     /// Removes what the limits ask for.
     pub(super) fn retain(&self) -> Result<()> {
-        if self.config.retention.is_unlimited() {
+        if self.config.retention.is_unlimited() && self.config.expiry.is_empty() {
             return Ok(());
         }
         let mut noted = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
         // What could not be finished comes before anything else, whoever needs it by now.
         let left = self.unfinished(*noted);
         self.remove(&left, &mut noted)?;
+        self.look_for_expired();
         let verdict = self.judge();
         self.note_wait(verdict.waits);
         self.remove(&verdict.going, &mut noted)
@@ -147,19 +150,27 @@ impl Shared {
             return Some(WAITING_AFTER);
         }
         let limits = &self.config.retention;
-        let (max_age, grows_for) = (limits.max_age?, limits.grows_for()?);
+        let segments = self.segments.all();
         let in_time = |at: Timestamp, time: Duration| {
-            let left = time.saturating_sub(self.clock.now().since(at));
+            let left = at.plus(time).since(self.clock.now());
             left.clamp(LOOK_AFTER.0, LOOK_AFTER.1)
         };
-        let segments = self.segments.all();
-        let oldest = segments.first().and_then(|first| first.newest_sealed_at());
-        let oldest = oldest.map(|at| in_time(at, max_age));
-        let first = segments.last().and_then(|active| {
-            let event = active.event(active.base_seq()).ok()??;
-            Some(in_time(event.appended_at(), grows_for))
+        let sealed = segments.first().filter(|first| first.footer().is_some());
+        let too_old = sealed.and_then(|first| {
+            let (newest, max_age) = (first.newest_sealed_at()?, limits.max_age?);
+            Some(in_time(newest, max_age))
         });
-        oldest.into_iter().chain(first).min()
+        let expired = sealed.filter(|_| !self.config.expiry.is_empty());
+        let expired = expired.and_then(|first| match self.aging().expires_at(first) {
+            Some(At::Time(at)) => Some(in_time(at, Duration::ZERO)),
+            Some(At::Never) => None,
+            None => Some(LOOK_AFTER.0),
+        });
+        let grown = segments.last().and_then(|active| {
+            let event = active.event(active.base_seq()).ok()??;
+            Some(in_time(event.appended_at(), limits.grows_for()?))
+        });
+        [too_old, expired, grown].into_iter().flatten().min()
     }
 
     fn is_older(&self, tail: &Tail, than: Duration) -> bool {
@@ -172,10 +183,32 @@ impl Shared {
     fn facts(&self) -> (Vec<Arc<Segment>>, Vec<Facts>) {
         let segments = self.segments.all();
         let last = segments.len().saturating_sub(1);
+        let oldest = segments.first().filter(|_| last > 0);
+        let is_expired = oldest.is_some_and(|oldest| self.has_expired(oldest));
         let each = segments.iter().enumerate();
-        let facts = each.map(|(at, segment)| Facts::of(segment, at == last, false));
+        let facts = each.map(|(at, segment)| Facts::of(segment, at == last, at == 0 && is_expired));
         let facts = facts.collect();
         (segments, facts)
+    }
+
+    /// Whether all events of the oldest segment are known to have expired.
+    fn has_expired(&self, oldest: &Segment) -> bool {
+        let known = self.aging().expires_at(oldest);
+        matches!(known, Some(At::Time(at)) if at < self.clock.now())
+    }
+
+    /// Finds out more of when the oldest segment's events expire.
+    fn look_for_expired(&self) {
+        if !self.config.expiry.is_empty()
+            && let Some(oldest) = self.segments.all().first()
+            && oldest.footer().is_some()
+        {
+            self.aging().look(oldest, &self.config.expiry);
+        }
+    }
+
+    fn aging(&self) -> MutexGuard<'_, Aging> {
+        self.aging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn judge_of<'a>(&'a self, facts: &[Facts]) -> Judge<'a> {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use crossbeam::utils::CachePadded;
 
 use super::LogConfig;
+use super::aging::Aging;
 use super::commit::Commit;
 use super::judge::RetentionWait;
 use super::opening::{Opened, note_failed_sync};
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     /// One removal at a time: two could take the same segment for the oldest. The last segment that is
     /// noted as removed.
     pub(super) removing: Mutex<SegmentId>,
+    /// What is known of when the oldest segment's events expire.
+    pub(super) aging: Mutex<Aging>,
     /// What retention keeps beyond a limit, and how many segments that was when it was last told of.
     pub(super) waits: Mutex<Option<(RetentionWait, u64)>>,
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
@@ -87,6 +90,7 @@ impl Shared {
             settling: Mutex::new(()),
             preparing: Mutex::new(()),
             removing: Mutex::new(SegmentId(0)),
+            aging: Mutex::default(),
             waits: Mutex::new(None),
             syncing: Mutex::new(()),
         }

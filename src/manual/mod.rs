@@ -29,6 +29,10 @@ pub mod projections {}
 #[doc = include_str!("partitions.md")]
 pub mod partitions {}
 
+/// How much of the past is kept and who can hold it, what expires, and what bounds the memory.
+#[doc = include_str!("retention.md")]
+pub mod retention {}
+
 /// Events looked up: selectors, times, pages, and how they are found.
 #[doc = include_str!("queries.md")]
 pub mod queries {}

@@ -309,7 +309,8 @@ impl Query {
 
     /// How many events there are, if that is known without reading one.
     fn count_unread(&self, bounds: Bounds) -> Option<u64> {
-        if !self.criteria.is_by_name() {
+        // What has expired is found by reading it.
+        if !self.criteria.is_by_name() || self.log.has_expiry() {
             return None;
         }
         let has_types = !self.criteria.filter.type_patterns().is_empty();

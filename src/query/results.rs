@@ -158,7 +158,7 @@ impl Iterator for QueryResults {
                 return None;
             };
             self.advance(seq);
-            match self.log.get(seq) {
+            match self.log.get_unexpired(seq) {
                 Ok(Some(stored)) if self.criteria.matches(&stored.event()) => {
                     self.place = Some(seq);
                     self.count_left -= 1;

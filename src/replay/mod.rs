@@ -108,7 +108,7 @@ impl Replay {
         self
     }
 
-    /// Hands each event to `apply`, in Seq order; returns how many.
+    /// Hands each event that has not expired to `apply`, in Seq order; returns how many.
     ///
     /// # Errors
     /// The first error of `apply`, or of reading the log.
@@ -132,7 +132,7 @@ impl Replay {
             if event.seq() > to {
                 break;
             }
-            if self.extent.fits(&event) {
+            if self.extent.fits(&event) && !self.log.is_expired(&event) {
                 count += 1;
                 if self.upcasters.show(&event, &mut apply)?.is_break() {
                     break;

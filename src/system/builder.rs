@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WhenFull;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Expiry;
 use crate::format::segment::BLOCK_LEN;
 use crate::log::LogConfig;
 use crate::log::limits::{Retention, WhenPinned};
@@ -44,6 +45,7 @@ pub struct Builder {
     pub(super) detached_lag_max: DetachedLag,
     retention: Retention,
     when_pinned: WhenPinned,
+    expiry: Expiry,
     segment_size: Option<usize>,
     event_size_max: usize,
     pub(super) correlates: bool,
@@ -69,6 +71,7 @@ impl Default for Builder {
             detached_lag_max: DetachedLag::default(),
             retention: Retention::default(),
             when_pinned: WhenPinned::Keep,
+            expiry: Expiry::default(),
             segment_size: None,
             event_size_max: log.event_len_max,
             correlates: true,
@@ -216,6 +219,33 @@ impl Builder {
         self
     }
 
+    /// Lets events of these types expire so long after the log took them: an exact type, the start of one
+    /// followed by `*`, or `*`, as for [`Filter::types`](crate::Filter::types); of several patterns that
+    /// fit, the narrowest counts. An event that has expired is no longer found by look-ups, queries and
+    /// replays, nor delivered to a handler that is registered later; see
+    /// [`manual::retention`](crate::manual::retention).
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use std::{sync::Arc, time::Duration};
+    /// use forelog::{Event, EventSystem, ManualClock, Timestamp};
+    /// let clock = Arc::new(ManualClock::new(Timestamp::now()));
+    /// let system = EventSystem::builder()
+    ///     .expire("tick.*", Duration::from_secs(60))
+    ///     .clock(clock.clone())
+    ///     .open()?;
+    /// let tick = system.emit(Event::new("tick.bid", "exchange", &10)?)?;
+    /// let order = system.emit(Event::new("order.placed", "web", &10)?)?;
+    /// clock.advance(Duration::from_secs(61));
+    /// assert!(system.store().get(tick.seq)?.is_none());
+    /// assert!(system.store().get(order.seq)?.is_some());
+    /// # system.close() }
+    /// ```
+    pub fn expire(mut self, event_type: impl Into<String>, after: Duration) -> Self {
+        self.expiry.set(event_type.into(), after);
+        self
+    }
+
     /// The size of a segment file in bytes: 64 KiB to 2 GiB. The default is 64 MiB, or an eighth of
     /// [`Builder::max_bytes`] if that is less.
     pub fn segment_size(mut self, bytes: usize) -> Self {
@@ -349,6 +379,7 @@ impl Builder {
         if limits.max_age.is_some_and(|age| age < MAX_AGE_MIN) {
             return Err(invalid("max_age must be 1 ms or more"));
         }
+        self.expiry.check()?;
         let in_memory = !persists && limits.is_unlimited();
         let in_memory = in_memory.then_some(MAX_EVENTS_IN_MEMORY);
         let max_events = limits.max_events.or(in_memory);
@@ -362,6 +393,7 @@ impl Builder {
                 ..limits
             },
             when_pinned: self.when_pinned,
+            expiry: Arc::new(self.expiry.clone()),
             ..LogConfig::default()
         })
     }

@@ -1,5 +1,8 @@
 //! The folders of a system: made, checked and locked on disk, or kept in memory.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

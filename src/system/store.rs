@@ -19,17 +19,19 @@ pub struct EventStore {
 }
 
 impl EventStore {
-    /// The event of this Seq; `None` if there is none, or not any more.
+    /// The event of this Seq; `None` if there is none, or not any more, or if it has expired
+    /// ([`Builder::expire`](super::Builder::expire)).
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if it cannot be read; what an
     /// [upcaster](crate::Builder::upcaster) returns.
     #[inline]
     pub fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
-        newest(self.log.get(seq), &self.upcasters)
+        newest(self.log.get_unexpired(seq), &self.upcasters)
     }
 
-    /// The event of this id; the first one, if several were emitted with it.
+    /// The event of this id; the first one, if several were emitted with it. `None` as for
+    /// [`EventStore::get`].
     ///
     /// # Errors
     /// As [`EventStore::get`].
@@ -40,7 +42,7 @@ impl EventStore {
         }
     }
 
-    /// The events of this type, in order, up to the last that is there now.
+    /// The events of this type that have not expired, in order, up to the last that is there now.
     ///
     /// ```
     /// # fn main() -> forelog::Result<()> {
@@ -119,7 +121,7 @@ impl EventStore {
         self.log.explain_retention()
     }
 
-    /// How many events are held.
+    /// How many events are held, those included that have expired and are still there.
     pub fn len(&self) -> u64 {
         self.log.count()
     }
@@ -152,7 +154,7 @@ impl Iterator for ByType {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            // An event that retention has removed since is passed over.
+            // An event that has expired, or that retention has removed since, is passed over.
             let seq = self.seqs.next()?;
             if let Some(found) = self.store.get(seq).transpose() {
                 return Some(found);

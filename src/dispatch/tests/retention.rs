@@ -1,6 +1,7 @@
 //! Where retention passes those who lag: each event is delivered, or is part of a gap that is told of.
 
 use super::*;
+use crate::event::Expiry;
 use crate::log::limits::{Retention, WhenPinned};
 use crate::position::Gap;
 
@@ -167,4 +168,45 @@ fn a_replay_whose_events_are_removed_under_its_hands_fails() {
     drop(mileage);
     rig.drain();
     rig.close();
+}
+
+#[test]
+fn a_handler_that_comes_later_is_not_given_what_has_expired_and_one_that_was_there_is() {
+    let mut expiry = Expiry::default();
+    expiry.set("tick.*".to_owned(), Duration::from_secs(60));
+    let config = LogConfig {
+        expiry: Arc::new(expiry),
+        ..LogConfig::default()
+    };
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let rig = Rig::open_with(&storage, 1_000, config);
+    let emit = |range: std::ops::Range<u64>| {
+        for number in range {
+            let event_type = ["order", "tick.bid"][usize::from(number % 2 == 1)];
+            rig.emit_type(event_type, number, Durability::Os);
+        }
+    };
+    emit(0..4);
+    rig.clock.advance(Duration::from_secs(30));
+    let (early_saw, handler) = recorder();
+    let mut early = rig.attach(Subscription::named("early"), handler);
+    emit(4..8);
+    rig.clock.advance(Duration::from_secs(31));
+    let (late_saw, handler) = recorder();
+    let mut late = rig.attach(Subscription::named("late"), handler);
+    emit(8..10);
+    rig.clock.advance(Duration::from_secs(3600));
+    run(&mut early);
+    assert_eq!(
+        numbers(&early_saw),
+        [0, 2, 4, 5, 6, 7, 8, 9],
+        "live events, however late"
+    );
+    run(&mut late);
+    assert_eq!(numbers(&late_saw), [0, 2, 4, 6, 8, 9]);
+    let counts = [&early, &late].map(|worker| {
+        let notes = worker.desk.seat.notes();
+        (notes.expired, notes.skipped)
+    });
+    assert_eq!(counts, [(2, 0), (4, 0)]);
 }

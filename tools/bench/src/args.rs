@@ -22,6 +22,7 @@ Examples:
   forelog-bench append --seconds 60 --dir /mnt/disk
   forelog-bench durable --threads 64
   forelog-bench latency --rate 50000 --durability os
+  forelog-bench retention --max-mib 1024 --seconds 60
   forelog-bench all --report bench.html
   forelog-bench all --short --json | jq '.rows[] | {id, value, ratio_to_floor, met}'";
 
@@ -114,6 +115,10 @@ pub enum Command {
     Dispatch,
     /// Emit at a fixed rate, and measure from the moment when each emit was due
     Latency(LatencyArgs),
+    /// Emit at full speed into a directory that may only take so many bytes, with one handler that keeps
+    /// up and one that does not: the largest directory, the longest emit, and that each event is
+    /// delivered or part of a gap
+    Retention(RetentionArgs),
     /// Overhead on disk, and memory of the process
     Space(FullArgs),
     /// Everything, with the targets and whether each was met
@@ -149,6 +154,17 @@ pub struct LatencyArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub rate: Option<u64>,
     /// For how long
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: Option<u64>,
+}
+
+/// The options of `retention`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RetentionArgs {
+    /// What the directory may take, in MiB; 1,024 by default
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub max_mib: Option<u64>,
+    /// For how long; 10 s by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
 }

@@ -24,7 +24,9 @@ mod work;
 
 use std::io::Write;
 
-pub use args::{AppendArgs, Args, ChildArgs, Command, FullArgs, LatencyArgs, Options};
+pub use args::{
+    AppendArgs, Args, ChildArgs, Command, FullArgs, LatencyArgs, Options, RetentionArgs,
+};
 pub use latency::Latency;
 pub use machine::Machine;
 pub use performance::{

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use forelog::Result;
 
-use crate::args::{AppendArgs, Command, FullArgs, Options};
+use crate::args::{AppendArgs, Command, FullArgs, Options, RetentionArgs};
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
-    append, dispatch, durable, idle, open, pace, pipeline, query, read, several, space, sustained,
-    typed,
+    append, dispatch, durable, idle, open, pace, pipeline, query, read, retain, several, space,
+    sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -31,6 +31,7 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
         Command::Open(args) => open::run(&bench, args.full)?,
         Command::Dispatch => dispatched(&bench)?,
         Command::Latency(args) => vec![pace::run(&bench, args.rate, args.seconds)?],
+        Command::Retention(args) => vec![retained(&bench, args)?],
         Command::Space(args) => vec![space::disk(&bench)?, space::memory(&bench, args.full)?],
         Command::All(args) => all(&bench, args)?,
         Command::Child(_) => Vec::new(),
@@ -43,6 +44,17 @@ fn appended(bench: &Bench, args: &AppendArgs) -> Result<Row> {
         None if args.typed => typed::run(bench),
         None => append::burst(bench, bench.options.threads.unwrap_or(1)),
     }
+}
+
+fn retained(bench: &Bench, args: &RetentionArgs) -> Result<Row> {
+    let seconds = args.seconds.map_or(SUSTAINED, Duration::from_secs);
+    let short = bench.options.short;
+    let (max_bytes, time) = if short {
+        (args.max_mib.unwrap_or(16), SUSTAINED_SHORT)
+    } else {
+        (args.max_mib.unwrap_or(1024), seconds)
+    };
+    retain::run(bench, max_bytes << 20, time)
 }
 
 fn dispatched(bench: &Bench) -> Result<Vec<Row>> {

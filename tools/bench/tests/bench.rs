@@ -130,6 +130,19 @@ fn people_get_a_table_with_floor_ratio_and_target() {
 }
 
 #[test]
+fn a_handler_that_lags_behind_retention_is_given_each_event_or_told_of_the_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["retention", "--short", "--json", "--max-mib", "4"];
+    let output = bench(dir.path(), &args);
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    let outcome: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let row = &outcome["rows"][0];
+    assert_eq!(row["extra"]["neither_delivered_nor_told"], 0.0, "{row}");
+    assert!(row["extra"]["mib_max"].as_f64().unwrap() > 0.0, "{row}");
+    assert!(is_empty(dir.path()), "it removes what it made");
+}
+
+#[test]
 fn options_shape_the_work() {
     let dir = tempfile::tempdir().unwrap();
     let args = [

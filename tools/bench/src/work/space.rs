@@ -65,7 +65,7 @@ pub(crate) fn memory(bench: &Bench, full: bool) -> Result<Row> {
 }
 
 /// The bytes that a folder takes on the disk.
-fn allocated(folder: &Path) -> Result<u64> {
+pub(crate) fn allocated(folder: &Path) -> Result<u64> {
     let told = |source| Error::io("read", folder, source);
     let mut sum = 0;
     for entry in std::fs::read_dir(folder).map_err(told)? {
