@@ -16,7 +16,8 @@ struct Report<'a> {
     v: u32,
     path: &'a Path,
     indexed_upto: Seq,
-    types: usize,
+    /// Bytes of keys and values.
+    bytes: u64,
     /// Events that could not be read and are not in the index.
     unreadable: u64,
 }
@@ -27,7 +28,7 @@ pub(crate) fn reindex(args: &ReindexArgs, json: bool, out: Output<'_>) -> Result
         v: VERSION,
         path: &args.path,
         indexed_upto: state.indexed_upto,
-        types: state.types,
+        bytes: state.bytes,
         unreadable: state.unreadable,
     };
     if json {
@@ -37,8 +38,8 @@ pub(crate) fn reindex(args: &ReindexArgs, json: bool, out: Output<'_>) -> Result
         let (path, upto) = (report.path.display(), report.indexed_upto);
         writeln!(
             out,
-            "{path}: indexed up to Seq {upto}, {} types",
-            report.types
+            "{path}: indexed up to Seq {upto}, {} bytes of keys and values",
+            report.bytes
         )?;
     }
     Ok(if report.unreadable > 0 {
