@@ -50,7 +50,6 @@ mod runs;
 mod follow;
 mod seal;
 mod lookup;
-#[allow(dead_code, reason = "queries stand on these")]
 mod postings;
 mod names;
 mod tally;
@@ -78,7 +77,7 @@ use crate::position::Seq;
 /// The settings of the index.
 #[derive(Debug, Clone)]
 pub(crate) struct IndexConfig {
-    /// How many bytes of memory the index may take.
+    /// How many bytes of memory the index may take, [`IndexConfig::MEMORY_MIN`] or more.
     pub(crate) memory_max: u64,
     /// How long opening the store may take before it is set aside.
     pub(crate) open_deadline: Duration,
@@ -94,6 +93,9 @@ impl Default for IndexConfig {
 }
 
 impl IndexConfig {
+    /// The least that `memory_max` may be.
+    pub(crate) const MEMORY_MIN: u64 = 8 << 20;
+
     /// What sled is told to cache; it takes several times as much.
     fn cache_bytes(&self) -> u64 {
         self.memory_max / 8
@@ -219,9 +221,9 @@ impl Index {
     }
 }
 
-#[allow(dead_code, reason = "queries stand on these")]
 impl Index {
     /// The events of this source from `from` on, up to the last that is appended now.
+    #[allow(dead_code, reason = "beside `by_type`; queries name the dimension")]
     pub(crate) fn by_source(&self, source: &str, from: Seq) -> Postings {
         self.postings(Dimension::Source, source, from)
     }

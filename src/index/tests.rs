@@ -1,7 +1,9 @@
 //! Lookups against a scan of the log, whatever happens to the store.
 
 mod damage;
+mod levels;
 mod measure;
+mod memory;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -151,6 +153,29 @@ impl Source {
             record.event_id = id;
             log.append(&[record], Durability::Os).unwrap();
             self.used.push(id);
+        }
+    }
+
+    /// The same in batches, for logs of many windows.
+    fn emit_many(&mut self, log: &Log, count: usize) {
+        for _ in 0..count / 1000 {
+            let names: Vec<(String, String)> = (0..1000)
+                .map(|_| {
+                    let number = self.random() % self.types;
+                    (
+                        format!("type.{number}"),
+                        format!("source.{}", self.source()),
+                    )
+                })
+                .collect();
+            let mut records: Vec<Record<'_>> = names
+                .iter()
+                .map(|(name, source)| Record::new(name, source, Timestamp(1), &[0xc0]).unwrap())
+                .collect();
+            for record in &mut records {
+                record.event_id = self.id();
+            }
+            log.append(&records, Durability::Os).unwrap();
         }
     }
 }

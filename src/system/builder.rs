@@ -13,6 +13,7 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Expiry;
 use crate::format::segment::BLOCK_LEN;
+use crate::index::IndexConfig;
 use crate::log::LogConfig;
 use crate::log::limits::{Retention, WhenPinned};
 use crate::log::pins::DetachedLag;
@@ -48,6 +49,7 @@ pub struct Builder {
     expiry: Expiry,
     segment_size: Option<usize>,
     event_size_max: usize,
+    index_memory_max: u64,
     pub(super) correlates: bool,
     pub(super) duplicates: DuplicatePolicy,
     pub(super) expected_positions: bool,
@@ -74,6 +76,7 @@ impl Default for Builder {
             expiry: Expiry::default(),
             segment_size: None,
             event_size_max: log.event_len_max,
+            index_memory_max: IndexConfig::default().memory_max,
             correlates: true,
             duplicates: DuplicatePolicy::Accept,
             expected_positions: false,
@@ -259,6 +262,15 @@ impl Builder {
         self
     }
 
+    /// How much memory the lookup index may take, in bytes: 8 MiB or more, 64 MiB by default. Its
+    /// caches are cut to fit, whatever the number of events, types and sources; with less memory it
+    /// reads and writes more. The index of a system without a directory lies in memory as the events
+    /// do, and is bounded by [`Builder::max_events`].
+    pub fn index_memory_max(mut self, bytes: u64) -> Self {
+        self.index_memory_max = bytes;
+        self
+    }
+
     /// Whether an event that a handler emits gets headers that say which event it is an answer to
     /// ([`CAUSATION_HEADER`](crate::CAUSATION_HEADER)) and what both belong to
     /// ([`CORRELATION_HEADER`](crate::CORRELATION_HEADER)), unless it has them: about 120 bytes. The
@@ -368,6 +380,14 @@ impl Builder {
         }
     }
 
+    /// The settings of the lookup index.
+    pub(super) fn index_config(&self) -> IndexConfig {
+        IndexConfig {
+            memory_max: self.index_memory_max,
+            ..IndexConfig::default()
+        }
+    }
+
     /// The settings of the main log.
     pub(super) fn log_config(&self, persists: bool) -> Result<LogConfig> {
         let limits = self.retention;
@@ -380,6 +400,9 @@ impl Builder {
             return Err(invalid("max_age must be 1 ms or more"));
         }
         self.expiry.check()?;
+        if self.index_memory_max < IndexConfig::MEMORY_MIN {
+            return Err(invalid("index_memory_max must be 8 MiB or more"));
+        }
         let in_memory = !persists && limits.is_unlimited();
         let in_memory = in_memory.then_some(MAX_EVENTS_IN_MEMORY);
         let max_events = limits.max_events.or(in_memory);

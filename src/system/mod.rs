@@ -45,7 +45,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, encode};
 use crate::format::names;
 use crate::format::record::Record;
-use crate::index::{Index, IndexConfig};
+use crate::index::Index;
 use crate::log::{Appended, Log, LogConfig};
 use crate::position::Seq;
 use crate::snapshot::Snapshots;
@@ -301,6 +301,7 @@ impl Inner {
         durability: Durability,
         directory: Directory,
     ) -> Result<Inner> {
+        let index_config = builder.index_config();
         let (storage, clock) = (&directory.storage, builder.clock);
         let volatile = Volatile::new(&config);
         let (control, log) = directory.open_logs(config, &clock)?;
@@ -311,7 +312,7 @@ impl Inner {
             detached_lag_max: builder.detached_lag_max,
         };
         let folder = directory.index.clone();
-        let index = Arc::new(Index::open(log.clone(), folder, IndexConfig::default()));
+        let index = Arc::new(Index::open(log.clone(), folder, index_config));
         let (duplicates, expects) = (builder.duplicates, builder.expected_positions);
         let admission = Admission::new(duplicates, expects, &log, &index, &clock);
         let is_selective = !builder.selective.is_empty() || durability == Durability::Volatile;
