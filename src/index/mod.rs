@@ -77,7 +77,8 @@ use crate::position::Seq;
 /// The settings of the index.
 #[derive(Debug, Clone)]
 pub(crate) struct IndexConfig {
-    /// How many bytes of memory the index may take, [`IndexConfig::MEMORY_MIN`] or more.
+    /// The memory that the index may spend, in bytes, [`IndexConfig::MEMORY_MIN`] or more: an eighth
+    /// is sled's cache, a quarter knows names, the rest is what sled takes besides.
     pub(crate) memory_max: u64,
     /// How long opening the store may take before it is set aside.
     pub(crate) open_deadline: Duration,
@@ -103,7 +104,7 @@ impl IndexConfig {
 
     /// What may be spent on knowing which names the store has.
     fn names_bytes_max(&self) -> usize {
-        usize::try_from(self.memory_max / 8 * 3).unwrap_or(usize::MAX)
+        usize::try_from(self.memory_max / 4).unwrap_or(usize::MAX)
     }
 }
 

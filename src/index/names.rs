@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::position::Seq;
 
 /// How many names are held in memory at most. Each page of them takes a pass over the dictionary.
-const PAGE_LEN: usize = 1 << 16;
+const PAGE_LEN: usize = 1 << 15;
 /// How many records of the dictionary are read while the follower waits.
 const BURST: usize = 64;
 

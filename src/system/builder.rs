@@ -262,10 +262,11 @@ impl Builder {
         self
     }
 
-    /// How much memory the lookup index may take, in bytes: 8 MiB or more, 64 MiB by default. Its
-    /// caches are cut to fit, whatever the number of events, types and sources; with less memory it
-    /// reads and writes more. The index of a system without a directory lies in memory as the events
-    /// do, and is bounded by [`Builder::max_events`].
+    /// How much memory the lookup index may spend, in bytes: 8 MiB or more, 64 MiB by default. Its
+    /// caches are cut to fit, whatever the number of events, types and sources; with less it reads
+    /// and writes more. sled takes up to 40 MiB besides its cache, however little is allowed. The index
+    /// of a system without a directory lies in memory as the events do, and is bounded by
+    /// [`Builder::max_events`].
     pub fn index_memory_max(mut self, bytes: u64) -> Self {
         self.index_memory_max = bytes;
         self

@@ -36,6 +36,7 @@ fn growth_with_a_million_sources() {
     let index = Index::open(log.clone(), Some(dir.path().join("index")), config);
     assert!(index.catch_up());
     assert!(!index.state().in_memory);
+    let indexed = status("VmHWM").saturating_sub(before);
     let names = index.names(Dimension::Source).count();
     assert!((600_000..650_000).contains(&names), "{names}");
     let grown = status("VmHWM").saturating_sub(before);
@@ -43,8 +44,10 @@ fn growth_with_a_million_sources() {
         "memory_max {memory_max}, grown by {grown}, {:?}",
         index.state()
     );
-    assert!(index.state().names_bytes <= memory_max / 8 * 3);
-    assert!(grown <= memory_max, "{grown} bytes of {memory_max}");
+    assert!(index.state().names_bytes <= memory_max / 4);
+    // What the allocator keeps of what was freed comes on top.
+    let limit = memory_max + (16 << 20);
+    assert!(grown <= limit, "{grown} bytes of {limit}");
 }
 
 #[test]
