@@ -41,7 +41,7 @@ fn growth_with_a_million_sources() {
     assert!((600_000..650_000).contains(&names), "{names}");
     let grown = status("VmHWM").saturating_sub(before);
     println!(
-        "memory_max {memory_max}, grown by {grown}, {:?}",
+        "memory_max {memory_max}, grown by {indexed}, {grown} with names, {:?}",
         index.state()
     );
     assert!(index.state().names_bytes <= memory_max / 4);
