@@ -31,6 +31,7 @@ mod record;
 mod reading;
 mod books;
 mod subscriptions;
+mod ledger;
 mod salvage;
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub(crate) mod survey;
 pub(crate) mod point;
 mod walk;
 pub(crate) mod examine;
+mod room;
 mod guesses;
 mod live_table;
 pub(crate) mod segment;
@@ -34,6 +35,7 @@ pub(crate) mod judge;
 mod aging;
 pub(crate) mod ledger;
 pub(crate) mod explain;
+mod config;
 mod opening;
 mod plan;
 mod copier;
@@ -47,6 +49,7 @@ mod append;
 pub(crate) mod reader;
 pub(crate) mod past;
 mod retention;
+mod keeping;
 mod committer;
 mod keeper;
 
@@ -55,9 +58,9 @@ mod tests;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 pub(crate) use append::Appended;
+pub(crate) use config::LogConfig;
 pub use explain::{RetentionReport, SegmentRetention};
 pub use judge::{Fate, RetentionWait};
 pub use ledger::{Removal, Removed};
@@ -69,101 +72,18 @@ use crate::clock::Clock;
 #[cfg(test)]
 use crate::clock::Timestamp;
 use crate::durability::Durability;
-use crate::error::{Error, ErrorKind, Result};
-use crate::event::Expiry;
+use crate::error::Result;
 use crate::format::alone::Alone;
-use crate::format::frame::padded;
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, SegmentId, Seq};
 use crate::storage::Storage;
 use crate::upcast::Upcasters;
 use committer::Committer;
 use keeper::Keeper;
-use ledger::Ledger;
-use limits::{Retention, WhenPinned};
 use pins::Pins;
 use reader::Reader;
 use segment::Segment;
 use watermark::Watermark;
-
-/// The settings of a log.
-#[derive(Debug, Clone)]
-pub(crate) struct LogConfig {
-    /// The length of a new segment file in bytes.
-    pub(crate) segment_len: usize,
-    /// A segment is full at the latest with this many events.
-    pub(crate) segment_events_max: u64,
-    /// The largest frame in bytes; never above half a segment.
-    pub(crate) event_len_max: usize,
-    /// How much of the past is kept, in whole segments.
-    pub(crate) retention: Retention,
-    /// What happens where that meets somebody who needs more.
-    pub(crate) when_pinned: WhenPinned,
-    /// For how long events of some types are worth anything.
-    pub(crate) expiry: Arc<Expiry>,
-    /// Where removals are noted before they begin; `None`: nowhere.
-    pub(crate) ledger: Option<Arc<dyn Ledger>>,
-    /// How long a log must stand still before it writes a mark that witnesses the last sync.
-    pub(crate) mark_after: Duration,
-    /// Whether a thread does the housekeeping, or the callers.
-    pub(crate) background: bool,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        LogConfig {
-            segment_len: 64 << 20,
-            segment_events_max: u64::MAX,
-            event_len_max: 16 << 20,
-            retention: Retention::default(),
-            when_pinned: WhenPinned::Keep,
-            expiry: Arc::default(),
-            ledger: None,
-            mark_after: Duration::from_millis(100),
-            background: true,
-        }
-    }
-}
-
-impl LogConfig {
-    /// The room of a whole batch in bytes.
-    ///
-    /// # Errors
-    /// [`TooLarge`](ErrorKind::TooLarge) if an event of it, or the whole, is beyond the limits.
-    fn room_of(&self, records: &[Record<'_>]) -> Result<usize> {
-        let event_max = self.event_len_max.min(self.room_max(1));
-        let mut sum = 0_usize;
-        for record in records {
-            let len = record.frame_len();
-            if len > event_max {
-                let message = format!(
-                    "the event takes {len} bytes in the log, and at most {event_max} are allowed; \
-                     split it, or raise the limit or the segment size"
-                );
-                return Err(Error::new(ErrorKind::TooLarge, message));
-            }
-            sum = sum.saturating_add(padded(len));
-        }
-        let batch_max = self.room_max(records.len());
-        if records.len() > usize::from(u16::MAX) || (records.len() > 1 && sum > batch_max) {
-            let message = format!(
-                "the batch has {} events in {sum} bytes; a batch lies in one segment and takes at \
-                 most {} events in {batch_max} bytes; split it",
-                records.len(),
-                u16::MAX
-            );
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
-        Ok(sum)
-    }
-
-    /// The room that so many events may take: half a segment, and what a new segment has at most, or
-    /// else one segment after the other would be found too full for them.
-    fn room_max(&self, count: usize) -> usize {
-        let half = self.segment_len / 2;
-        half.min(segment::room_max(self.segment_len, count))
-    }
-}
 
 /// What opening a log found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -443,47 +363,6 @@ impl Log {
     #[cfg(test)]
     pub(crate) fn last_appended_at(&self) -> Timestamp {
         self.shared.last_appended_at()
-    }
-
-    /// What retention keeps for somebody although a limit asks for it, by its last round.
-    pub(crate) fn retention_wait(&self) -> Option<RetentionWait> {
-        self.shared.retention_wait()
-    }
-
-    /// As [`Log::get`], for whoever looks events up: `None` as well if it has expired.
-    #[inline]
-    pub(crate) fn get_unexpired(&self, seq: Seq) -> Result<Option<StoredEvent>> {
-        let found = self.get(seq)?;
-        Ok(found.filter(|stored| !self.is_expired(&stored.event())))
-    }
-
-    /// Whether events of some types expire.
-    #[inline]
-    pub(crate) fn has_expiry(&self) -> bool {
-        !self.shared.config.expiry.is_empty()
-    }
-
-    /// Whether an event has expired: it is held, perhaps, and no longer shown. To be asked by whoever looks
-    /// events up, or delivers old ones; a state that is made of events takes them all.
-    #[inline]
-    pub(crate) fn is_expired(&self, event: &EventRef<'_>) -> bool {
-        self.has_expiry() && self.has_expired_by_now(event)
-    }
-
-    #[cold]
-    fn has_expired_by_now(&self, event: &EventRef<'_>) -> bool {
-        let (expiry, now) = (&self.shared.config.expiry, self.shared.clock.now());
-        expiry.is_expired(event.event_type(), event.appended_at(), now)
-    }
-
-    /// Why each segment stays, or that it goes.
-    pub(crate) fn explain_retention(&self) -> RetentionReport {
-        self.shared.explain_retention()
-    }
-
-    /// Removes sealed segments all of whose events lie before `seq`, but none that a pin needs.
-    pub(crate) fn retire_before(&self, seq: Seq) -> Result<()> {
-        self.shared.retire_before(seq)
     }
 
     /// Syncs everything, writes the mark of a clean end, and takes nothing more.

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use super::examine::Examination;
 use super::opening::{Chores, Opened, Opening, first_of, random, tail_of};
 use super::point::Point;
-use super::segment::fits;
+use super::room::fits;
 use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
 use super::{LogConfig, Recovery};

@@ -9,7 +9,7 @@ use super::live_table::LiveTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::checked::{self, Checked};
-use crate::format::footer::{ENTRY_LEN, Footer, TRAILER_LEN, TimeRanges, table_entry};
+use crate::format::footer::{Footer, TRAILER_LEN, TimeRanges, table_entry};
 use crate::format::frame::{self, Chain, Invalid, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
@@ -356,29 +356,6 @@ impl Segment {
     pub(super) fn already_sealed(&self) -> Error {
         Error::new(ErrorKind::Closed, "the segment is sealed already").at_segment(self.id())
     }
-}
-
-/// Whether `len` more bytes of frames fit into a segment behind `frames_end`, where it then has this
-/// many events: with the offset table, the trailer and one last mark behind them.
-pub(crate) fn fits(segment_len: usize, frames_end: usize, events: usize, len: usize) -> bool {
-    frames_end
-        .saturating_add(len)
-        .saturating_add(behind(events))
-        <= segment_len
-}
-
-/// The room for the frames of so many events in a new segment.
-pub(crate) fn room_max(segment_len: usize, events: usize) -> usize {
-    let room = segment_len
-        .saturating_sub(BLOCK_LEN)
-        .saturating_sub(behind(events));
-    room / frame::ALIGN * frame::ALIGN
-}
-
-/// What has to fit behind the frames of so many events: offset table, trailer, one last mark.
-fn behind(events: usize) -> usize {
-    let table = events.saturating_mul(ENTRY_LEN);
-    table.saturating_add(TRAILER_LEN + frame::HEADER_LEN)
 }
 
 /// What only the log knows when it seals a segment.

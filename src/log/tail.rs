@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::segment::{self, Seal, Segment};
+use super::room;
+use super::segment::{Seal, Segment};
 use super::stage::Stage;
 use crate::clock::Timestamp;
 use crate::event::{EventId, IdRange, IdSource};
@@ -182,7 +183,7 @@ impl Tail {
         let region = &self.active().region;
         usize::try_from(self.count()).is_ok_and(|held| {
             let events = held.saturating_add(count);
-            segment::fits(region.len(), self.reserved(), events, len)
+            room::fits(region.len(), self.reserved(), events, len)
         })
     }
 

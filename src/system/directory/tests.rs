@@ -224,7 +224,8 @@ fn a_directory_without_a_ledger_opens_and_gets_one() {
         .unwrap();
     let control: Vec<_> = disk.files().into_iter().map(|(path, _)| path).collect();
     let control = control.iter().filter(|path| path.starts_with("control/"));
-    let segments: Vec<_> = control.filter(|path| path.ends_with(".seg")).collect();
+    let is_segment = |path: &&String| names::parse_segment(&path["control/".len()..]).is_some();
+    let segments: Vec<_> = control.filter(is_segment).collect();
     let damaged = disk.crash(CrashKind::Process, Choice::AllKept);
     damaged
         .corrupt(segments[0], 5_000..5_001, |bytes| bytes[0] ^= 1)

@@ -32,6 +32,18 @@ struct Heard {
     skipped: AtomicU64,
 }
 
+impl Heard {
+    fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// How many of so many events were neither delivered nor told of, or were twice.
+    fn missing(&self, events: u64) -> f64 {
+        let known = self.delivered.load(Ordering::Relaxed) + self.skipped();
+        float(events.abs_diff(known))
+    }
+}
+
 struct Follower {
     heard: Arc<Heard>,
     rests: bool,
@@ -88,7 +100,7 @@ pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration) -> Result<Row> 
         let registered = system.register_handler(subscription, follower);
         registered.map(|_| heard)
     });
-    let (fast, slow) = (fast?, slow?);
+    let heard = [fast?, slow?];
     system.start()?;
     let (written, largest) = watched(&bench.path("retained").join("log"), || {
         write(&system, &event, time, u64::MAX)
@@ -98,11 +110,6 @@ pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration) -> Result<Row> 
     let removed = system.store().explain_retention().removed;
     system.close()?;
     bench.clear("retained")?;
-    let missing = |heard: &Heard| {
-        let known = heard.delivered.load(Ordering::Relaxed) + heard.skipped.load(Ordering::Relaxed);
-        float(written.events.abs_diff(known))
-    };
-    let skipped = |heard: &Heard| float(heard.skipped.load(Ordering::Relaxed));
     let millis = |latency: Latency| latency.max / MICROS_PER_MILLI;
     Ok(Row::new("retention", what, "events/s")
         .values(vec![written.per_second])
@@ -114,9 +121,12 @@ pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration) -> Result<Row> 
         .extra("emit_ms_max", Some(millis(written.latency)))
         .extra("emit_ms_max_unlimited", Some(millis(compared.latency)))
         .extra("events_per_second_unlimited", Some(compared.per_second))
-        .extra("skipped_fast", Some(skipped(&fast)))
-        .extra("skipped_slow", Some(skipped(&slow)))
-        .extra("neither_delivered_nor_told", Some(missing(&fast) + missing(&slow)))
+        .extra("skipped_fast", Some(float(heard[0].skipped())))
+        .extra("skipped_slow", Some(float(heard[1].skipped())))
+        .extra(
+            "neither_delivered_nor_told",
+            Some(heard.iter().map(|one| one.missing(written.events)).sum()),
+        )
         .extra("segments_removed", removed.map(|removed| float(removed.segments)))
         .note(format!(
             "one run; the directory's log took {} bytes at most, looked at every {LOOK_AFTER:?}; without a \

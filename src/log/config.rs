@@ -1,0 +1,91 @@
+//! [`LogConfig`]: the settings of a log, and what follows from them for a batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use super::limits::{Retention, WhenPinned};
+use super::room::room_max;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Expiry;
+use crate::format::frame::padded;
+use crate::format::record::Record;
+
+/// The settings of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct LogConfig {
+    /// The length of a new segment file in bytes.
+    pub(crate) segment_len: usize,
+    /// A segment is full at the latest with this many events.
+    pub(crate) segment_events_max: u64,
+    /// The largest frame in bytes; never above half a segment.
+    pub(crate) event_len_max: usize,
+    /// How much of the past is kept, in whole segments.
+    pub(crate) retention: Retention,
+    /// What happens where that meets somebody who needs more.
+    pub(crate) when_pinned: WhenPinned,
+    /// For how long events of some types are worth anything.
+    pub(crate) expiry: Arc<Expiry>,
+    /// Where removals are noted before they begin; `None`: nowhere.
+    pub(crate) ledger: Option<Arc<dyn Ledger>>,
+    /// How long a log must stand still before it writes a mark that witnesses the last sync.
+    pub(crate) mark_after: Duration,
+    /// Whether a thread does the housekeeping, or the callers.
+    pub(crate) background: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig {
+            segment_len: 64 << 20,
+            segment_events_max: u64::MAX,
+            event_len_max: 16 << 20,
+            retention: Retention::default(),
+            when_pinned: WhenPinned::Keep,
+            expiry: Arc::default(),
+            ledger: None,
+            mark_after: Duration::from_millis(100),
+            background: true,
+        }
+    }
+}
+
+impl LogConfig {
+    /// The room of a whole batch in bytes.
+    ///
+    /// # Errors
+    /// [`TooLarge`](ErrorKind::TooLarge) if an event of it, or the whole, is beyond the limits.
+    pub(super) fn room_of(&self, records: &[Record<'_>]) -> Result<usize> {
+        let event_max = self.event_len_max.min(self.room_max(1));
+        let mut sum = 0_usize;
+        for record in records {
+            let len = record.frame_len();
+            if len > event_max {
+                let message = format!(
+                    "the event takes {len} bytes in the log, and at most {event_max} are allowed; \
+                     split it, or raise the limit or the segment size"
+                );
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            sum = sum.saturating_add(padded(len));
+        }
+        let batch_max = self.room_max(records.len());
+        if records.len() > usize::from(u16::MAX) || (records.len() > 1 && sum > batch_max) {
+            let message = format!(
+                "the batch has {} events in {sum} bytes; a batch lies in one segment and takes at \
+                 most {} events in {batch_max} bytes; split it",
+                records.len(),
+                u16::MAX
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(sum)
+    }
+
+    /// The room that so many events may take: half a segment, and what a new segment has at most, or
+    /// else one segment after the other would be found too full for them.
+    fn room_max(&self, count: usize) -> usize {
+        let half = self.segment_len / 2;
+        half.min(room_max(self.segment_len, count))
+    }
+}
