@@ -103,7 +103,7 @@ fn timed(bench: &Bench, what: &str, query: impl Fn(&mut Random) -> Query) -> Res
         }
         Ok(recorder.micros())
     };
-    (0..bench.options.runs() as u64).map(run).collect()
+    (0..bench.options.runs()).map(run).collect()
 }
 
 fn all_of_each_source(system: &EventSystem, sources: u64) -> Result<f64> {
