@@ -264,7 +264,7 @@ impl Builder {
 
     /// How much memory the lookup index may spend, in bytes: 8 MiB or more, 64 MiB by default. Its
     /// caches are cut to fit, whatever the number of events, types and sources; with less it reads
-    /// and writes more. sled takes up to 40 MiB besides its cache, however little is allowed. The index
+    /// and writes more. sled takes tens of MiB besides its cache, however little is allowed. The index
     /// of a system without a directory lies in memory as the events do, and is bounded by
     /// [`Builder::max_events`].
     pub fn index_memory_max(mut self, bytes: u64) -> Self {
