@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use forelog::{
     Data, Delivery, Durability, ErrorKind, Event, EventId, EventSystem, Level, Result, Seq,
-    Subscription, Timestamp,
+    Subscription, Timestamp, WhenPinned,
 };
 
 fn number(n: u64) -> Event {
@@ -39,6 +39,10 @@ fn settings_that_contradict_each_other_are_refused() {
         (builder().max_queue_size(0), "max_queue_size"),
         (builder().max_events(0), "max_events"),
         (builder().segment_size(1000), "segment_size"),
+        (builder().max_bytes(500 << 10), "max_bytes"),
+        (builder().max_bytes(1 << 20).segment_size(1 << 19), "four"),
+        (builder().max_age(Duration::ZERO), "max_age"),
+        (builder().expire("a*b", minute), "pattern"),
     ] {
         let error = builder.open().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -204,6 +208,61 @@ fn max_events_keeps_the_newest_in_whole_segments() -> Result<()> {
         assert!(held.is_sorted());
     }
     Ok(())
+}
+
+/// Waits for what other threads bring about.
+fn await_that(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} never came");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn events_grow_too_old_in_a_log_that_is_quiet() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let system = EventSystem::builder()
+        .persistence_path(dir.path())
+        .segment_size(64 << 10)
+        .max_age(Duration::from_millis(200))
+        .open()?;
+    for n in 0..10 {
+        system.emit_with(number(n), Durability::Os)?;
+    }
+    await_that("an empty store", || system.store().is_empty());
+    let removed = system.store().explain_retention().removed.unwrap();
+    assert_eq!((removed.events, removed.upto_seq), (10, Seq(10)));
+    assert_eq!(system.emit(number(10))?.seq, Seq(11));
+    system.close()
+}
+
+#[test]
+fn a_store_that_rejects_takes_events_again_once_the_laggard_has_come_on() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let system = EventSystem::builder()
+        .persistence_path(dir.path())
+        .max_bytes(512 << 10)
+        .max_queue_size(1_000_000)
+        .when_pinned(WhenPinned::Reject)
+        .open()?;
+    system.register_handler(Subscription::named("slow"), |_: &Delivery<'_>| {})?;
+    let mut taken = 0;
+    let error = loop {
+        match system.emit_with(number(taken), Durability::Os) {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::QueueFull);
+    assert!(error.to_string().contains("subscription slow"), "{error}");
+    system.start()?;
+    await_that("a place for one more", || {
+        system.emit_with(number(taken), Durability::Os).is_ok()
+    });
+    await_that("room", || system.store().first_seq() > Seq(1));
+    assert_eq!(system.subscriptions()[0].skipped, 0);
+    system.close()
 }
 
 #[test]

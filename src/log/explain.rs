@@ -136,11 +136,15 @@ impl fmt::Display for RetentionReport {
         )?;
         for one in &self.segments {
             let newest = one.newest_at.map(|at| at.to_string()).unwrap_or_default();
-            writeln!(
+            write!(
                 f,
                 "{:>8}  {:>12}  {:>12}  {:>12}  {newest:<30}  {}",
                 one.segment, one.first_seq, one.last_seq, one.bytes, one.fate
             )?;
+            if !one.needed_by.is_empty() {
+                write!(f, " (needed by {})", one.needed_by.join(", "))?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

@@ -53,6 +53,19 @@ impl Shared {
         self.remove(&verdict.going, &mut noted)
     }
 
+    /// As [`Shared::retain`], for an emitter that is about to make a file: only if the housekeeping is
+    /// behind by so much that the disk would take more than a segment beyond the limit.
+    pub(super) fn retain_if_behind(&self) {
+        let Some(max_bytes) = self.config.retention.max_bytes else {
+            return;
+        };
+        let held: u64 = self.segments.all().iter().map(|one| one.disk_len()).sum();
+        if held > max_bytes {
+            // What fails here the housekeeping meets as well, and tells.
+            let _tried_again = self.retain();
+        }
+    }
+
     /// Removes all segments that lie wholly before `seq`, and that nobody needs.
     pub(super) fn retire_before(&self, seq: Seq) -> Result<()> {
         let mut noted = self.removing.lock().unwrap_or_else(PoisonError::into_inner);

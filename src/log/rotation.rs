@@ -43,9 +43,7 @@ impl Shared {
         while tail.forerunner.is_some() || tail.prepared.is_none() {
             drop(tail);
             self.settle()?;
-            // The housekeeping lags behind, and what is on the disk must not grow for that. What fails
-            // here it meets as well, and tells.
-            let _tried_again = self.retain();
+            self.retain_if_behind();
             self.prepare_next(Prepare::Allocate)?;
             tail = self.tail();
             if tail.active().id() != full || tail.closed {

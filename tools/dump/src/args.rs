@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use forelog::inspect::{Bound, Selector};
@@ -30,7 +31,8 @@ Examples:
   forelog-dump query /var/lib/orders --type 'order.*' --from 2h --newest-first --limit 20
   forelog-dump query /var/lib/orders --header tenant=7 --format csv > tenant-7.csv
   forelog-dump types /var/lib/orders
-  forelog-dump tail /var/lib/orders --source web";
+  forelog-dump tail /var/lib/orders --source web
+  forelog-dump retention /var/lib/orders --max-bytes 1073741824 --max-age 7d";
 
 /// Show what a Forelog directory, or one segment file, holds. Never writes, needs no lock, and works
 /// beside a live writer and on damaged files.
@@ -91,6 +93,9 @@ pub enum Command {
     /// Show the newest events, and then what a live writer adds, as it comes
     #[command(after_help = AFTER_HELP)]
     Tail(TailArgs),
+    /// Show each segment with its size and age, who still needs it, and whether it would go by limits
+    #[command(after_help = AFTER_HELP)]
+    Retention(RetentionArgs),
 }
 
 impl Command {
@@ -101,6 +106,7 @@ impl Command {
             Command::Query(args) => &args.place,
             Command::Types(args) | Command::Sources(args) => &args.place,
             Command::Tail(args) => &args.place,
+            Command::Retention(args) => &args.place,
         }
     }
 }
@@ -184,6 +190,23 @@ pub struct NamesArgs {
     /// Which else.
     #[command(flatten)]
     pub more: MoreArgs,
+}
+
+/// The options of `retention`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RetentionArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Which segments would go if at most so many events were kept
+    #[arg(long, value_name = "N")]
+    pub max_events: Option<u64>,
+    /// ... if the segments may take so many bytes on the disk
+    #[arg(long, value_name = "BYTES")]
+    pub max_bytes: Option<u64>,
+    /// ... if events are kept for so long: `90s`, `15m`, `2h`, `3d`
+    #[arg(long, value_name = "AGE", value_parser = when::age)]
+    pub max_age: Option<Duration>,
 }
 
 /// The options of `tail`.

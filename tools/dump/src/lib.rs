@@ -10,6 +10,7 @@ mod lines;
 mod names;
 mod raw;
 mod records;
+mod retention;
 mod segments;
 mod stats;
 mod text;
@@ -18,8 +19,8 @@ mod when;
 use std::io::{self, Write};
 
 pub use args::{
-    Args, Command, GetArgs, Key, MoreArgs, NamesArgs, PlaceArgs, QueryArgs, SelectorArgs, TailArgs,
-    parse,
+    Args, Command, GetArgs, Key, MoreArgs, NamesArgs, PlaceArgs, QueryArgs, RetentionArgs,
+    SelectorArgs, TailArgs, parse,
 };
 pub use exit::{Exit, Fault, Output, Told};
 use forelog::inspect::Inspector;
@@ -56,6 +57,7 @@ fn carry_out(command: &Command, out: Output<'_>, told: &mut Told<'_>) -> Result<
         Command::Types(args) => names::show(&inspector, args, By::Type, out, told),
         Command::Sources(args) => names::show(&inspector, args, By::Source, out, told),
         Command::Tail(args) => records::tail(&inspector, args, out, told),
+        Command::Retention(args) => retention::show(&inspector, args, out),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Times as people write them.
 
+use std::time::Duration;
+
 use forelog::inspect::Bound;
 use forelog::{Seq, Timestamp};
 
@@ -29,6 +31,14 @@ pub(crate) fn bound(text: &str) -> Result<Bound, String> {
             .map(Bound::Time)
             .map_err(|error| format!("{error}; or a Seq such as 42")),
     }
+}
+
+/// How long `15m` is.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    let nanos = ago(text).and_then(|nanos| u64::try_from(nanos).ok());
+    nanos
+        .map(Duration::from_nanos)
+        .ok_or_else(|| format!("{text:?} is no age: write one such as 90s, 15m, 2h or 3d"))
 }
 
 /// How many nanoseconds `15m` is.

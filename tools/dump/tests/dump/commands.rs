@@ -1,4 +1,4 @@
-//! The commands: `get`, `query`, `types`, `sources`, `tail`.
+//! The commands: `get`, `query`, `types`, `sources`, `tail`, `retention`.
 
 use super::*;
 
@@ -246,4 +246,72 @@ fn a_command_leaves_the_directory_as_it_is() {
         );
     }
     assert_eq!(bytes_below(dir.path()), before);
+}
+
+#[test]
+fn retention_shows_what_stays_for_whom_and_what_would_go() {
+    let dir = with_headers(2_000);
+    let system = open(dir.path());
+    let begun = forelog::Subscription::named("slow").start(forelog::Start::At(forelog::Seq(900)));
+    let handler = |_: &forelog::Delivery<'_>| {};
+    system.register_handler(begun, handler).unwrap();
+    system.close().unwrap();
+    let run = |args: &[&str]| forelog_dump("retention", dir.path(), args);
+    let report = |args: &[&str]| -> Value {
+        let output = run(&[args, &["--json"]].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).unwrap()
+    };
+    let all = report(&[]);
+    let segments = all["segments"].as_array().unwrap();
+    assert!(segments.len() > 3, "{all}");
+    let last = segments.last().unwrap();
+    assert_eq!(
+        (&last["fate"], &last["last_seq"]),
+        (&json!("active"), &json!(2_000))
+    );
+    assert!(
+        segments[..segments.len() - 1]
+            .iter()
+            .all(|one| one["fate"] == "within_limits")
+    );
+    let events: u64 = segments
+        .iter()
+        .map(|one| one["events"].as_u64().unwrap())
+        .sum();
+    assert_eq!((events, all["events"].as_u64()), (2_000, Some(2_000)));
+    assert!(
+        segments
+            .iter()
+            .all(|one| one["bytes"].as_u64().unwrap() > 0)
+    );
+    assert_eq!(all["removed"]["segments"], 0);
+
+    let limited = report(&["--max-bytes", "200000"]);
+    for one in limited["segments"].as_array().unwrap() {
+        let is_needed = one["last_seq"].as_u64().unwrap() >= 900;
+        let fate = match (one["fate"] == "active", is_needed) {
+            (true, _) => "active",
+            (false, true) => "needed",
+            (false, false) => "goes",
+        };
+        assert_eq!(one["fate"], fate, "{one}");
+        let names = one["needed_by"].as_array().unwrap();
+        assert_eq!(names.len(), usize::from(is_needed), "{one}");
+    }
+    let old = report(&["--max-age", "1d"]);
+    assert_eq!(old["segments"][0]["limit"], "max_age");
+    let table = stdout(&run(&["--max-events", "1000"]));
+    assert!(table.contains("goes by max_events"), "{table}");
+    assert!(
+        table.contains("subscription slow needs it from 900 on"),
+        "{table}"
+    );
+    let csv = stdout(&run(&["--format", "csv"]));
+    assert!(
+        csv.starts_with("segment,first_seq,last_seq,events,bytes,"),
+        "{csv}"
+    );
+    assert_eq!(csv.lines().count(), segments.len() + 1);
+    assert_eq!(code(&run(&["--max-age", "soon"])), 2);
 }
