@@ -43,6 +43,7 @@ mod rewrite;
 mod recovery;
 mod signal;
 mod prefault;
+pub(crate) mod time_blocks;
 mod shared;
 mod rotation;
 mod append;

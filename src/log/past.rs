@@ -2,6 +2,7 @@
 
 use super::Log;
 use super::segment::Segment;
+use super::time_blocks::TimeBlocks;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::format::footer::TimeRanges;
@@ -30,6 +31,11 @@ impl Span {
 }
 
 impl Log {
+    /// What is known of the users' times, finer than by segments.
+    pub(crate) fn time_blocks(&self) -> &TimeBlocks {
+        &self.shared.time_blocks
+    }
+
     /// The segment that holds `seq`, or else the first one behind it that holds an event.
     pub(crate) fn span_from(&self, seq: Seq) -> Option<Span> {
         self.shared.segments.first_from(seq, Span::of)

@@ -16,6 +16,7 @@ use super::segments::Segments;
 use super::signal::Signal;
 use super::sums::Sums;
 use super::tail::Tail;
+use super::time_blocks::TimeBlocks;
 use super::watermark::Watermark;
 use crate::clock::Clock;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(super) pins: Pins,
     pub(super) signal: Signal,
     pub(super) prefault: Prefault,
+    pub(super) time_blocks: TimeBlocks,
     pub(super) log_id: u128,
     pub(super) boot_id: u128,
     pub(super) clock: Arc<dyn Clock>,
@@ -82,6 +84,7 @@ impl Shared {
             pins,
             signal: Signal::default(),
             prefault: Prefault::default(),
+            time_blocks: TimeBlocks::default(),
             log_id: opened.log_id,
             clock,
             commit: Commit::default(),

@@ -144,6 +144,11 @@ impl Criteria {
                 .overlaps(times.appended_min, times.appended_max)
     }
 
+    /// Whether an event with one of these of the users' times may be wanted.
+    pub(crate) fn may_have_time(&self, min: Timestamp, max: Timestamp) -> bool {
+        self.timestamp.overlaps(min, max)
+    }
+
     /// Whether types, sources and Seqs say all there is to say.
     pub(crate) fn is_by_name(&self) -> bool {
         self.ids.is_empty()

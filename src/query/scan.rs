@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use super::bounds::{Bounds, Direction};
 use super::criteria::Criteria;
+use crate::clock::Timestamp;
 use crate::log::Log;
 use crate::log::past::Span;
 use crate::log::reader::Reader;
+use crate::log::time_blocks;
 use crate::position::Seq;
 
 /// How many events are read before the first is given; whoever wants more gets twice as many the next time.
 const PIECE_MIN: u64 = 32;
 const PIECE_MAX: u64 = 4096;
 
-/// A walk over a range of the log, piece by piece. Segments whose times say that they hold nothing of
-/// what is wanted are not read.
+/// A walk over a range of the log, piece by piece. Segments, and blocks of a segment, whose times say that
+/// they hold nothing of what is wanted are not read.
 #[derive(Debug)]
 pub(super) struct Scan {
     log: Arc<Log>,
@@ -56,17 +58,12 @@ impl Scan {
             let Some(span) = self.next_span() else {
                 return false;
             };
-            let part = self.left.within(span.first, span.last);
-            let is_skipped = span
-                .times
-                .is_some_and(|times| !self.criteria.may_lie_in(&times));
-            let part = if is_skipped {
-                part
-            } else {
-                self.piece_of(part)
-            };
-            if !is_skipped {
-                self.read(part);
+            let mut part = self.left.within(span.first, span.last);
+            let times = span.times;
+            let may_be_wanted = times.is_none_or(|times| self.criteria.may_lie_in(&times));
+            if may_be_wanted && let Some(piece) = self.piece_of(part) {
+                self.read(piece);
+                part = piece;
             }
             match self.direction {
                 Direction::OldestFirst => self.left.first = part.last.next(),
@@ -88,13 +85,30 @@ impl Scan {
         span.filter(|span| !self.left.within(span.first, span.last).is_empty())
     }
 
-    fn piece_of(&mut self, part: Bounds) -> Bounds {
+    /// What to read next of a segment; `None` if nothing in it is wanted.
+    fn piece_of(&mut self, part: Bounds) -> Option<Bounds> {
+        if self.criteria.has_timestamp() {
+            return self.block_of(part);
+        }
         let len = self.piece - 1;
         self.piece = (self.piece * 2).min(PIECE_MAX);
-        match self.direction {
+        Some(match self.direction {
             Direction::OldestFirst => part.within(part.first, part.first.plus(len)),
             Direction::NewestFirst => part.within(Seq(part.last.0.saturating_sub(len)), part.last),
-        }
+        })
+    }
+
+    /// The next block whose times may be wanted.
+    fn block_of(&self, part: Bounds) -> Option<Bounds> {
+        let blocks = time_blocks::block_of(part.first)..=time_blocks::block_of(part.last);
+        let may = |min, max| self.criteria.may_have_time(min, max);
+        let known = self.log.time_blocks();
+        let block = match self.direction {
+            Direction::OldestFirst => known.find(blocks, may),
+            Direction::NewestFirst => known.find(blocks.rev(), may),
+        };
+        let (first, last) = time_blocks::seqs_of(block?);
+        Some(part.within(first, last))
     }
 
     /// Notes what is wanted of these, and what cannot be read: that may be wanted.
@@ -109,22 +123,36 @@ impl Scan {
         if reader.position() != part.first {
             reader.seek(part.first);
         }
+        let mut times = Some((Timestamp(i64::MAX), Timestamp(i64::MIN)));
         while reader.position() <= part.last {
             match reader.next_event() {
-                Ok(Some(event)) if event.seq() > part.last => return,
+                Ok(Some(event)) if event.seq() > part.last => break,
                 Ok(Some(event)) => {
+                    let time = event.timestamp();
+                    times = times.map(|(min, max)| (min.min(time), max.max(time)));
                     if self.criteria.matches(&event) {
                         self.page.push_back(event.seq());
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => {
+                    times = None;
+                    break;
+                }
                 Err(_) => {
-                    // Whoever reads it gets the error.
+                    // Whoever reads it gets the error; nobody knows its time.
+                    times = None;
                     let seq = reader.position();
                     self.page.push_back(seq);
                     reader.seek(seq.next());
                 }
             }
+        }
+        let block = time_blocks::block_of(part.first);
+        let is_whole = time_blocks::seqs_of(block) == (part.first, part.last);
+        if let Some(times) = times.filter(|_| is_whole && self.criteria.has_timestamp()) {
+            self.log
+                .time_blocks()
+                .learn(block, times, self.log.first_seq());
         }
     }
 }
