@@ -52,7 +52,7 @@ struct Follower {
 impl Handler for Follower {
     fn handle(&mut self, _: &Delivery<'_>) -> Outcome {
         let before = self.heard.delivered.fetch_add(1, Ordering::Relaxed);
-        if self.rests && before % REST.0 == 0 {
+        if self.rests && before.is_multiple_of(REST.0) {
             std::thread::sleep(REST.1);
         }
         Outcome::Ack
