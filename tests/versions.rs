@@ -100,7 +100,7 @@ fn handlers_of_all_kinds_get_the_newest_version() -> Result<()> {
     };
     let orders = |name: &str| {
         let subscription = Subscription::named(name).event_types(["order"]);
-        subscription.retry(once.clone())
+        subscription.retry(once)
     };
     let seen: Arc<Mutex<BTreeMap<&str, Vec<u64>>>> = Arc::default();
     let notes = seen.clone();
