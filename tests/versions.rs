@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -169,4 +170,52 @@ fn upcasters_and_versions_that_make_no_sense_are_refused() {
     let refused = system.store().get(Seq(1)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Decode);
     assert!(refused.message().contains("\"two\""), "{refused}");
+}
+
+#[test]
+fn a_batch_keeps_its_order_where_an_upcaster_fails() -> Result<()> {
+    let fails = Arc::new(AtomicU32::new(2));
+    let failing = fails.clone();
+    let system = EventSystem::builder()
+        .upcaster("order", 1, move |amount: u64| {
+            let left = |left: u32| (amount == 2).then(|| left.checked_sub(1)).flatten();
+            match failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
+                Ok(_) => Err(Error::new(ErrorKind::Handler, "not yet")),
+                Err(_) => Ok(amount * 10),
+            }
+        })
+        .open()?;
+    let batch: Vec<Event> = (1..=4_u64)
+        .map(|amount| Event::new("order", "one source", &amount).unwrap())
+        .collect();
+    system.emit_batch(&batch)?;
+    let seen: Arc<Mutex<Vec<(u64, u32)>>> = Arc::default();
+    let mine = seen.clone();
+    let take = move |batched: &[Delivery<'_>]| {
+        let one = |one: &Delivery<'_>| (one.data().unwrap(), one.attempt());
+        mine.lock().unwrap().extend(batched.iter().map(one));
+    };
+    let size = BatchSize {
+        count_max: 10,
+        linger: Duration::ZERO,
+    };
+    let quick = RetryPolicy {
+        backoff_initial: Duration::from_millis(1),
+        ..RetryPolicy::default()
+    };
+    system.register_batch_handler(Subscription::named("all").retry(quick), size, take)?;
+    system.start()?;
+    system.drain(Some(Instant::now() + Duration::from_secs(60)))?;
+    assert_eq!(fails.load(Ordering::SeqCst), 0);
+    let seen = seen.lock().unwrap();
+    let amounts: Vec<u64> = seen.iter().map(|(amount, _)| *amount).collect();
+    assert_eq!(amounts, [10, 20, 30, 40]);
+    let untried = seen.iter().filter(|(amount, _)| *amount != 20);
+    assert!(
+        untried.into_iter().all(|(_, attempt)| *attempt == 1),
+        "{seen:?}"
+    );
+    assert!(system.parked("all").is_empty());
+    drop(seen);
+    system.close()
 }

@@ -27,8 +27,30 @@ impl RemovedEntry {
             RemovedEntry::Begun {
                 upto_segment,
                 upto_seq,
-            } => *removed = Some(Removed::begun(*upto_segment, *upto_seq)),
+            } => {
+                // One that a removal has begun meanwhile knows better.
+                removed.get_or_insert_with(|| Removed::begun(*upto_segment, *upto_seq));
+            }
             RemovedEntry::Going(removal) => removed.get_or_insert_default().add(removal),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_begins_late_forgets_no_removal() {
+        let mut removed = None;
+        let begun = RemovedEntry::Begun {
+            upto_segment: SegmentId(4),
+            upto_seq: Seq(40),
+        };
+        let mut known = Some(Removed::begun(SegmentId(9), Seq(90)));
+        begun.apply(&mut known);
+        assert_eq!(known, Some(Removed::begun(SegmentId(9), Seq(90))));
+        begun.apply(&mut removed);
+        assert_eq!(removed, Some(Removed::begun(SegmentId(4), Seq(40))));
     }
 }

@@ -103,6 +103,7 @@ impl Worker {
 
     fn pause(&mut self, reason: String) {
         self.is_paused = true;
+        self.tell_lost();
         // What waits for a thread, or for its batch, has not begun: it comes once deliveries go on.
         match &mut self.crew {
             Crew::Lanes(lanes, _) => {

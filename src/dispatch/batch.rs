@@ -58,6 +58,13 @@ impl<T: IntoOutcome> IntoBatchOutcome for T {
 pub trait BatchHandler: Send + 'static {
     /// Takes one batch, which is never empty.
     fn handle(&mut self, deliveries: &[Delivery<'_>]) -> BatchOutcome;
+
+    /// How many of these, from the first one on, can be handed over together; 1 or more. The others come
+    /// again, and none of them has been tried.
+    #[doc(hidden)]
+    fn together(&mut self, deliveries: &[Delivery<'_>]) -> usize {
+        deliveries.len()
+    }
 }
 
 impl<F, R> BatchHandler for F

@@ -201,9 +201,12 @@ impl Batch {
         std::mem::take(&mut self.items)
     }
 
-    /// Calls the handler; a panic fails them all.
-    pub(super) fn call(&mut self, deliveries: &[Delivery<'_>]) -> BatchOutcome {
-        let called = guarded("handler", || self.handler.handle(deliveries));
-        called.unwrap_or_else(|reason| BatchOutcome::All(Outcome::Failed(reason)))
+    /// Calls the handler; a panic fails them all. Says how many it was given.
+    pub(super) fn call(&mut self, deliveries: &[Delivery<'_>]) -> (usize, BatchOutcome) {
+        let together = self.handler.together(deliveries).max(1);
+        let given = deliveries.get(..together).unwrap_or(deliveries);
+        let called = guarded("handler", || self.handler.handle(given));
+        let failed = |reason| BatchOutcome::All(Outcome::Failed(reason));
+        (given.len(), called.unwrap_or_else(failed))
     }
 }

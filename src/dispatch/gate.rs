@@ -187,6 +187,11 @@ impl BatchHandler for Shared<Box<dyn BatchHandler>> {
         self.with(|handler| handler.handle(deliveries))
             .unwrap_or_else(|| BatchOutcome::All(gone()))
     }
+
+    fn together(&mut self, deliveries: &[Delivery<'_>]) -> usize {
+        self.with(|handler| handler.together(deliveries))
+            .unwrap_or(deliveries.len())
+    }
 }
 
 /// Asks a worker to share its handler. Dropped, it says that the handler does not come.

@@ -59,12 +59,14 @@ pub(super) fn deliver_batch(desk: &mut Desk, crew: &mut Crew) -> Result<()> {
         })
         .collect();
     desk.seat.set_busy(first.seq);
-    let mut outcome = batch.call(&deliveries);
+    let (given, mut outcome) = batch.call(&deliveries);
     desk.seat.set_busy(Seq::ZERO);
     drop(deliveries);
     let deferred = desk.origin.take_deferred();
     for (place, item) in items.iter().enumerate() {
-        if !deferred.contains(&item.seq) {
+        if place >= given {
+            desk.put_back(item.seq, item.attempt);
+        } else if !deferred.contains(&item.seq) {
             desk.settle(item.seq, item.attempt, outcome.at(place))?;
         }
     }

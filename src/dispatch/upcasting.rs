@@ -61,32 +61,24 @@ impl Handler for Upcasting<Box<dyn Handler>> {
 
 impl BatchHandler for Upcasting<Box<dyn BatchHandler>> {
     fn handle(&mut self, deliveries: &[Delivery<'_>]) -> BatchOutcome {
-        let newest: Vec<Result<Option<Alone>>> = deliveries
-            .iter()
-            .map(|delivery| self.upcasters.newest(delivery))
-            .collect();
+        let newest = deliveries.iter().map(|one| self.upcasters.newest(one));
+        let newest: Vec<Option<Alone>> = match newest.collect::<Result<_>>() {
+            Ok(newest) => newest,
+            Err(error) => return BatchOutcome::All(Outcome::Failed(error.to_string())),
+        };
         let shown: Vec<Delivery<'_>> = std::iter::zip(deliveries, &newest)
-            .filter_map(|(delivery, newest)| match newest {
-                Ok(None) => Some(*delivery),
-                Ok(Some(newest)) => Some(delivery.with(newest.event())),
-                Err(_) => None,
+            .map(|(delivery, newest)| match newest {
+                None => *delivery,
+                Some(newest) => delivery.with(newest.event()),
             })
             .collect();
-        let mut handled = match shown.as_slice() {
-            [] => BatchOutcome::Each(Vec::new()),
-            shown => self.handler.handle(shown),
-        };
-        if shown.len() == deliveries.len() {
-            return handled;
-        }
-        let mut place = 0;
-        let outcomes = newest.into_iter().map(|newest| match newest {
-            Ok(_) => {
-                place += 1;
-                handled.at(place - 1)
-            }
-            Err(error) => Outcome::Failed(error.to_string()),
-        });
-        BatchOutcome::Each(outcomes.collect())
+        self.handler.handle(&shown)
+    }
+
+    /// One that cannot be read comes alone: later events of its key must not be handled before it.
+    fn together(&mut self, deliveries: &[Delivery<'_>]) -> usize {
+        let mut newest = deliveries.iter().map(|one| self.upcasters.newest(one));
+        let readable = newest.position(|newest| newest.is_err());
+        readable.unwrap_or(deliveries.len()).max(1)
     }
 }

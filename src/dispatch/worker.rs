@@ -334,6 +334,7 @@ impl Worker {
         }
         let seat = self.desk.seat.clone();
         let mut noted = self.take_returns().map(drop);
+        self.tell_lost();
         noted = noted.and_then(|()| self.desk.flush());
         if let Err(error) = noted {
             self.desk.note_error(&error);

@@ -105,6 +105,8 @@ impl<'a> Runs<'a> {
 
     /// How many events have the name in the windows from this one on.
     pub(super) fn count(&self, from: u64) -> Result<u64> {
+        // Below the floor, runs may have gone that others still list.
+        let from = from.max(self.catalog.floor());
         let (mut at, mut count) = (from, 0_u64);
         while let Some(window) = self.catalog.first_from(at) {
             let run = self.top(window);

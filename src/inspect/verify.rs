@@ -45,13 +45,15 @@ pub(super) fn verify(place: &Place, progress: &mut dyn FnMut(Progress)) -> Resul
         Some(control) => Some(verify_control(&control)?),
         None => None,
     };
+    // The ledger is read after the names: of what goes meanwhile it knows.
+    let layout = Layout::take(place)?;
     let known = control_of(place)?;
     // A ledger whose last records may be lost proves nothing.
     let is_whole = control
         .as_ref()
         .is_some_and(|control| control.damage_count == 0);
     if let Some(removed) = known.removed().filter(|_| is_whole)
-        && let Some(damage) = Layout::take(place)?.missing_after(removed)
+        && let Some(damage) = layout.missing_after(removed)
     {
         log.add(damage);
     }

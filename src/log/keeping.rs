@@ -42,6 +42,12 @@ impl Log {
         self.shared.explain_retention()
     }
 
+    /// Returns once the removal has ended that is under way: what it removes is gone, and the next one sees
+    /// the pins as they are now.
+    pub(crate) fn await_removal(&self) {
+        self.shared.await_removal();
+    }
+
     /// Removes sealed segments all of whose events lie before `seq`, but none that a pin needs.
     pub(crate) fn retire_before(&self, seq: Seq) -> Result<()> {
         self.shared.retire_before(seq)

@@ -27,6 +27,10 @@ use crate::sync::MutexGuard;
 /// How soon, and how late, a quiet log is looked at for what has grown too old. The clock may be set.
 const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
 
+/// How often a round looks at some more events, to find out whether they have expired: some ten
+/// milliseconds' worth, and with ten rounds a second more than anybody appends.
+const LOOKS_MAX: u32 = 64;
+
 /// After which time a quiet log is looked at for who has held its segments.
 const WAITING_AFTER: Duration = Duration::from_secs(1);
 
@@ -47,10 +51,20 @@ impl Shared {
         // What could not be finished comes before anything else, whoever needs it by now.
         let left = self.unfinished(*noted);
         self.remove(&left, &mut noted)?;
-        self.look_for_expired();
-        let verdict = self.judge();
-        self.note_wait(verdict.waits);
-        self.remove(&verdict.going, &mut noted)
+        let mut looks = LOOKS_MAX;
+        loop {
+            while looks > 0 && self.look_for_expired() {
+                looks -= 1;
+            }
+            let verdict = self.judge();
+            self.note_wait(verdict.waits);
+            self.remove(&verdict.going, &mut noted)?;
+            // Another segment is the oldest now, and may have expired too.
+            if self.config.expiry.is_empty() || verdict.going.is_empty() || looks == 0 {
+                return Ok(());
+            }
+            looks -= 1;
+        }
     }
 
     /// As [`Shared::retain`], for an emitter that is about to make a file: only if the housekeeping is
@@ -85,6 +99,11 @@ impl Shared {
             going.push((segment, Limit::Asked));
         }
         self.remove(&going, &mut noted)
+    }
+
+    /// Returns once the removal has ended that is under way.
+    pub(super) fn await_removal(&self) {
+        drop(self.removing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What retention keeps for somebody although a limit asks for it, by the last round.
@@ -149,6 +168,11 @@ impl Shared {
         let Some(grows_for) = self.config.retention.grows_for() else {
             return Ok(());
         };
+        if self.check_kept().is_err() {
+            // By the policy the log goes on in no other segment: it is the emit that finds this one full
+            // that has to be told.
+            return Ok(());
+        }
         let tail = self.tail();
         if !tail.closed && self.is_older(&tail, grows_for) {
             drop(self.rotate(tail)?);
@@ -210,14 +234,18 @@ impl Shared {
         matches!(known, Some(At::Time(at)) if at < self.clock.now())
     }
 
-    /// Finds out more of when the oldest segment's events expire.
-    fn look_for_expired(&self) {
-        if !self.config.expiry.is_empty()
-            && let Some(oldest) = self.segments.all().first()
-            && oldest.footer().is_some()
-        {
-            self.aging().look(oldest, &self.config.expiry);
+    /// Finds out more of when the oldest segment's events expire; says whether there is more to find out.
+    fn look_for_expired(&self) -> bool {
+        if self.config.expiry.is_empty() {
+            return false;
         }
+        let segments = self.segments.all();
+        let Some(oldest) = segments.first().filter(|oldest| oldest.footer().is_some()) else {
+            return false;
+        };
+        let mut aging = self.aging();
+        aging.look(oldest, &self.config.expiry);
+        aging.expires_at(oldest).is_none()
     }
 
     fn aging(&self) -> MutexGuard<'_, Aging> {

@@ -16,6 +16,9 @@ use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, TO_READ, Writer};
 
+/// What stands in place of a length on the disk that will be shorter soon.
+const UNRELEASED: u64 = u64::MAX;
+
 /// One segment, shared by the appender and the readers.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -23,7 +26,7 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     pub(crate) region: Arc<Region>,
     offsets: Offsets,
-    /// What the file takes on the disk, once it was looked up; 0 before.
+    /// What the file takes on the disk, once it was looked up; 0 before, and [`UNRELEASED`].
     disk_len: AtomicU64,
 }
 
@@ -269,6 +272,7 @@ impl Segment {
             return self.region.len() as u64;
         }
         match self.disk_len.load(Ordering::Relaxed) {
+            UNRELEASED => self.region.len() as u64,
             0 => {
                 let len = self.region.allocated();
                 self.disk_len.store(len, Ordering::Relaxed);
@@ -326,12 +330,10 @@ impl Segment {
         claim
             .publish(|(), _| {})
             .map_err(|_| self.already_sealed())?;
-        Ok(Segment::sealed(
-            self.header,
-            self.name.clone(),
-            self.region.clone(),
-            footer,
-        ))
+        let (name, region) = (self.name.clone(), self.region.clone());
+        let sealed = Segment::sealed(self.header, name, region, footer);
+        sealed.disk_len.store(UNRELEASED, Ordering::Relaxed);
+        Ok(sealed)
     }
 
     /// Gives back the room between the offset table and the trailer of a sealed segment. Where that

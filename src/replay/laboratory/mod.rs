@@ -261,8 +261,9 @@ impl<'a> Laboratory<'a> {
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Findings> {
         let end = self.log.watermark().appended();
+        let pin = Pin::new(&self.log);
         let (from, to) = self.range(end)?;
-        let _pin = Pin::new(&self.log, from);
+        pin.set(from);
         self.answers.check()?;
         let mut bench = self.set_up(from)?;
         let mut findings = Findings::of(from, to);
@@ -330,13 +331,20 @@ struct Pin {
 }
 
 impl Pin {
-    fn new(log: &Arc<Log>, from: Seq) -> Self {
+    /// Keeps all that is held by now.
+    fn new(log: &Arc<Log>) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("laboratory {}", COUNT.fetch_add(1, Ordering::Relaxed));
         // It is over soon, and could not tell what was removed meanwhile from what never was.
-        log.pins().set_firm(&name, from);
+        log.pins().set_firm(&name, Seq::FIRST);
+        log.await_removal();
         let log = log.clone();
         Pin { log, name }
+    }
+
+    /// Keeps no more than what begins here.
+    fn set(&self, from: Seq) {
+        self.log.pins().set_firm(&self.name, from);
     }
 }
 
