@@ -246,7 +246,10 @@ impl Query {
     /// ```
     pub fn explain(&self) -> Result<Explanation> {
         let bounds = self.bounds()?;
-        let choice = self.choose(bounds, self.limit);
+        let mut choice = self.choose(bounds, self.limit);
+        if let Route::Lists(lists) = &mut choice.route {
+            *lists = lists.counted(&self.index);
+        }
         let route = (&choice.route, choice.fallback);
         let (log, criteria) = (&self.log, &self.criteria);
         Ok(Explanation::of(

@@ -15,6 +15,10 @@ const LISTS_MAX: usize = 1024;
 const BY_PLACE: u64 = 4;
 /// What opening a list costs, in events of a scan.
 const LIST: u64 = 64;
+/// Whoever wants no more events than this of a few whole names gets them from their lists, without a count
+/// of how many there are: counting takes longer than reading them.
+const FEW_EVENTS: u64 = 256;
+const FEW_NAMES: usize = 4;
 /// How many events behind the index a query looks at one by one. If there are more, the index is no
 /// help: it is being built. Tests have few events.
 const BEHIND_MAX: u64 = if cfg!(test) { 512 } else { 16_384 };
@@ -37,8 +41,8 @@ pub(super) enum Route {
 pub(super) struct Lists {
     pub(super) dimension: Dimension,
     pub(super) names: Vec<Box<str>>,
-    /// How many events they hold together.
-    pub(super) count: u64,
+    /// How many events they hold together, if they were counted.
+    pub(super) count: Option<u64>,
     /// Up to where the index is asked.
     pub(super) upto: Seq,
 }
@@ -46,12 +50,20 @@ pub(super) struct Lists {
 impl Lists {
     /// How many of their events are expected in the range.
     pub(super) fn expected(&self, log: &Log, bounds: Bounds) -> u64 {
+        let Some(count) = self.count else {
+            return bounds.len();
+        };
         let held = u128::from(log.count().max(1));
-        let share = u128::from(self.count) * u128::from(bounds.len()) / held;
+        let share = u128::from(count) * u128::from(bounds.len()) / held;
         u64::try_from(share)
             .unwrap_or(u64::MAX)
-            .min(self.count)
+            .min(count)
             .min(bounds.len())
+    }
+
+    /// The same lists, counted, without those that are empty.
+    pub(super) fn counted(&self, index: &Index) -> Lists {
+        counted(index, self.dimension, self.names.clone(), self.upto)
     }
 }
 
@@ -91,6 +103,10 @@ impl Choice {
             }
         };
         let types = types_of(index, &patterns);
+        let is_few = limit <= FEW_EVENTS && bounds.len() > FEW_EVENTS && criteria.is_by_name();
+        if is_few && let Some(lists) = few_lists(types.as_deref(), &sources, upto) {
+            return Choice::plain(Route::Lists(lists));
+        }
         let lists = [
             lists_of(index, Dimension::Type, types, upto),
             lists_of(index, Dimension::Source, names_of(&sources), upto),
@@ -184,18 +200,35 @@ fn lists_of(
     upto: Seq,
 ) -> Option<Lists> {
     let names = names.filter(|names| names.len() <= LISTS_MAX)?;
-    let mut lists = Lists {
+    Some(counted(index, dimension, names, upto))
+}
+
+fn counted(index: &Index, dimension: Dimension, mut names: Vec<Box<str>>, upto: Seq) -> Lists {
+    let mut count = 0_u64;
+    names.retain(|name| {
+        let tally = index.tally(dimension, name);
+        count = count.saturating_add(tally.count);
+        tally.count > 0
+    });
+    Lists {
         dimension,
-        names: Vec::with_capacity(names.len()),
-        count: 0,
+        names,
+        count: Some(count),
         upto,
-    };
-    for name in names {
-        let tally = index.tally(dimension, &name);
-        if tally.count > 0 {
-            lists.count = lists.count.saturating_add(tally.count);
-            lists.names.push(name);
-        }
     }
-    Some(lists)
+}
+
+/// The lists of a few names of one dimension; `None` if there are more, or none.
+fn few_lists(types: Option<&[Box<str>]>, sources: &[&str], upto: Seq) -> Option<Lists> {
+    let (dimension, names) = match types {
+        Some(types) if sources.is_empty() => (Dimension::Type, types.to_vec()),
+        None => (Dimension::Source, names_of(sources)?),
+        Some(_) => return None,
+    };
+    (1..=FEW_NAMES).contains(&names.len()).then_some(Lists {
+        dimension,
+        names,
+        count: None,
+        upto,
+    })
 }
