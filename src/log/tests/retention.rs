@@ -314,6 +314,52 @@ fn a_segment_goes_once_all_its_events_have_expired() {
 }
 
 #[test]
+fn all_segments_that_have_expired_go_in_one_round() {
+    let minute = Duration::from_secs(60);
+    let mut expiry = Expiry::default();
+    expiry.set("test".to_owned(), minute);
+    let (log, clock) = in_memory(LogConfig {
+        expiry: Arc::new(expiry),
+        ..LogConfig::default()
+    });
+    while log.segments().len() < 6 {
+        append_all(&log, 1);
+    }
+    clock.advance(minute * 2);
+    log.shared.retain().unwrap();
+    assert_eq!(log.segments().len(), 1, "the one that grows is left");
+}
+
+#[test]
+fn where_limits_reject_no_segment_is_ended_for_its_age() {
+    let hour = Duration::from_secs(3600);
+    let (log, clock) = in_memory(LogConfig {
+        retention: Retention {
+            max_age: Some(hour),
+            max_events: Some(10),
+            ..Retention::default()
+        },
+        when_pinned: WhenPinned::Reject,
+        ..LogConfig::default()
+    });
+    log.pins().set("subscription slow", Seq(1));
+    for _ in 0..50 {
+        append_all(&log, 1);
+        clock.advance(hour / 8);
+        log.shared.settle().unwrap();
+        log.shared.roll_if_old().unwrap();
+        log.shared.retain().unwrap();
+    }
+    let held = log.segments().len();
+    assert!(held <= 13, "{held} segments for {} events", log.count());
+    log.pins().set("subscription slow", Seq(51));
+    log.shared.roll_if_old().unwrap();
+    log.shared.settle().unwrap();
+    log.shared.retain().unwrap();
+    assert!(log.segments().len() < held);
+}
+
+#[test]
 fn each_segment_says_why_it_stays_or_that_it_goes() {
     let log = of_five(WhenPinned::Keep);
     log.pins().set("subscription slow", Seq(100));
