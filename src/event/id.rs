@@ -16,6 +16,14 @@ impl EventId {
     /// No id: a system that is handed an event with this id makes one.
     pub const NIL: EventId = EventId(0);
 
+    /// The milliseconds since the Unix epoch that a `UUIDv7` tells; `None` of any other.
+    pub(crate) fn millis(self) -> Option<i64> {
+        let version = self.0 >> 76 & 0xf;
+        let variant = self.0 >> 62 & 0b11;
+        let millis = i64::try_from(self.0 >> 80).ok();
+        millis.filter(|_| version == 7 && variant == 0b10)
+    }
+
     /// Whether this is [`EventId::NIL`].
     pub fn is_nil(self) -> bool {
         self == EventId::NIL

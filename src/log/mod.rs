@@ -44,11 +44,14 @@ mod recovery;
 mod signal;
 mod prefault;
 pub(crate) mod time_blocks;
+mod view;
 mod shared;
 mod rotation;
 mod append;
 pub(crate) mod reader;
 pub(crate) mod past;
+mod copied;
+pub(crate) mod mirror;
 mod retention;
 mod keeping;
 mod committer;
@@ -57,6 +60,7 @@ mod keeper;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -68,6 +72,7 @@ pub use ledger::{Removal, Removed};
 pub(crate) use opening::random;
 pub(crate) use recovery::Examined;
 use shared::Shared;
+pub(crate) use view::View;
 
 use crate::clock::Clock;
 #[cfg(test)]
@@ -82,9 +87,7 @@ use crate::upcast::Upcasters;
 use committer::Committer;
 use keeper::Keeper;
 use pins::Pins;
-use reader::Reader;
 use segment::Segment;
-use watermark::Watermark;
 
 /// What opening a log found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,6 +153,7 @@ impl StoredEvent {
 #[derive(Debug)]
 pub(crate) struct Log {
     shared: Arc<Shared>,
+    view: Arc<View>,
     keeper: Keeper,
     committer: Committer,
     recovery: Recovery,
@@ -188,6 +192,7 @@ impl Log {
         let shared = Arc::new(Shared::new(storage, config, clock, opened, pins));
         let keeper = Keeper::start(shared.clone(), chores)?;
         Ok(Log {
+            view: shared.view.clone(),
             shared,
             keeper,
             committer: Committer::default(),
@@ -286,78 +291,14 @@ impl Log {
         Ok(last)
     }
 
-    /// How far the log is.
-    pub(crate) fn watermark(&self) -> &Watermark {
-        &self.shared.watermark
+    /// What reading it needs.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.clone()
     }
 
     /// The Seqs that must be kept.
     pub(crate) fn pins(&self) -> &Pins {
         &self.shared.pins
-    }
-
-    /// A reader that starts at `from` and sees all that is published.
-    pub(crate) fn reader(&self, from: Seq) -> Reader {
-        Reader::new(self.shared.clone(), from, false)
-    }
-
-    /// A reader that starts at `from` and sees an event once its own durability is reached.
-    pub(crate) fn durable_reader(&self, from: Seq) -> Reader {
-        Reader::new(self.shared.clone(), from, true)
-    }
-
-    /// The event of this Seq; `None` if the log does not hold it.
-    #[inline]
-    pub(crate) fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
-        if seq > self.watermark().appended() {
-            return Ok(None);
-        }
-        let Some(segment) = self.shared.segments.at_or_after(seq) else {
-            return Ok(None);
-        };
-        match segment.find(seq) {
-            Some((offset, len)) => Ok(Some(StoredEvent(Lying::InSegment {
-                segment,
-                offset,
-                len,
-            }))),
-            None => Log::why_not_found(segment, seq),
-        }
-    }
-
-    /// What a look-up that found nothing comes to.
-    #[cold]
-    fn why_not_found(segment: Arc<Segment>, seq: Seq) -> Result<Option<StoredEvent>> {
-        let Some((offset, event)) = segment.locate(seq)? else {
-            return Ok(None);
-        };
-        let len = event.frame().len();
-        Ok(Some(StoredEvent(Lying::InSegment {
-            segment,
-            offset,
-            len,
-        })))
-    }
-
-    /// The first Seq held; that of the next event if none is.
-    pub(crate) fn first_seq(&self) -> Seq {
-        let next = self.watermark().appended().next();
-        self.shared.segments.first_seq().unwrap_or(next)
-    }
-
-    /// How many events are held.
-    pub(crate) fn count(&self) -> u64 {
-        self.shared.segments.count()
-    }
-
-    /// All segments, oldest first.
-    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
-        self.shared.segments.all()
-    }
-
-    /// The identity of the log.
-    pub(crate) fn log_id(&self) -> u128 {
-        self.shared.log_id
     }
 
     /// When the newest event was appended; the zero time if there is none.
@@ -376,6 +317,16 @@ impl Log {
         self.committer.stop();
         self.shared.wake_pending();
         closed
+    }
+}
+
+/// A log is read through its view.
+impl Deref for Log {
+    type Target = Arc<View>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<View> {
+        &self.view
     }
 }
 

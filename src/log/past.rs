@@ -1,8 +1,10 @@
 //! What of the past is held, and where a time lies in it.
 
-use super::Log;
+use std::sync::Arc;
+
 use super::segment::Segment;
 use super::time_blocks::TimeBlocks;
+use super::view::View;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::format::footer::TimeRanges;
@@ -30,20 +32,20 @@ impl Span {
     }
 }
 
-impl Log {
+impl View {
     /// What is known of the users' times, finer than by segments.
     pub(crate) fn time_blocks(&self) -> &TimeBlocks {
-        &self.shared.time_blocks
+        &self.time_blocks
     }
 
     /// The segment that holds `seq`, or else the first one behind it that holds an event.
     pub(crate) fn span_from(&self, seq: Seq) -> Option<Span> {
-        self.shared.segments.first_from(seq, Span::of)
+        self.segments.first_from(seq, Span::of)
     }
 
     /// The segment that holds `seq`, or else the last one before it that holds an event.
     pub(crate) fn span_upto(&self, seq: Seq) -> Option<Span> {
-        self.shared.segments.last_upto(seq, Span::of)
+        self.segments.last_upto(seq, Span::of)
     }
 
     /// The last Seq that lay before the first segment that is held: retention may have removed events
@@ -68,7 +70,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if an event that has to be looked at cannot be read.
-    pub(crate) fn last_at(&self, time: Timestamp) -> Result<Seq> {
+    pub(crate) fn last_at(self: &Arc<Self>, time: Timestamp) -> Result<Seq> {
         // What is known: all up to `low` was appended by then, all from `high` on was not.
         let (mut low, mut high) = self.bracket(time);
         let mut reader = self.reader(low.next());
@@ -94,7 +96,7 @@ impl Log {
             let times = segment.footer().filter(|footer| footer.count > 0)?.times;
             Some(times.appended_max <= time)
         };
-        let (before, after) = self.shared.segments.part(is_past);
+        let (before, after) = self.segments.part(is_past);
         let low = before.map_or_else(|| self.first_seq().prev(), |segment| segment.last_seq());
         let footer = after.as_ref().and_then(|segment| segment.footer());
         let high = footer.filter(|footer| footer.count > 0);

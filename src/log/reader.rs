@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::segment::Segment;
+use super::view::View;
 use crate::error::Result;
 use crate::format::frame::padded;
 use crate::format::record::EventRef;
@@ -18,7 +18,7 @@ const AHEAD: usize = 2048;
 /// It holds the segment it reads open, so retention never pulls bytes away under it.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    shared: Arc<Shared>,
+    view: Arc<View>,
     next: Seq,
     segment: Option<Arc<Segment>>,
     /// Every Seq from `next` up to here is published, and held by `segment`.
@@ -40,10 +40,22 @@ pub(crate) enum Step<'a> {
     Gap(Gap),
 }
 
+impl View {
+    /// A reader that starts at `from` and sees all that is published.
+    pub(crate) fn reader(self: &Arc<Self>, from: Seq) -> Reader {
+        Reader::new(self.clone(), from, false)
+    }
+
+    /// A reader that starts at `from` and sees an event once its own durability is reached.
+    pub(crate) fn durable_reader(self: &Arc<Self>, from: Seq) -> Reader {
+        Reader::new(self.clone(), from, true)
+    }
+}
+
 impl Reader {
-    pub(super) fn new(shared: Arc<Shared>, from: Seq, await_sync: bool) -> Self {
+    fn new(view: Arc<View>, from: Seq, await_sync: bool) -> Self {
         Reader {
-            shared,
+            view,
             next: from.max(Seq::FIRST),
             segment: None,
             run_end: Seq::ZERO,
@@ -98,7 +110,7 @@ impl Reader {
         let seq = self.next;
         let segment = self.segment.as_deref().filter(|_| seq <= self.run_end)?;
         let event = segment.event_at(seq, self.next_at)?;
-        if self.await_sync && event.awaits_sync() && seq > self.shared.watermark.durable() {
+        if self.await_sync && event.awaits_sync() && seq > self.view.watermark.durable() {
             return None;
         }
         let len = padded(event.frame().len());
@@ -128,7 +140,7 @@ impl Reader {
                 None => return Ok(None),
             },
         };
-        if self.await_sync && event.awaits_sync() && seq > self.shared.watermark.durable() {
+        if self.await_sync && event.awaits_sync() && seq > self.view.watermark.durable() {
             return Ok(None);
         }
         let len = padded(event.frame().len());
@@ -147,7 +159,7 @@ impl Reader {
         if seq <= self.run_end {
             return Ok(None);
         }
-        let appended = self.shared.watermark.appended();
+        let appended = self.view.watermark.appended();
         if seq > appended {
             return Ok(None);
         }
@@ -180,7 +192,7 @@ impl Reader {
     /// The segment that holds `seq`, or else the first one behind it.
     fn enter(&mut self, seq: Seq) -> Result<Option<Arc<Segment>>> {
         self.next_at = 0;
-        let Some(segment) = self.shared.segments.at_or_after(seq) else {
+        let Some(segment) = self.view.segments.at_or_after(seq) else {
             return Ok(None);
         };
         segment.region.check_len()?;

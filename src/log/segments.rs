@@ -18,10 +18,16 @@ struct Held {
     bases: Vec<Seq>,
 }
 
+impl Held {
+    fn of(segments: Vec<Arc<Segment>>) -> Self {
+        let bases = segments.iter().map(|segment| segment.base_seq()).collect();
+        Held { segments, bases }
+    }
+}
+
 impl Segments {
     pub(super) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        let bases = segments.iter().map(|segment| segment.base_seq()).collect();
-        Segments(RwLock::new(Held { segments, bases }))
+        Segments(RwLock::new(Held::of(segments)))
     }
 
     /// The segment that holds `seq`, or else the first one behind it.
@@ -99,9 +105,19 @@ impl Segments {
         }
     }
 
+    /// The last one.
+    pub(super) fn newest(&self) -> Option<Arc<Segment>> {
+        self.read().segments.last().cloned()
+    }
+
     /// All segments, oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
         self.read().segments.clone()
+    }
+
+    /// Puts other segments in the place of all.
+    pub(super) fn set(&self, segments: Vec<Arc<Segment>>) {
+        *self.write() = Held::of(segments);
     }
 
     pub(super) fn push(&self, segment: Arc<Segment>) {

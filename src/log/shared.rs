@@ -1,5 +1,6 @@
 //! [`Shared`]: what the log's handle, its readers and its keeper have in common.
 
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
@@ -17,6 +18,7 @@ use super::signal::Signal;
 use super::sums::Sums;
 use super::tail::Tail;
 use super::time_blocks::TimeBlocks;
+use super::view::View;
 use super::watermark::Watermark;
 use crate::clock::Clock;
 #[cfg(test)]
@@ -38,13 +40,10 @@ const FILL_AHEAD: usize = 256 << 10;
 pub(crate) struct Shared {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) config: LogConfig,
-    pub(super) watermark: Watermark,
-    pub(super) segments: Segments,
+    pub(super) view: Arc<View>,
     pub(super) pins: Pins,
     pub(super) signal: Signal,
     pub(super) prefault: Prefault,
-    pub(super) time_blocks: TimeBlocks,
-    pub(super) log_id: u128,
     pub(super) boot_id: u128,
     pub(super) clock: Arc<dyn Clock>,
     commit: Commit,
@@ -66,6 +65,16 @@ pub(crate) struct Shared {
     syncing: Mutex<()>,
 }
 
+/// What is written is what the view shows.
+impl Deref for Shared {
+    type Target = View;
+
+    #[inline]
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
 impl Shared {
     pub(super) fn new(
         storage: Arc<dyn Storage>,
@@ -75,17 +84,22 @@ impl Shared {
         pins: Pins,
     ) -> Self {
         let last = opened.tail.last_seq;
+        let view = View {
+            watermark: Watermark::new(last, last),
+            segments: Segments::new(opened.segments),
+            log_id: opened.log_id,
+            time_blocks: TimeBlocks::default(),
+            expiry: config.expiry.clone(),
+            clock: clock.clone(),
+        };
         Shared {
             boot_id: storage.boot_id(),
             storage,
             config,
-            watermark: Watermark::new(last, last),
-            segments: Segments::new(opened.segments),
+            view: Arc::new(view),
             pins,
             signal: Signal::default(),
             prefault: Prefault::default(),
-            time_blocks: TimeBlocks::default(),
-            log_id: opened.log_id,
             clock,
             commit: Commit::default(),
             sums: opened.sums,

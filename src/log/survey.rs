@@ -54,11 +54,15 @@ pub(crate) enum Look {
 
 impl Survey {
     /// Looks at all files of a folder, from which all up to `removed_upto` were removed by the ledger, if
-    /// one is kept.
+    /// one is kept. Those that are `known` are not looked at.
     ///
     /// # Errors
     /// The first thing found that no crash can have left behind.
-    pub(crate) fn take(storage: &dyn Storage, removed_upto: Option<SegmentId>) -> Result<Survey> {
+    pub(super) fn take(
+        storage: &dyn Storage,
+        removed_upto: Option<SegmentId>,
+        known: &dyn Fn(&Entry) -> Option<Look>,
+    ) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut newest: BTreeMap<SegmentId, (u32, Entry)> = BTreeMap::new();
         for entry in storage.list()? {
@@ -83,7 +87,8 @@ impl Survey {
         }
         let mut looks = Vec::new();
         for (id, (generation, entry)) in newest {
-            looks.push((id, look(storage, &entry, id, generation)?, entry));
+            let look = || look(storage, &entry, id, generation);
+            looks.push((id, known(&entry).map_or_else(look, Ok)?, entry));
         }
         survey.order(storage, looks)?;
         survey.check_begin(storage, removed_upto)?;

@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod files;
 mod holes;
+mod mirror;
 #[cfg(shuttle)]
 mod model;
 mod opening;

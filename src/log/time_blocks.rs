@@ -36,6 +36,8 @@ struct Known {
     /// The number of the first block that is kept.
     first: u64,
     times: VecDeque<(Timestamp, Timestamp)>,
+    /// Nothing is noted any more.
+    is_stopped: bool,
 }
 
 impl Known {
@@ -81,9 +83,17 @@ impl TimeBlocks {
     pub(crate) fn learn(&self, block: u64, times: (Timestamp, Timestamp), held: Seq) {
         let mut known = self.lock();
         known.retire(block_of(held));
-        if block >= block_of(held) {
+        if block >= block_of(held) && !known.is_stopped {
             known.set(block, times);
         }
+    }
+
+    /// Forgets all, and notes nothing from now on: other events may have come to have the same Seqs, and
+    /// whoever reads the earlier ones still would note their times.
+    pub(super) fn stop(&self) {
+        let mut known = self.lock();
+        known.times.clear();
+        known.is_stopped = true;
     }
 
     /// The first of these blocks whose times may be meant; `None` if those of none may.
@@ -140,5 +150,8 @@ mod tests {
         assert_eq!(find(35), (Some(0), Some(7)), "0 and 1 are forgotten");
         blocks.learn(1, at(10), Seq(600));
         assert_eq!(find(35).0, Some(0));
+        blocks.stop();
+        blocks.learn(3, at(90), Seq(1));
+        assert_eq!(find(35), (Some(0), Some(9)));
     }
 }

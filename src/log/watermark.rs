@@ -9,7 +9,8 @@ use crate::position::Seq;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sync::thread;
 
-/// Two numbers that only grow, and that followers wait on.
+/// Two numbers that only grow, and that followers wait on. Of a log that is [only read](super::mirror), the
+/// first may fall: what was shown is gone from the files.
 #[derive(Debug, Default)]
 pub(crate) struct Watermark {
     /// Stored with each append, and read by followers: on a line of its own.

@@ -1,9 +1,11 @@
 //! [`Bounds`]: between which Seqs a query looks, and in which direction.
 
+use std::sync::Arc;
+
 use super::criteria::Criteria;
 use super::token::PageToken;
 use crate::clock::Timestamp;
-use crate::log::Log;
+use crate::log::View;
 use crate::position::Seq;
 
 /// The way through the log.
@@ -27,7 +29,7 @@ impl Bounds {
     /// would tell cannot be read, the range stays wider: each event that is read is held against the
     /// criteria all the same.
     pub(super) fn of(
-        log: &Log,
+        log: &Arc<View>,
         criteria: &Criteria,
         direction: Direction,
         after: Option<PageToken>,

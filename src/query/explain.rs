@@ -8,7 +8,7 @@ use super::bounds::{Bounds, Direction};
 use super::criteria::Criteria;
 use super::route::{Lists, Route};
 use crate::index::Dimension;
-use crate::log::Log;
+use crate::log::View;
 use crate::position::Seq;
 
 /// How many names of lists are shown.
@@ -55,7 +55,8 @@ pub struct Explanation {
     pub segments: u64,
     /// How many of them are passed over, for their times.
     pub segments_skipped: u64,
-    /// Why the log is scanned although the index could have answered: it is being rebuilt, or behind.
+    /// Why the log is scanned although an index could have answered: it is being rebuilt, or behind, or the
+    /// store is [only read](crate::EventStore::open_read_only) and has none.
     pub fallback: Option<String>,
 }
 
@@ -69,7 +70,7 @@ struct Segments {
 
 impl Explanation {
     pub(super) fn of(
-        log: &Log,
+        log: &View,
         criteria: &Criteria,
         direction: Direction,
         bounds: Bounds,
@@ -121,7 +122,7 @@ fn plan_of(route: &Route, is_all: bool, by_time: bool) -> Plan {
     }
 }
 
-fn segments_in(log: &Log, criteria: &Criteria, bounds: Bounds) -> Segments {
+fn segments_in(log: &View, criteria: &Criteria, bounds: Bounds) -> Segments {
     let mut segments = Segments {
         count: 0,
         skipped: 0,

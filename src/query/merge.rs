@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::bounds::{Bounds, Direction};
 use super::criteria::Criteria;
 use crate::index::{Dimension, Index, Postings, PostingsBack};
-use crate::log::Log;
+use crate::log::View;
 use crate::position::Seq;
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Eq for Head {}
 /// wanted is in them are passed over unread.
 #[derive(Debug)]
 pub(super) struct Merge {
-    log: Arc<Log>,
+    log: Arc<View>,
     criteria: Arc<Criteria>,
     bounds: Bounds,
     heads: BinaryHeap<Head>,
@@ -71,7 +71,7 @@ pub(super) struct Merge {
 
 impl Merge {
     pub(super) fn new(
-        (log, index): (&Arc<Log>, &Index),
+        (log, index): (&Arc<View>, &Index),
         criteria: Arc<Criteria>,
         direction: Direction,
         bounds: Bounds,

@@ -20,6 +20,7 @@ mod route;
 mod explain;
 mod results;
 mod names;
+mod unindexed;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventId;
 use crate::index::{Dimension, Index};
-use crate::log::{Log, StoredEvent};
+use crate::log::{StoredEvent, View};
 use crate::position::Seq;
 use crate::upcast::Upcasters;
 use bounds::{Bounds, Direction};
@@ -42,6 +43,7 @@ use results::Job;
 pub use results::QueryResults;
 use route::{Choice, Route};
 pub use token::PageToken;
+pub(crate) use unindexed::{OfType, scan_for_id};
 
 /// Which events are wanted, and in what order: made by [`EventStore::query`](crate::EventStore::query),
 /// carried out by [`run`](Query::run).
@@ -69,8 +71,9 @@ pub use token::PageToken;
 #[derive(Debug, Clone)]
 #[must_use = "a query does nothing until it is run"]
 pub struct Query {
-    log: Arc<Log>,
-    index: Arc<Index>,
+    log: Arc<View>,
+    /// What lists events by name and id; a store that is only read has none, and scans.
+    index: Option<Arc<Index>>,
     upcasters: Arc<Upcasters>,
     criteria: Criteria,
     direction: Direction,
@@ -79,7 +82,11 @@ pub struct Query {
 }
 
 impl Query {
-    pub(crate) fn new(log: Arc<Log>, index: Arc<Index>, upcasters: Arc<Upcasters>) -> Query {
+    pub(crate) fn new(
+        log: Arc<View>,
+        index: Option<Arc<Index>>,
+        upcasters: Arc<Upcasters>,
+    ) -> Query {
         Query {
             log,
             index,
@@ -247,8 +254,10 @@ impl Query {
     pub fn explain(&self) -> Result<Explanation> {
         let bounds = self.bounds()?;
         let mut choice = self.choose(bounds, self.limit);
-        if let Route::Lists(lists) = &mut choice.route {
-            *lists = lists.counted(&self.index);
+        if let Some(index) = &self.index
+            && let Route::Lists(lists) = &mut choice.route
+        {
+            *lists = lists.counted(index);
         }
         let route = (&choice.route, choice.fallback);
         let (log, criteria) = (&self.log, &self.criteria);
@@ -273,11 +282,12 @@ impl Query {
             bounds,
             limit,
         };
-        QueryResults::new(job, &self.index, &route)
+        QueryResults::new(job, self.index.as_deref(), &route)
     }
 
     fn choose(&self, bounds: Bounds, limit: u64) -> Choice {
-        Choice::of((&self.log, &self.index), &self.criteria, bounds, limit)
+        let place = (self.log.as_ref(), self.index.as_ref());
+        Choice::of(place, &self.criteria, bounds, limit)
     }
 
     /// Where to look, once all that was given is known to make sense.
@@ -351,13 +361,14 @@ impl Query {
         let Route::Lists(lists) = self.choose(bounds, u64::MAX).route else {
             return None;
         };
+        let index = self.index.as_ref()?;
         let count = |name: &str| {
-            let tally = self.index.tally(lists.dimension, name);
+            let tally = index.tally(lists.dimension, name);
             let is_within = |seq: Option<Seq>| seq.is_none_or(|seq| bounds.contains(seq));
             if is_within(tally.first) && is_within(tally.last) {
                 return tally.count;
             }
-            let list = self.index.postings(lists.dimension, name, bounds.first);
+            let list = index.postings(lists.dimension, name, bounds.first);
             list.upto(bounds.last).count() as u64
         };
         Some(lists.names.iter().map(|name| count(name)).sum())
@@ -365,11 +376,11 @@ impl Query {
 }
 
 /// The event types of the log, or its sources, with their numbers.
-pub(crate) fn types(log: &Log, index: &Arc<Index>) -> NameSummaries {
+pub(crate) fn types(log: &Arc<View>, index: Option<&Arc<Index>>) -> NameSummaries {
     NameSummaries::new(log, index, Dimension::Type)
 }
 
 /// As [`types`].
-pub(crate) fn sources(log: &Log, index: &Arc<Index>) -> NameSummaries {
+pub(crate) fn sources(log: &Arc<View>, index: Option<&Arc<Index>>) -> NameSummaries {
     NameSummaries::new(log, index, Dimension::Source)
 }

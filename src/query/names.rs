@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::index::{Dimension, Index, Names};
-use crate::log::Log;
+use crate::log::View;
 use crate::position::Seq;
 
 /// An event type, or a source, and the events that have it.
@@ -38,10 +38,14 @@ enum From {
 
 impl NameSummaries {
     /// From the index, or from a scan while it is of no use.
-    pub(crate) fn new(log: &Log, index: &Arc<Index>, dimension: Dimension) -> NameSummaries {
-        if super::route::usable_upto(log, index).is_err() {
+    pub(crate) fn new(
+        log: &Arc<View>,
+        index: Option<&Arc<Index>>,
+        dimension: Dimension,
+    ) -> NameSummaries {
+        let Ok((index, _)) = super::route::usable(log, index) else {
             return NameSummaries(From::Scan(scan(log, dimension).into_iter()));
-        }
+        };
         NameSummaries(From::Index {
             index: index.clone(),
             dimension,
@@ -78,7 +82,7 @@ impl Iterator for NameSummaries {
 }
 
 /// What a scan finds; as in the index, an event that cannot be read has no name.
-fn scan(log: &Log, dimension: Dimension) -> BTreeMap<String, NameSummary> {
+fn scan(log: &Arc<View>, dimension: Dimension) -> BTreeMap<String, NameSummary> {
     let end = log.watermark().appended();
     let mut summaries: BTreeMap<String, NameSummary> = BTreeMap::new();
     let mut reader = log.reader(log.first_seq());

@@ -11,7 +11,7 @@ use super::scan::Scan;
 use super::token::PageToken;
 use crate::error::Result;
 use crate::index::Index;
-use crate::log::{Log, StoredEvent};
+use crate::log::{StoredEvent, View};
 use crate::position::{Gap, Seq};
 use crate::upcast::Upcasters;
 
@@ -40,7 +40,7 @@ impl Source {
 /// iteration goes on behind it.
 #[derive(Debug)]
 pub struct QueryResults {
-    log: Arc<Log>,
+    log: Arc<View>,
     upcasters: Arc<Upcasters>,
     criteria: Arc<Criteria>,
     direction: Direction,
@@ -58,7 +58,7 @@ pub struct QueryResults {
 /// What a query is about to do.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) log: Arc<Log>,
+    pub(super) log: Arc<View>,
     pub(super) upcasters: Arc<Upcasters>,
     pub(super) criteria: Arc<Criteria>,
     pub(super) direction: Direction,
@@ -68,7 +68,7 @@ pub(super) struct Job {
 }
 
 impl QueryResults {
-    pub(super) fn new(job: Job, index: &Index, route: &Route) -> Result<QueryResults> {
+    pub(super) fn new(job: Job, index: Option<&Index>, route: &Route) -> Result<QueryResults> {
         let sources = job.sources(index, route)?;
         Ok(QueryResults {
             log: job.log,
@@ -178,12 +178,13 @@ impl Iterator for QueryResults {
 impl std::iter::FusedIterator for QueryResults {}
 
 impl Job {
-    fn sources(&self, index: &Index, route: &Route) -> Result<VecDeque<Source>> {
-        let sources = match route {
-            Route::Nowhere => Vec::new(),
-            Route::Ids => vec![Source::Ids(self.by_ids(index)?.into_iter())],
-            Route::Scan => vec![self.scan(self.bounds)],
-            Route::Lists(lists) => self.by_lists(index, lists),
+    fn sources(&self, index: Option<&Index>, route: &Route) -> Result<VecDeque<Source>> {
+        let sources = match (route, index) {
+            (Route::Nowhere, _) => Vec::new(),
+            (Route::Ids, Some(index)) => vec![Source::Ids(self.by_ids(index)?.into_iter())],
+            (Route::Lists(lists), Some(index)) => self.by_lists(index, lists),
+            // Both other routes are the index's.
+            (Route::Scan, _) | (_, None) => vec![self.scan(self.bounds)],
         };
         Ok(sources.into())
     }

@@ -6,7 +6,7 @@ use super::bounds::Bounds;
 use super::criteria::Criteria;
 use crate::event::Pattern;
 use crate::index::{Dimension, Index};
-use crate::log::Log;
+use crate::log::View;
 use crate::position::Seq;
 
 /// More lists than this are not merged: each holds a page in memory.
@@ -49,7 +49,7 @@ pub(super) struct Lists {
 
 impl Lists {
     /// How many of their events are expected in the range.
-    pub(super) fn expected(&self, log: &Log, bounds: Bounds) -> u64 {
+    pub(super) fn expected(&self, log: &View, bounds: Bounds) -> u64 {
         let Some(count) = self.count else {
             return bounds.len();
         };
@@ -77,7 +77,7 @@ pub(super) struct Choice {
 impl Choice {
     /// The cheapest route.
     pub(super) fn of(
-        (log, index): (&Arc<Log>, &Index),
+        (log, index): (&View, Option<&Arc<Index>>),
         criteria: &Criteria,
         bounds: Bounds,
         limit: u64,
@@ -85,16 +85,16 @@ impl Choice {
         if bounds.is_empty() || limit == 0 {
             return Choice::plain(Route::Nowhere);
         }
-        if !criteria.ids.is_empty() {
+        if !criteria.ids.is_empty() && index.is_some() {
             return Choice::plain(Route::Ids);
         }
         let patterns = criteria.filter.type_patterns();
         let sources = criteria.filter.wanted_sources();
-        if patterns.is_empty() && sources.is_empty() {
+        if patterns.is_empty() && sources.is_empty() && criteria.ids.is_empty() {
             return Choice::plain(Route::Scan);
         }
-        let upto = match usable_upto(log, index) {
-            Ok(upto) => upto,
+        let (index, upto) = match usable(log, index) {
+            Ok(usable) => usable,
             Err(reason) => {
                 return Choice {
                     route: Route::Scan,
@@ -121,7 +121,7 @@ impl Choice {
         }
     }
 
-    fn cheapest(log: &Log, lists: [Option<Lists>; 2], bounds: Bounds, limit: u64) -> Choice {
+    fn cheapest(log: &View, lists: [Option<Lists>; 2], bounds: Bounds, limit: u64) -> Choice {
         let lists: Vec<Lists> = lists.into_iter().flatten().collect();
         let expected = lists.iter().map(|lists| lists.expected(log, bounds));
         let matching = expected.min().unwrap_or(bounds.len()).max(1);
@@ -145,13 +145,17 @@ impl Choice {
     }
 }
 
-/// Up to where the index is of use, or why it is of none.
-pub(super) fn usable_upto(log: &Log, index: &Index) -> Result<Seq, String> {
+/// The index and up to where it is of use, or why it is of none.
+pub(super) fn usable<'a>(
+    log: &View,
+    index: Option<&'a Arc<Index>>,
+) -> Result<(&'a Arc<Index>, Seq), String> {
+    let index = index.ok_or("the store is read-only and has no index")?;
     let state = index.opened_state();
     let appended = log.watermark().appended();
     let behind = appended.since(state.indexed_upto.max(log.first_seq().prev()));
     if behind <= BEHIND_MAX {
-        return Ok(state.indexed_upto);
+        return Ok((index, state.indexed_upto));
     }
     let reason = if state.rebuilding {
         "is being rebuilt"

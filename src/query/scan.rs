@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::bounds::{Bounds, Direction};
 use super::criteria::Criteria;
 use crate::clock::Timestamp;
-use crate::log::Log;
+use crate::log::View;
 use crate::log::past::Span;
 use crate::log::reader::Reader;
 use crate::log::time_blocks;
@@ -20,7 +20,7 @@ const PIECE_MAX: u64 = 4096;
 /// they hold nothing of what is wanted are not read.
 #[derive(Debug)]
 pub(super) struct Scan {
-    log: Arc<Log>,
+    log: Arc<View>,
     criteria: Arc<Criteria>,
     direction: Direction,
     /// What is not yet read.
@@ -34,7 +34,7 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn new(
-        log: Arc<Log>,
+        log: Arc<View>,
         criteria: Arc<Criteria>,
         direction: Direction,
         bounds: Bounds,

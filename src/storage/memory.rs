@@ -41,6 +41,13 @@ pub(super) fn anonymous_map(len: usize) -> io::Result<MmapRaw> {
     MmapOptions::new().len(len).map_anon().map(MmapRaw::from)
 }
 
+/// A region of memory that no folder knows, its bytes for this process alone; errors name `path`.
+pub(crate) fn private_region(len: usize, path: PathBuf) -> Result<Region> {
+    let map = anonymous_map(len).map_err(|e| Error::io("get memory", &path, e))?;
+    let len = len as u64;
+    Ok(Region::new(map, Box::new(Anonymous { len }), path))
+}
+
 impl Storage for MemoryStorage {
     fn path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("memory:{name}"))

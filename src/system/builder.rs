@@ -46,7 +46,7 @@ pub struct Builder {
     pub(super) detached_lag_max: DetachedLag,
     retention: Retention,
     when_pinned: WhenPinned,
-    expiry: Expiry,
+    pub(super) expiry: Expiry,
     segment_size: Option<usize>,
     event_size_max: usize,
     index_memory_max: u64,

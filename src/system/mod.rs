@@ -20,6 +20,7 @@ mod reindex;
 mod stats;
 mod store;
 mod reading;
+mod read_only;
 
 use std::borrow::Borrow;
 use std::cell::Cell;

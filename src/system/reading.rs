@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::store::Origin;
 use super::volatile::Engine;
 use super::{EventStore, EventSystem, Stats};
 use crate::control::ControlRecovery;
@@ -15,8 +16,9 @@ impl EventSystem {
     /// The events that are held, to be looked up.
     pub fn store(&self) -> EventStore {
         EventStore {
-            log: self.0.log.clone(),
-            index: self.0.index.clone(),
+            view: self.0.log.view(),
+            index: Some(self.0.index.clone()),
+            origin: Origin::Live(self.0.log.clone()),
             upcasters: self.0.upcasters.clone(),
         }
     }

@@ -1,24 +1,80 @@
 //! [`EventStore`]: the events that a system has, looked up.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::error::Result;
 use crate::event::EventId;
 use crate::index::{Index, Postings};
-use crate::log::{Log, RetentionReport, StoredEvent};
+use crate::log::mirror::Mirror;
+use crate::log::watermark::{Wanted, Watermark};
+use crate::log::{Log, RetentionReport, StoredEvent, View};
 use crate::position::Seq;
 use crate::query::{self, NameSummaries, Query};
 use crate::upcast::Upcasters;
 
-/// Look-ups over the events of a system; see [`EventSystem::store`](super::EventSystem::store).
+/// Look-ups over the events of a system: of the one that has it open
+/// ([`EventSystem::store`](super::EventSystem::store)), or of one that runs in another process, has
+/// crashed, or was closed ([`EventStore::open_read_only`]).
 #[derive(Debug, Clone)]
 pub struct EventStore {
-    pub(super) log: Arc<Log>,
-    pub(super) index: Arc<Index>,
+    pub(super) view: Arc<View>,
+    /// A store that is only read has none.
+    pub(super) index: Option<Arc<Index>>,
+    pub(super) origin: Origin,
     pub(super) upcasters: Arc<Upcasters>,
 }
 
+/// Where a store's events come from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// From a system of this process.
+    Live(Arc<Log>),
+    /// From files that another process may be writing.
+    Files(Arc<Mirror>),
+}
+
 impl EventStore {
+    /// Takes in what was appended, and what was removed, since the store was opened or last refreshed;
+    /// returns the last Seq that it sees then. The store of a live system is always up to date.
+    ///
+    /// A query that is under way goes on with the events that were there when it began, and an event that
+    /// is held stays as it is.
+    ///
+    /// The last Seq may be a lower one than before. What was appended and not yet synced can be lost when a
+    /// sync fails, and files can be restored from a backup: then the store shows what there is.
+    ///
+    /// # Errors
+    /// As [`EventStore::open_read_only`]; the store then shows what it showed before.
+    pub fn refresh(&self) -> Result<Seq> {
+        match &self.origin {
+            Origin::Live(_) => Ok(self.last_seq()),
+            Origin::Files(mirror) => mirror.refresh(),
+        }
+    }
+
+    /// Waits until the event of this Seq is there, or the deadline, if there is one, has passed, or, in a live
+    /// system's store, the system was closed; says whether it is. A store of files looks for it at growing
+    /// pauses, of 20 ms at most.
+    ///
+    /// # Errors
+    /// As [`EventStore::refresh`].
+    pub fn wait_for(&self, seq: Seq, deadline: Option<Instant>) -> Result<bool> {
+        match &self.origin {
+            Origin::Live(_) => {
+                let is_there = |watermark: &Watermark| watermark.appended() >= seq;
+                let watermark = self.view.watermark();
+                Ok(watermark.wait(Wanted::Published(seq), deadline, is_there))
+            }
+            Origin::Files(mirror) => mirror.wait_for(seq, deadline),
+        }
+    }
+
+    /// Whether this is a store of files, opened with [`EventStore::open_read_only`].
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.origin, Origin::Files(_))
+    }
+
     /// The event of this Seq; `None` if there is none, or not any more, or if it has expired
     /// ([`Builder::expire`](super::Builder::expire)).
     ///
@@ -27,16 +83,21 @@ impl EventStore {
     /// [upcaster](crate::Builder::upcaster) returns.
     #[inline]
     pub fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
-        newest(self.log.get_unexpired(seq), &self.upcasters)
+        newest(self.view.get_unexpired(seq), &self.upcasters)
     }
 
     /// The event of this id; the first one, if several were emitted with it. `None` as for
-    /// [`EventStore::get`].
+    /// [`EventStore::get`]. A store that is [only read](EventStore::open_read_only) looks first where an id
+    /// that tells its time should be, and gives the first one there.
     ///
     /// # Errors
     /// As [`EventStore::get`].
     pub fn get_by_id(&self, id: EventId) -> Result<Option<StoredEvent>> {
-        match self.index.by_id(id)? {
+        let found = match &self.index {
+            Some(index) => index.by_id(id)?,
+            None => query::scan_for_id(&self.view, id),
+        };
+        match found {
             Some(seq) => self.get(seq),
             None => Ok(None),
         }
@@ -59,7 +120,10 @@ impl EventStore {
     /// ```
     pub fn by_type(&self, event_type: &str) -> ByType {
         ByType {
-            seqs: self.index.by_type(event_type, Seq::FIRST),
+            seqs: match &self.index {
+                Some(index) => Seqs::Listed(index.by_type(event_type, Seq::FIRST)),
+                None => Seqs::Scanned(query::OfType::new(&self.view, event_type)),
+            },
             store: self.clone(),
         }
     }
@@ -80,33 +144,34 @@ impl EventStore {
     /// # system.close() }
     /// ```
     pub fn query(&self) -> Query {
-        let (log, index) = (self.log.clone(), self.index.clone());
-        Query::new(log, index, self.upcasters.clone())
+        let (view, index) = (self.view.clone(), self.index.clone());
+        Query::new(view, index, self.upcasters.clone())
     }
 
     /// The event types that are there, each with the number of its events, the first and the last. No
     /// event is read for it where the index knows; one that cannot be read may count or not.
     pub fn types(&self) -> NameSummaries {
-        query::types(&self.log, &self.index)
+        query::types(&self.view, self.index.as_ref())
     }
 
     /// The sources that are there, as [`EventStore::types`].
     pub fn sources(&self) -> NameSummaries {
-        query::sources(&self.log, &self.index)
+        query::sources(&self.view, self.index.as_ref())
     }
 
     /// The first Seq that is held; that of the next event if none is.
     pub fn first_seq(&self) -> Seq {
-        self.log.first_seq()
+        self.view.first_seq()
     }
 
     /// The last Seq that was handed out.
     pub fn last_seq(&self) -> Seq {
-        self.log.watermark().appended()
+        self.view.watermark().appended()
     }
 
     /// For each segment, why it stays or that it goes, and by which limit: what the next round of retention
-    /// would do now. Its `Display` is a table, and it serializes to JSON.
+    /// would do now. A store that is [only read](EventStore::open_read_only) does not know the limits, and
+    /// reports on the segments as if there were none. Its `Display` is a table, and it serializes to JSON.
     ///
     /// ```
     /// # fn main() -> forelog::Result<()> {
@@ -118,12 +183,15 @@ impl EventStore {
     /// # system.close() }
     /// ```
     pub fn explain_retention(&self) -> RetentionReport {
-        self.log.explain_retention()
+        match &self.origin {
+            Origin::Live(log) => log.explain_retention(),
+            Origin::Files(mirror) => mirror.explain_retention(),
+        }
     }
 
     /// How many events are held, those included that have expired and are still there.
     pub fn len(&self) -> u64 {
-        self.log.count()
+        self.view.count()
     }
 
     /// Whether no event is held.
@@ -145,8 +213,25 @@ fn newest(
 /// The events of one type, in order; see [`EventStore::by_type`].
 #[derive(Debug)]
 pub struct ByType {
-    seqs: Postings,
+    seqs: Seqs,
     store: EventStore,
+}
+
+#[derive(Debug)]
+enum Seqs {
+    Listed(Postings),
+    Scanned(query::OfType),
+}
+
+impl Iterator for Seqs {
+    type Item = Seq;
+
+    fn next(&mut self) -> Option<Seq> {
+        match self {
+            Seqs::Listed(postings) => postings.next(),
+            Seqs::Scanned(scan) => scan.next(),
+        }
+    }
 }
 
 impl Iterator for ByType {

@@ -29,7 +29,7 @@ fn opened(wrapper: &[String], dir: &Path) -> String {
 }
 
 /// A command that runs another as somebody who owns nothing.
-fn as_nobody() -> Option<Vec<String>> {
+pub(crate) fn as_nobody() -> Option<Vec<String>> {
     let words = [
         "setpriv",
         "--reuid=65534",
@@ -46,7 +46,7 @@ fn as_nobody() -> Option<Vec<String>> {
     Some(words.map(str::to_owned).to_vec())
 }
 
-fn chmod(path: &Path, mode: u32) {
+pub(crate) fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 

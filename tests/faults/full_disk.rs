@@ -26,7 +26,7 @@ fn count(system: &EventSystem) -> u64 {
 }
 
 /// Fills what is left of the disk to the last byte.
-fn ballast(path: &Path) {
+pub(crate) fn ballast(path: &Path) {
     let mut file = std::fs::File::create(path).unwrap();
     for len in [64 << 10, 4096, 512, 1] {
         while file.write_all(&vec![1_u8; len]).is_ok() {}
@@ -35,7 +35,7 @@ fn ballast(path: &Path) {
 }
 
 /// Emits until the disk is full; returns how many events are in the log.
-fn emit_until_full(system: &EventSystem, mut number: u32) -> u32 {
+pub(crate) fn emit_until_full(system: &EventSystem, mut number: u32) -> u32 {
     loop {
         match system.emit(Tag::alone(1, number).event_of(8000)) {
             Ok(_) => number += 1,

@@ -32,3 +32,4 @@ mod truncated;
 mod clock;
 mod poison;
 mod memory;
+mod read_only;

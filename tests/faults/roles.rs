@@ -9,7 +9,7 @@ use forelog::{Durability, EventSystem, Receipt};
 
 use crate::ledger::{name, open};
 use crate::load::{Random, Tag};
-use crate::{full_disk, limits, memory, poison, truncated};
+use crate::{full_disk, limits, memory, poison, read_only, truncated};
 
 /// Plays a role; settings are texts in an order of the role's own.
 pub(crate) fn run(role: &str, settings: &[&str]) {
@@ -25,6 +25,8 @@ pub(crate) fn run(role: &str, settings: &[&str]) {
         "small files" => limits::small_files(dir),
         "truncated" => truncated::read(dir),
         "full disk" => full_disk::fill(dir),
+        "read" => read_only::read(dir),
+        "read full disk" => read_only::fill_and_read(dir),
         "poison" => poison::handle(dir),
         "memory" => memory::emit(dir, number(1)),
         other => panic!("no role is called {other:?}"),

@@ -1,7 +1,9 @@
 //! [`Promise`]: what a log has promised so far, kept apart from it, and held against it after a crash.
 
+use std::sync::Arc;
+
 use crate::log::reader::Step;
-use crate::log::{Log, StoredEvent};
+use crate::log::{Log, StoredEvent, View};
 use crate::position::Seq;
 use crate::storage::sim::CrashKind;
 
@@ -114,7 +116,7 @@ impl Promise {
 }
 
 /// All events of a log. Each Seq from the first one held to the last must be an event or lie in a gap.
-pub(super) fn read(log: &Log) -> Result<Vec<Sent>, String> {
+pub(super) fn read(log: &Arc<View>) -> Result<Vec<Sent>, String> {
     let mut reader = log.reader(log.first_seq());
     let mut found = Vec::new();
     loop {

@@ -80,6 +80,7 @@ impl Setup {
         let shared = Arc::new(Shared::new(storage, config, clock, opened, Pins::default()));
         let keeper = Keeper::without_thread(shared.clone());
         Ok(Log {
+            view: shared.view.clone(),
             shared,
             keeper,
             committer: Committer::default(),
@@ -187,7 +188,11 @@ impl Run {
         }
         // The oldest segment may be on its way out when the crash comes.
         if self.setup.max_events.is_some() || matches!(step, Step::Retire) {
-            let segments = self.log.as_ref().map(Log::segments).unwrap_or_default();
+            let segments = self
+                .log
+                .as_ref()
+                .map(|log| log.segments())
+                .unwrap_or_default();
             if let Some(next) = segments.get(1).or(segments.first()) {
                 self.promise.needed_from = next.base_seq();
             }

@@ -59,7 +59,7 @@ impl Rig {
     }
 
     fn query(&self) -> Query {
-        Query::new(self.log.clone(), self.index.clone(), Arc::default())
+        Query::new(self.log.view(), Some(self.index.clone()), Arc::default())
     }
 }
 

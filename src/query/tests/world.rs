@@ -14,9 +14,10 @@ use crate::event::EventId;
 use crate::format::record::Record;
 use crate::index::{Dimension, Index, IndexConfig};
 use crate::log::limits::Retention;
+use crate::log::mirror::Mirror;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
-use crate::query::{NameSummaries, Plan, Query, QueryResults};
+use crate::query::{NameSummaries, Plan, Query, QueryResults, scan_for_id};
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
 
 /// How often what happened, so that a test that tests nothing shows.
@@ -52,6 +53,7 @@ impl Counts {
             "harmed",
             "pages",
             "found",
+            "without an index",
         ] {
             assert!(self.0.contains_key(what), "{what} never happened: {self:?}");
         }
@@ -75,6 +77,8 @@ pub(super) struct World {
     clock: Arc<ManualClock>,
     max_events: Option<u64>,
     log: Arc<Log>,
+    /// The log once more, read beside its writer, without an index.
+    mirror: Mirror,
     index: Arc<Index>,
     /// Of the folders of the index, each life may have another.
     dir: tempfile::TempDir,
@@ -94,6 +98,7 @@ impl World {
         let log = open_log(&disk, &clock, program.max_events);
         let index = open_index(&log, &dir.path().join("0"));
         World {
+            mirror: open_mirror(&disk, &clock),
             disk,
             clock,
             max_events: program.max_events,
@@ -160,6 +165,7 @@ impl World {
             self.lives += 1;
         }
         self.log = open_log(&disk, &self.clock, self.max_events);
+        self.mirror = open_mirror(&disk, &self.clock);
         self.disk = disk;
         self.index = open_index(&self.log, &self.folder());
     }
@@ -263,26 +269,8 @@ impl World {
     }
 
     fn query(&self, wanted: &Wanted) -> Query {
-        let mut query = Query::new(self.log.clone(), self.index.clone(), Arc::default());
-        query = query.types(wanted.patterns.clone());
-        query = query.sources(wanted.sources.clone());
-        query = query.ids(wanted.ids.clone());
-        if let Some((name, value)) = &wanted.header {
-            query = query.header(name, value);
-        }
-        if let Some((from, end)) = wanted.seqs {
-            query = query.seqs(Seq(from)..Seq(end));
-        }
-        if let Some((since, until)) = wanted.timestamp {
-            query = query.between(Timestamp(since), Timestamp(until));
-        }
-        if let Some((since, until)) = wanted.appended {
-            query = query.appended_between(Timestamp(since), Timestamp(until));
-        }
-        if wanted.newest_first {
-            query = query.newest_first();
-        }
-        query
+        let query = Query::new(self.log.view(), Some(self.index.clone()), Arc::default());
+        select(query, wanted)
     }
 
     fn ask(&mut self, ask: &Ask) {
@@ -299,6 +287,7 @@ impl World {
         let explained = limited.explain().unwrap();
         let context = format!("{wanted:?}, limit {limit}: {explained}");
         self.note_plan(&explained);
+        self.ask_mirror(&wanted, limit, &due, &all);
         let mut results = limited.run().unwrap();
         assert_eq!(seqs_of(&mut results), due, "{context}");
         assert_eq!(results.gone(), None, "{context}");
@@ -314,6 +303,26 @@ impl World {
         assert_eq!(last, all.iter().max().copied(), "last of {context}");
         if !due.is_empty() {
             self.counts.note("found");
+        }
+    }
+
+    /// What is only read is found to be the same.
+    fn ask_mirror(&mut self, wanted: &Wanted, limit: u64, due: &[u64], all: &[u64]) {
+        self.mirror.refresh().unwrap();
+        let view = self.mirror.view();
+        let query = select(Query::new(view.clone(), None, Arc::default()), wanted);
+        let limited = query.clone().limit(limit);
+        let context = format!("read-only: {wanted:?}, {}", limited.explain().unwrap());
+        assert_eq!(seqs_of(&mut limited.run().unwrap()), due, "{context}");
+        assert_eq!(limited.count().unwrap(), due.len() as u64, "{context}");
+        let first = query.first().unwrap().map(|stored| stored.event().seq().0);
+        assert_eq!(first, all.iter().min().copied(), "{context}");
+        for &id in &wanted.ids {
+            let due = self.index.by_id(id).unwrap();
+            assert_eq!(scan_for_id(&view, id), due, "{context}");
+        }
+        if limited.explain().unwrap().fallback.is_some() {
+            self.counts.note("without an index");
         }
     }
 
@@ -413,7 +422,14 @@ impl World {
                 let entry = due.entry(name).or_insert((0, row.seq, row.seq));
                 (entry.0, entry.2) = (entry.0 + 1, row.seq);
             }
-            let found: Vec<_> = NameSummaries::new(&self.log, &self.index, dimension).collect();
+            self.mirror.refresh().unwrap();
+            let found: Vec<_> =
+                NameSummaries::new(&self.log, Some(&self.index), dimension).collect();
+            let scanned = NameSummaries::new(&self.mirror.view(), None, dimension);
+            assert!(
+                scanned.eq(found.iter().cloned()),
+                "{dimension:?}, read-only"
+            );
             let found = found.iter().map(|summary| {
                 let numbers = (summary.count, summary.first.0, summary.last.0);
                 (summary.name.as_str(), numbers)
@@ -425,6 +441,29 @@ impl World {
             );
         }
     }
+}
+
+/// The query that this asks for.
+fn select(mut query: Query, wanted: &Wanted) -> Query {
+    query = query.types(wanted.patterns.clone());
+    query = query.sources(wanted.sources.clone());
+    query = query.ids(wanted.ids.clone());
+    if let Some((name, value)) = &wanted.header {
+        query = query.header(name, value);
+    }
+    if let Some((from, end)) = wanted.seqs {
+        query = query.seqs(Seq(from)..Seq(end));
+    }
+    if let Some((since, until)) = wanted.timestamp {
+        query = query.between(Timestamp(since), Timestamp(until));
+    }
+    if let Some((since, until)) = wanted.appended {
+        query = query.appended_between(Timestamp(since), Timestamp(until));
+    }
+    if wanted.newest_first {
+        query = query.newest_first();
+    }
+    query
 }
 
 impl Drop for World {
@@ -450,6 +489,10 @@ fn open_log(disk: &SimDisk, clock: &Arc<ManualClock>, max_events: Option<u64>) -
         ..LogConfig::default()
     };
     Arc::new(Log::open(disk.storage(), config, clock.clone(), Seq::ZERO).unwrap())
+}
+
+fn open_mirror(disk: &SimDisk, clock: &Arc<ManualClock>) -> Mirror {
+    Mirror::open(disk.storage(), Arc::default(), clock.clone()).unwrap()
 }
 
 fn open_index(log: &Arc<Log>, folder: &Path) -> Arc<Index> {
