@@ -9,8 +9,8 @@
 //! the view changes at once or, on an error, not at all. What was mapped before is not looked at again.
 //!
 //! **Beside a live writer** a folder is never seen as it is at one moment: a file is gone between its
-//! listing and a look at it, a segment is sealed between two looks. So an error counts only if looking
-//! once more finds the same one.
+//! listing and a look at it, a segment is sealed between two looks. So an error counts only if several
+//! looks in a row find the same one.
 //!
 //! **What goes back.** Events that were shown and not yet synced may be gone after a failed sync, or after
 //! the files were restored or repaired. The view then shows what is there.
@@ -34,9 +34,20 @@ use crate::event::Expiry;
 use crate::position::Seq;
 use crate::storage::{Entry, Region, Storage};
 
-/// How often a folder is looked at again that shows another error each time.
-const TRIES: u32 = 100;
-const BETWEEN_TRIES: Duration = Duration::from_millis(1);
+/// For how long a folder is looked at again that shows another error each time.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pauses before looking again at one that shows the same error: a busy writer goes on in so many new
+/// segments while a large folder is looked through that some of them may be missed twice. Unit tests have
+/// folders that nobody writes to.
+const PAUSES: [Duration; 3] = if cfg!(test) {
+    [Duration::ZERO; 3]
+} else {
+    [
+        Duration::from_millis(1),
+        Duration::from_millis(10),
+        Duration::from_millis(100),
+    ]
+};
 
 /// How long is waited between two looks for more, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(20));
@@ -200,22 +211,25 @@ fn goes_on(earlier: &[Arc<Segment>], later: &[Arc<Segment>]) -> bool {
     held.zip(later).all(is_kept)
 }
 
-/// What a look finds, tried again for as long as each look finds something else wrong.
+/// What a look finds, tried again until several in a row find the same thing wrong.
 fn insist<T>(mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    let until = Instant::now() + PATIENCE;
     let mut before: Option<String> = None;
-    let mut tries = TRIES;
+    let mut pauses = PAUSES.iter();
     loop {
         let error = match look() {
             Err(error) => error,
             seen => return seen,
         };
         let text = error.to_string();
-        tries = tries.saturating_sub(1);
-        if tries == 0 || before.as_ref() == Some(&text) {
-            return Err(error);
+        if before.as_ref() != Some(&text) {
+            pauses = PAUSES.iter();
         }
         before = Some(text);
-        thread::sleep(BETWEEN_TRIES);
+        match pauses.next().filter(|_| Instant::now() < until) {
+            Some(pause) => thread::sleep(*pause),
+            None => return Err(error),
+        }
     }
 }
 
