@@ -15,7 +15,6 @@
 //! **What goes back.** Events that were shown and not yet synced may be gone after a failed sync, or after
 //! the files were restored or repaired. The view then shows what is there.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -25,34 +24,16 @@ use super::copied::Copied;
 use super::examine::Examination;
 use super::segment::Segment;
 use super::segments::Segments;
-use super::survey::{Look, Survey, Surveyed, look};
+use super::sighting::{Sighted, insist};
+use super::survey::{Look, Survey, Surveyed};
 use super::time_blocks::TimeBlocks;
 use super::view::View;
 use super::watermark::Watermark;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Expiry;
-use crate::format::names;
 use crate::position::Seq;
 use crate::storage::{Entry, Region, Storage};
-
-/// For how long a folder is looked at again that shows another error each time.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The pauses before looking again at one that shows the same error: a busy writer goes on in so many new
-/// segments while a large folder is looked through that some of them may be missed twice. Unit tests have
-/// folders that nobody writes to.
-const PAUSES: [Duration; 3] = if cfg!(test) {
-    [Duration::ZERO; 3]
-} else {
-    [
-        Duration::from_millis(1),
-        Duration::from_millis(10),
-        Duration::from_millis(100),
-    ]
-};
-
-/// How many of the newest sealed segments are looked at each time.
-const NEWEST: usize = 3;
 
 /// How long is waited between two looks for more, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(20));
@@ -74,9 +55,7 @@ pub(crate) struct Mirror {
 struct Held {
     mapped: BTreeMap<String, (Surveyed, Arc<Segment>)>,
     copied: BTreeMap<String, Copied>,
-    /// Segments that a first look has found in order, until it has found all of them so: beside a busy writer
-    /// a look at all files would always be too late.
-    sighted: RefCell<BTreeMap<String, Surveyed>>,
+    sighted: Sighted,
 }
 
 /// What a look at the folder came to.
@@ -101,7 +80,7 @@ impl Mirror {
     ) -> Result<Mirror> {
         let mut held = Held::default();
         let seen = insist(|| held.open(storage.as_ref()))?;
-        held.sighted.take();
+        held.sighted = Sighted::default();
         let view = View {
             watermark: Watermark::new(seen.last, seen.witness.min(seen.last)),
             segments: Segments::new(seen.segments),
@@ -220,32 +199,10 @@ fn goes_on(earlier: &[Arc<Segment>], later: &[Arc<Segment>]) -> bool {
     held.zip(later).all(is_kept)
 }
 
-/// What a look finds, tried again until several in a row find the same thing wrong.
-fn insist<T>(mut look: impl FnMut() -> Result<T>) -> Result<T> {
-    let until = Instant::now() + PATIENCE;
-    let mut before: Option<String> = None;
-    let mut pauses = PAUSES.iter();
-    loop {
-        let error = match look() {
-            Err(error) => error,
-            seen => return seen,
-        };
-        let text = error.to_string();
-        if before.as_ref() != Some(&text) {
-            pauses = PAUSES.iter();
-        }
-        before = Some(text);
-        match pauses.next().filter(|_| Instant::now() < until) {
-            Some(pause) => thread::sleep(*pause),
-            None => return Err(error),
-        }
-    }
-}
-
 impl Held {
     /// The first look: the last segments are searched for witnesses of what is damaged.
     fn open(&mut self, storage: &dyn Storage) -> Result<Seen> {
-        let survey = self.first_survey(storage)?;
+        let survey = self.sighted.survey(storage)?;
         if survey.segments.is_empty() {
             return Err(no_log(storage));
         }
@@ -267,32 +224,6 @@ impl Held {
         let known = |entry: &Entry| {
             let (at, _) = self.mapped.get(&entry.name)?;
             (at.header.segment_len == entry.len).then(|| Look::Segment(Box::new(at.clone())))
-        };
-        Survey::take(storage, None, &known)
-    }
-
-    /// A survey that goes on where the one before has failed.
-    fn first_survey(&self, storage: &dyn Storage) -> Result<Survey> {
-        {
-            // Not the newest: they may yet be cut by a recovery.
-            let mut sighted = self.sighted.borrow_mut();
-            (0..NEWEST).for_each(|_| drop(sighted.pop_last()));
-        }
-        let known = |entry: &Entry| {
-            let mut sighted = self.sighted.borrow_mut();
-            if let Some(at) = sighted.get(&entry.name) {
-                let is_same = at.header.segment_len == entry.len;
-                return is_same.then(|| Look::Segment(Box::new(at.clone())));
-            }
-            let (id, generation) = names::parse_segment(&entry.name)?;
-            // What is wrong with it is found when it is looked at again.
-            let look = look(storage, entry, id, generation).ok()?;
-            if let Look::Segment(at) = &look
-                && at.footer.is_some()
-            {
-                sighted.insert(entry.name.clone(), at.as_ref().clone());
-            }
-            Some(look)
         };
         Survey::take(storage, None, &known)
     }

@@ -51,6 +51,7 @@ mod append;
 pub(crate) mod reader;
 pub(crate) mod past;
 mod copied;
+mod sighting;
 pub(crate) mod mirror;
 mod retention;
 mod keeping;
