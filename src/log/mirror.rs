@@ -25,7 +25,7 @@ use super::examine::Examination;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::sighting::{Sighted, insist};
-use super::survey::{Look, Survey, Surveyed};
+use super::survey::{Survey, Surveyed};
 use super::time_blocks::TimeBlocks;
 use super::view::View;
 use super::watermark::Watermark;
@@ -80,7 +80,7 @@ impl Mirror {
     ) -> Result<Mirror> {
         let mut held = Held::default();
         let seen = insist(|| held.open(storage.as_ref()))?;
-        held.sighted = Sighted::default();
+        held.sighted.forget();
         let view = View {
             watermark: Watermark::new(seen.last, seen.witness.min(seen.last)),
             segments: Segments::new(seen.segments),
@@ -107,7 +107,9 @@ impl Mirror {
     /// As [`Mirror::open`]; the view is left as it was.
     pub(crate) fn refresh(&self) -> Result<Seq> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = insist(|| held.look(self.storage.as_ref()))?;
+        let seen = insist(|| held.look(self.storage.as_ref()));
+        held.sighted.forget();
+        let seen = seen?;
         if seen.log_id != self.view.log_id {
             let message =
                 "another log has taken the place of the one that was opened; open it anew";
@@ -202,7 +204,7 @@ fn goes_on(earlier: &[Arc<Segment>], later: &[Arc<Segment>]) -> bool {
 impl Held {
     /// The first look: the last segments are searched for witnesses of what is damaged.
     fn open(&mut self, storage: &dyn Storage) -> Result<Seen> {
-        let survey = self.sighted.survey(storage)?;
+        let survey = self.sighted.survey(storage, &|_| None)?;
         if survey.segments.is_empty() {
             return Err(no_log(storage));
         }
@@ -212,20 +214,13 @@ impl Held {
 
     /// A later look.
     fn look(&mut self, storage: &dyn Storage) -> Result<Seen> {
-        let survey = match self.survey(storage) {
+        let mapped = |entry: &Entry| self.mapped.get(&entry.name).map(|(at, _)| at.clone());
+        let survey = match self.sighted.survey(storage, &mapped) {
             Ok(survey) => survey,
             // What is open may be of files that others have replaced.
-            Err(_) => Survey::take(storage, None, &|_| None)?,
+            Err(_) => self.sighted.survey(storage, &|_| None)?,
         };
         self.take(storage, &survey, Seq::ZERO)
-    }
-
-    fn survey(&self, storage: &dyn Storage) -> Result<Survey> {
-        let known = |entry: &Entry| {
-            let (at, _) = self.mapped.get(&entry.name)?;
-            (at.header.segment_len == entry.len).then(|| Look::Segment(Box::new(at.clone())))
-        };
-        Survey::take(storage, None, &known)
     }
 
     /// Opens what has to be opened of these segments, and lists them, up to where the log ends. From

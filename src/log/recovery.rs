@@ -62,7 +62,7 @@ pub(super) fn examine(
     witness: Seq,
     removed_upto: Option<SegmentId>,
 ) -> Result<Examined> {
-    let survey = Survey::take(storage, removed_upto, &|_| None)?;
+    let survey = Survey::take(storage, removed_upto)?;
     let examination = if survey.segments.is_empty() {
         check_empty(storage, witness)?;
         None

@@ -54,18 +54,24 @@ pub(crate) enum Look {
 
 impl Survey {
     /// Looks at all files of a folder, from which all up to `removed_upto` were removed by the ledger, if
-    /// one is kept. Those that are `known` are not looked at.
+    /// one is kept.
     ///
     /// # Errors
     /// The first thing found that no crash can have left behind.
-    pub(super) fn take(
+    pub(super) fn take(storage: &dyn Storage, removed_upto: Option<SegmentId>) -> Result<Survey> {
+        Survey::of(storage, storage.list()?, removed_upto, &|_| None)
+    }
+
+    /// As [`Survey::take`], of these files; those that are `known` are not looked at.
+    pub(super) fn of(
         storage: &dyn Storage,
+        entries: Vec<Entry>,
         removed_upto: Option<SegmentId>,
         known: &dyn Fn(&Entry) -> Option<Look>,
     ) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut newest: BTreeMap<SegmentId, (u32, Entry)> = BTreeMap::new();
-        for entry in storage.list()? {
+        for entry in entries {
             survey.poisoned |= entry.name == names::POISONED;
             if names::is_tmp(&entry.name) {
                 survey.leftovers.push(entry.name);

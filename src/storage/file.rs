@@ -165,6 +165,19 @@ impl Storage for FileStorage {
         Ok(entries)
     }
 
+    fn find(&self, name: &str) -> Result<Option<Entry>> {
+        let path = self.path(name);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => Ok(Some(Entry {
+                name: name.to_owned(),
+                len: found.len(),
+            })),
+            Ok(_) => Err(not_regular(&path)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("look at", &path, e)),
+        }
+    }
+
     fn create(&self, name: &str, len: usize) -> Result<Region> {
         let path = self.path(name);
         self.remove(name)?;

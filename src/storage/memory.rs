@@ -26,6 +26,18 @@ enum Kept {
     Small(Vec<u8>),
 }
 
+impl Kept {
+    fn entry(&self, name: &str) -> Entry {
+        Entry {
+            name: name.to_owned(),
+            len: match self {
+                Kept::Region(len) => *len,
+                Kept::Small(bytes) => bytes.len() as u64,
+            },
+        }
+    }
+}
+
 impl MemoryStorage {
     fn files(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
@@ -58,14 +70,12 @@ impl Storage for MemoryStorage {
     }
 
     fn list(&self) -> Result<Vec<Entry>> {
-        let entry = |(name, kept): (&String, &Kept)| Entry {
-            name: name.clone(),
-            len: match kept {
-                Kept::Region(len) => *len,
-                Kept::Small(bytes) => bytes.len() as u64,
-            },
-        };
+        let entry = |(name, kept): (&String, &Kept)| kept.entry(name);
         Ok(self.files().iter().map(entry).collect())
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Entry>> {
+        Ok(self.files().get(name).map(|kept| kept.entry(name)))
     }
 
     fn create(&self, name: &str, len: usize) -> Result<Region> {

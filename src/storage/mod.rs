@@ -59,6 +59,9 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// All files, sorted by name.
     fn list(&self) -> Result<Vec<Entry>>;
 
+    /// The file of this name; `None` if there is none.
+    fn find(&self, name: &str) -> Result<Option<Entry>>;
+
     /// Makes a file of `len` zero bytes and maps it; replaces a file of that name. Neither its name
     /// nor its bytes are durable yet. On an error no file is left.
     fn create(&self, name: &str, len: usize) -> Result<Region>;

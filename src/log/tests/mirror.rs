@@ -1,6 +1,9 @@
 //! A log that is only read: beside its writer, after crashes, and over damage.
 
-use std::sync::Arc;
+use std::fmt::{Debug, Formatter};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::promise::{Sent, read};
 use super::rounds;
@@ -12,6 +15,7 @@ use crate::format::names;
 use crate::log::mirror::Mirror;
 use crate::position::Seq;
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
+use crate::storage::{Entry, Region, Storage};
 
 pub(super) fn open(disk: &SimDisk) -> Result<Mirror> {
     let folder = disk.storage().folder(names::LOG)?;
@@ -241,4 +245,115 @@ fn what_is_gone_from_the_files_goes_from_the_view() {
     assert!(mirror.view().get(Seq(31)).unwrap().is_none());
     assert_eq!(read(&mirror.view()).unwrap().len(), 30);
     assert_eq!(held.event().seq(), Seq(63), "what is held stays readable");
+}
+
+/// A folder that is listed slowly: its writer goes on meanwhile, and of what is made so, some is listed.
+struct ListedSlowly {
+    folder: Arc<dyn Storage>,
+    meanwhile: Mutex<Box<dyn FnMut() + Send>>,
+    lists: AtomicUsize,
+}
+
+impl Debug for ListedSlowly {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        self.folder.fmt(f)
+    }
+}
+
+impl Storage for ListedSlowly {
+    fn list(&self) -> Result<Vec<Entry>> {
+        let before = self.folder.list()?;
+        self.meanwhile.lock().unwrap()();
+        let nth = self.lists.fetch_add(1, Ordering::Relaxed);
+        let made = self.folder.list()?.into_iter();
+        let mut made: Vec<_> = made.filter(|entry| !before.contains(entry)).collect();
+        assert!(made.len() > 3, "{made:?}");
+        // Nothing, or all but the first two.
+        made.drain(..if nth % 2 == 0 { made.len() } else { 2 });
+        Ok(before.into_iter().chain(made).collect())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path(name)
+    }
+
+    fn boot_id(&self) -> u128 {
+        self.folder.boot_id()
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Entry>> {
+        self.folder.find(name)
+    }
+
+    fn open_read_only(&self, name: &str) -> Result<Region> {
+        self.folder.open_read_only(name)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.folder.read(name)
+    }
+
+    fn create(&self, _: &str, _: usize) -> Result<Region> {
+        unreachable!("whoever only reads does not write")
+    }
+
+    fn open(&self, _: &str) -> Result<Region> {
+        unreachable!("whoever only reads does not write")
+    }
+
+    fn write(&self, _: &str, _: &[u8]) -> Result<()> {
+        unreachable!("whoever only reads does not write")
+    }
+
+    fn touch(&self, _: &str) -> Result<()> {
+        unreachable!("whoever only reads does not write")
+    }
+
+    fn rename(&self, _: &str, _: &str) -> Result<()> {
+        unreachable!("whoever only reads does not write")
+    }
+
+    fn remove(&self, _: &str) -> Result<()> {
+        unreachable!("whoever only reads does not write")
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        unreachable!("whoever only reads does not write")
+    }
+
+    fn folder(&self, name: &str) -> Result<Arc<dyn Storage>> {
+        self.folder.folder(name)
+    }
+}
+
+#[test]
+fn a_folder_that_changes_while_it_is_listed_is_followed() {
+    let run = Run::of(
+        Setup::SMALL,
+        &[Step::Append(3, 300, Durability::Os)],
+        |_| {},
+    );
+    let folder = run.disk.storage().folder(names::LOG).unwrap();
+    let run = Arc::new(Mutex::new(run));
+    let writer = run.clone();
+    let storage = Arc::new(ListedSlowly {
+        folder,
+        meanwhile: Mutex::new(Box::new(move || {
+            for _ in 0..30 {
+                let step = Step::Append(1, 900, Durability::Os);
+                writer.lock().unwrap().step(step).unwrap();
+            }
+        })),
+        lists: AtomicUsize::new(0),
+    });
+    let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
+    let mirror = Mirror::open(storage.clone(), Arc::default(), clock).unwrap();
+    for _ in 0..4 {
+        let last = mirror.refresh().unwrap();
+        let run = run.lock().unwrap();
+        assert_eq!(last, run.log().watermark().appended());
+        assert_eq!(read(&mirror.view()).unwrap(), read(run.log()).unwrap());
+    }
+    // Not one of the listings was in vain.
+    assert_eq!(storage.lists.load(Ordering::Relaxed), 5);
 }

@@ -89,6 +89,16 @@ fn without_zeros_at_end(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or(bytes)
 }
 
+fn entry(world: &World, name: &str, node: &Node) -> Option<Entry> {
+    match node {
+        Node::File(id) => Some(Entry {
+            name: name.to_owned(),
+            len: world.tree.files.get(id)?.live.len() as u64,
+        }),
+        Node::Folder(_) => None,
+    }
+}
+
 impl Storage for SimFolder {
     fn path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("{}{name}", self.prefix))
@@ -103,15 +113,17 @@ impl Storage for SimFolder {
             world.begin(OpKind::Read)?;
             let folder = world.tree.folders.get(&self.id);
             let names = folder.into_iter().flat_map(|folder| &folder.live);
-            let files = &world.tree.files;
-            let entry = |(name, node): (&String, &Node)| match node {
-                Node::File(id) => Some(Entry {
-                    name: name.clone(),
-                    len: files.get(id)?.live.len() as u64,
-                }),
-                Node::Folder(_) => None,
-            };
+            let entry = |(name, node): (&String, &Node)| entry(world, name, node);
             Ok(names.filter_map(entry).collect())
+        })
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Entry>> {
+        self.run("look at", name, |world| {
+            world.begin(OpKind::Read)?;
+            let folder = world.tree.folders.get(&self.id);
+            let node = folder.and_then(|folder| folder.live.get(name));
+            Ok(node.and_then(|node| entry(world, name, node)))
         })
     }
 
