@@ -33,7 +33,8 @@ pub(crate) struct Examination {
     /// The boot in which the log was last written; 0 if not known.
     pub(super) boot_id: u128,
     pub(crate) torn: Vec<Torn>,
-    /// Whether whole frames stand behind the prefix: their Seqs were handed out.
+    /// Whether whole frames stand behind the prefix that may have been published. A process that is killed
+    /// while its threads write beside each other leaves others: behind a frame that was never finished.
     pub(super) lost_frames: bool,
     stop: Option<Stop>,
     stations: Vec<Station>,

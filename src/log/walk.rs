@@ -145,6 +145,7 @@ pub(super) fn search_rest(
     frames_end: usize,
     notes: &mut Notes,
 ) -> Result<()> {
+    let is_cut_short = is_never_finished(open, stop)?;
     for (index, segment) in open.iter().enumerate().skip(stop.segment) {
         let base = segment.at.header.base_seq;
         let seq_max = base.plus(frames_max(segment.region.len()));
@@ -162,7 +163,7 @@ pub(super) fn search_rest(
             match scanner.next()? {
                 Found::Frame { frame, .. } => {
                     notes.witness = notes.witness.max(frame.header.durable_upto);
-                    notes.lost_frames |= frame.header.kind == Kind::Event;
+                    notes.lost_frames |= frame.header.kind == Kind::Event && !is_cut_short;
                 }
                 Found::Invalid { .. } => {
                     if !scanner.resync(&plausible)? {
@@ -179,6 +180,18 @@ pub(super) fn search_rest(
         });
     }
     Ok(())
+}
+
+/// Whether the frame at the stop has no checksum yet. That is stored last: as long as the page cache that
+/// was written to is there, such a frame was never published, and nothing behind it either.
+fn is_never_finished(open: &[Open], stop: Stop) -> Result<bool> {
+    let segment = open.get(stop.segment).ok_or_else(no_segment)?;
+    let mut checksum = [0; 4];
+    if stop.offset.saturating_add(checksum.len()) > segment.limit {
+        return Ok(false);
+    }
+    segment.region.read_at(stop.offset, &mut checksum)?;
+    Ok(checksum == [0; 4])
 }
 
 /// How far behind `from` there are bytes that are not zero.

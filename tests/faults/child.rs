@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use crate::roles;
@@ -13,6 +13,9 @@ const ROLE: &str = "FORELOG_FAULT_ROLE";
 const SETTINGS: &str = "FORELOG_FAULT_SETTINGS";
 /// How long a child may stay silent.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many lines a child may be ahead of whoever reads them, beside what its pipe holds.
+const AHEAD: usize = 256;
 
 /// Where a child enters; nothing but a name to anybody else.
 #[test]
@@ -46,7 +49,7 @@ impl Child {
         command.process_group(0);
         let mut process = command.spawn().unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(AHEAD);
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
                 // A line of the test harness, or one of ours.

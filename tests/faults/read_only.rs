@@ -126,7 +126,16 @@ fn nothing_is_written_by_whoever_only_reads() {
 fn read_on(store: &EventStore, seen: &mut Vec<EventId>) {
     let last = store.refresh().unwrap();
     for seq in seen.len() as u64 + 1..=last.0 {
-        let stored = store.get(Seq(seq)).unwrap().unwrap();
+        let stored = store.get(Seq(seq)).unwrap();
+        let stored = stored.unwrap_or_else(|| {
+            panic!(
+                "{seq} of {last} is missing; {} at first, {} now; {:?}; {:?}",
+                seen.len(),
+                store.last_seq(),
+                store.first_seq(),
+                store.explain_retention()
+            )
+        });
         load::check(&stored.event());
         seen.push(stored.event().event_id());
     }

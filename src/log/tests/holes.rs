@@ -1,5 +1,6 @@
 //! A thread that dies with a place in the log: nobody hangs, and nothing behind it is acknowledged.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,7 +16,7 @@ use crate::format::record::Record;
 use crate::log::Log;
 use crate::log::tail::Reservation;
 use crate::position::Seq;
-use crate::storage::sim::SimDisk;
+use crate::storage::sim::{Choice, CrashKind, SimDisk};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -85,6 +86,35 @@ fn appends_behind_a_hole_fail_and_what_lies_before_it_stays() {
         log.flush().unwrap();
         log.close().unwrap();
     }
+}
+
+/// A kill stops threads that write beside each other: one has finished its frame, and the one before it has
+/// not. Nobody has seen either.
+#[test]
+fn a_kill_amid_writers_leaves_no_gap_but_damage_does() {
+    let disk = SimDisk::new();
+    let log = Setup::SMALL.open(&disk).unwrap();
+    for number in 1..=5 {
+        append(&log, number, Durability::Os).unwrap();
+    }
+    let segment = log.segments().pop().unwrap();
+    let (offset, len) = segment.find(Seq(3)).unwrap();
+    let file = format!("log/{}", segment.name);
+    let open_with = |range: Range<usize>, change: fn(&mut u8)| {
+        let killed = disk.crash(CrashKind::Process, Choice::AllKept);
+        let harm = |bytes: &mut [u8]| bytes.iter_mut().for_each(change);
+        killed.corrupt(&file, range, harm).unwrap();
+        let log = Setup::SMALL.open(&killed).unwrap();
+        assert_eq!(read(&log).unwrap().len(), 2);
+        assert!(log.recovery().torn_bytes > 0);
+        let next = append(&log, 9, Durability::Os).unwrap();
+        (log.recovery().gap.is_some(), next)
+    };
+    let zero = |byte: &mut u8| *byte = 0;
+    assert_eq!(open_with(offset..offset + len, zero), (false, Seq(3)));
+    assert_eq!(open_with(offset..offset + 4, zero), (false, Seq(3)));
+    let (is_gap, next) = open_with(offset + len - 1..offset + len, |byte| *byte ^= 1);
+    assert!(is_gap && next > Seq(5), "{next}");
 }
 
 #[test]
