@@ -295,6 +295,7 @@ impl Held {
         let Some(footer) = at.footer else {
             return Err(unsealed(at, &region));
         };
+        region.let_go_of_file();
         let (header, name) = (at.header, at.name.clone());
         let segment = Arc::new(Segment::sealed(header, name, Arc::new(region), footer));
         let entry = (at.clone(), segment.clone());

@@ -137,6 +137,7 @@ impl<'a> Opening<'a> {
                     .at_segment(at.header.segment_id)
                     .at_offset(at.trailer_at()));
             };
+            region.let_go_of_file();
             let region = Arc::new(region);
             segments.push(Arc::new(Segment::sealed(
                 at.header,

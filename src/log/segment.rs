@@ -336,8 +336,8 @@ impl Segment {
         Ok(sealed)
     }
 
-    /// Gives back the room between the offset table and the trailer of a sealed segment. Where that
-    /// fails the room is kept.
+    /// Gives back the room between the offset table and the trailer of a sealed segment, and the file's
+    /// descriptor: nothing is written to it any more. Where that fails the room is kept.
     pub(crate) fn release_room(&self) {
         let Some(footer) = self.footer() else {
             return;
@@ -353,6 +353,7 @@ impl Segment {
             tracing::debug!(target: "forelog::log", %error, "room of a sealed segment is kept");
         }
         self.disk_len.store(0, Ordering::Relaxed);
+        self.region.let_go_of_file();
     }
 
     pub(super) fn already_sealed(&self) -> Error {

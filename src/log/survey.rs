@@ -178,8 +178,7 @@ impl Survey {
                     .at_offset(0));
             }
             // The last two may have been cut off by a crash before the footer was written.
-            let sealed = at + 2 < count;
-            if sealed && !before.is_pinned_by(&after.header) {
+            if at + 2 < count && !before.is_pinned_by(&after.header) {
                 let message = "the segment's end does not fit what the next one says of it; run \
                                forelog-recovery verify";
                 return Err(Error::new(ErrorKind::Corrupt, message)
@@ -199,25 +198,24 @@ impl Survey {
 
     /// The highest Seq that a header witnesses to be durable.
     pub(crate) fn witness(&self) -> Seq {
-        let witnessed = self.last_two().map(|header| header.durable_upto);
-        witnessed.max().unwrap_or(Seq::ZERO)
+        self.last_two(|header| header.durable_upto)
     }
 
     /// The highest Seq that may have been handed out, by the word of the headers.
     pub(crate) fn seq_ceiling(&self) -> Seq {
-        let ceilings = self.last_two().map(|header| header.seq_ceiling);
-        ceilings.max().unwrap_or(Seq::ZERO)
+        self.last_two(|header| header.seq_ceiling)
     }
 
     /// When the newest event of the sealed segments was appended; the earliest time if there is none.
     pub(crate) fn last_appended_at(&self) -> Timestamp {
         let footers = self.segments.iter().filter_map(|segment| segment.footer);
-        let newest = footers.map(|footer| footer.times.appended_max).max();
-        newest.unwrap_or(TimeRanges::EMPTY.appended_max)
+        let newest = footers.map(|footer| footer.times.appended_max);
+        newest.max().unwrap_or(TimeRanges::EMPTY.appended_max)
     }
 
-    fn last_two(&self) -> impl Iterator<Item = &SegmentHeader> {
-        self.segments.iter().rev().take(2).map(|at| &at.header)
+    fn last_two(&self, value: fn(&SegmentHeader) -> Seq) -> Seq {
+        let last = self.segments.iter().rev().take(2);
+        last.map(|at| value(&at.header)).max().unwrap_or(Seq::ZERO)
     }
 }
 

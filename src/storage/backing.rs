@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 use memmap2::MmapRaw;
 
@@ -35,14 +36,21 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
         false
     }
 
-    /// The length of the file now: less than the region's if somebody truncated it.
-    fn len(&self) -> io::Result<u64>;
+    /// The length of the file now: less than the region's if somebody truncated it; `None` if it has been
+    /// removed, which the map does not mind.
+    fn len(&self) -> io::Result<Option<u64>>;
 
     /// How many bytes of blocks the file has: its length, where the system cannot tell.
-    fn allocated(&self) -> io::Result<u64> {
+    fn allocated(&self) -> io::Result<Option<u64>> {
         self.len()
     }
 
     /// Gives the blocks of a range back; its bytes read as zeros. May do nothing.
     fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()>;
+
+    /// Holds no descriptor from now on of the file, which has this path: all of it is synced, and it is not
+    /// written any more.
+    fn let_go(&self, path: &Path) {
+        let _ = path;
+    }
 }

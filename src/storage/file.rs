@@ -3,13 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapOptions;
 
-use super::backing::Backing;
+use super::on_disk::OnDisk;
 use super::sys::{self, Sys};
 use super::{Entry, Region, Storage};
 use crate::error::{Error, ErrorKind, Result};
@@ -101,10 +100,7 @@ impl FileStorage {
         let map = map.map_err(failed)?;
         Ok(Region::new(
             map,
-            Box::new(OnDisk {
-                file,
-                sys: self.sys,
-            }),
+            Box::new(OnDisk::new(file, self.sys)),
             path,
         ))
     }
@@ -187,8 +183,8 @@ impl Storage for FileStorage {
         let mapped = allocated.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
         match mapped {
             Ok(map) => {
-                let sys = self.sys;
-                let mut region = Region::new(map, Box::new(OnDisk { file, sys }), path);
+                let backing = OnDisk::new(file, self.sys);
+                let mut region = Region::new(map, Box::new(backing), path);
                 region.note_unwritten();
                 Ok(region)
             }
@@ -274,52 +270,5 @@ impl Storage for FileStorage {
             _ => self.sync_dir()?,
         }
         Ok(Arc::new(FileStorage::open(&path, self.sys)?))
-    }
-}
-
-#[derive(Debug)]
-struct OnDisk {
-    file: File,
-    sys: Sys,
-}
-
-impl Backing for OnDisk {
-    fn sync(&self, _: &[u8], map: &MmapRaw) -> io::Result<()> {
-        self.sys.sync(&self.file, map)
-    }
-
-    fn sync_range(&self, live: &[u8], range: Range<usize>) -> io::Result<bool> {
-        // A copy: the file's own page, handed to a write into it, may be locked by that write.
-        let bytes = live.get(range.clone()).unwrap_or_default().to_vec();
-        self.sys
-            .write_synced(&self.file, range.start as u64, &bytes)
-    }
-
-    fn begin_write_back(&self, offset: usize, len: usize) {
-        self.sys.begin_write_back(&self.file, offset, len);
-    }
-
-    fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool> {
-        self.sys.write_through(&self.file, offset as u64, bytes)
-    }
-
-    fn is_file_map(&self) -> bool {
-        true
-    }
-
-    fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {
-        sys::read_exact_at(&self.file, out, offset as u64)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.metadata().map(|found| found.len())
-    }
-
-    fn allocated(&self) -> io::Result<u64> {
-        self.file.metadata().map(|found| sys::allocated(&found))
-    }
-
-    fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()> {
-        self.sys.punch_hole(&self.file, offset, len)
     }
 }

@@ -163,8 +163,8 @@ impl Backing for Anonymous {
         Err(io::Error::other("memory has no file to read"))
     }
 
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.len)
+    fn len(&self) -> io::Result<Option<u64>> {
+        Ok(Some(self.len))
     }
 
     fn punch_hole(&self, _: usize, _: usize) -> io::Result<()> {

@@ -13,6 +13,7 @@
 pub(crate) mod sys;
 mod turns;
 mod backing;
+mod on_disk;
 pub(crate) mod mmap;
 mod region;
 pub(crate) mod file;

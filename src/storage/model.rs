@@ -45,8 +45,8 @@ impl Backing for Probe {
         Err(io::Error::other("no file"))
     }
 
-    fn len(&self) -> io::Result<u64> {
-        Ok(LEN as u64)
+    fn len(&self) -> io::Result<Option<u64>> {
+        Ok(Some(LEN as u64))
     }
 
     fn punch_hole(&self, _: usize, _: usize) -> io::Result<()> {

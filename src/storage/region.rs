@@ -18,9 +18,9 @@ impl Region {
             .backing
             .len()
             .map_err(|e| Error::io("read the length", &self.path, e))?;
-        if len >= self.len() as u64 {
+        let Some(len) = len.filter(|len| *len < self.len() as u64) else {
             return Ok(());
-        }
+        };
         let message = format!(
             "the file was {} bytes long and has {len} now; restore it from a backup, or run \
              forelog-recovery verify on the directory",
@@ -121,7 +121,13 @@ impl Region {
 
     /// How many bytes the file takes on the disk; its length, where that cannot be told.
     pub(crate) fn allocated(&self) -> u64 {
-        self.backing.allocated().unwrap_or(self.len() as u64)
+        let allocated = self.backing.allocated().ok().flatten();
+        allocated.unwrap_or(self.len() as u64)
+    }
+
+    /// Holds no descriptor of the file from now on: all of it is synced, and it is not written any more.
+    pub(crate) fn let_go_of_file(&self) {
+        self.backing.let_go(&self.path);
     }
 
     /// Gives the blocks of published bytes back where the system can; they must not be needed.

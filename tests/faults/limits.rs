@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use forelog::EventSystem;
+use forelog::{EventStore, EventSystem, Seq};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::child::{Child, text};
 use crate::ledger::{Ledger, open};
 use crate::load::Tag;
 use crate::roles::{report, say};
-use crate::tools;
+use crate::{read_only, tools};
 
 /// A segment in the role that has too little room for one.
 const SEGMENT_SIZE_LARGE: usize = 64 << 20;
@@ -52,20 +52,34 @@ fn mapped_bytes() -> u64 {
 /// A system that runs out of descriptors, and gets them back.
 pub(crate) fn few_files(dir: &Path) {
     let system = open(dir).unwrap();
-    let besides_segments = || open_files() - tools::segments(dir).len() as u64;
-    let before = besides_segments();
-    // Room for one or two files more: the next segments cannot be made.
-    limit(Resource::Nofile, Some(open_files() + 1));
+    let before = open_files();
+    // What is open stays so, and the next segments cannot be made.
+    limit(Resource::Nofile, Some(3));
     let next = emit(&system, 0, 200, 8000);
     for _ in 0..20 {
         // Refused again and again, with nothing left behind each time.
         assert!(open(&dir.join("other")).is_err());
     }
-    assert!(system.store().get(forelog::Seq(1)).unwrap().is_some());
+    assert!(system.store().get(Seq(1)).unwrap().is_some());
     limit(Resource::Nofile, None);
     // A segment may just be made or removed; twenty openings would show.
-    assert!(besides_segments() < before + 5, "descriptors leak");
+    assert!(open_files() < before + 5, "descriptors leak");
     emit(&system, next, 20, 8000);
+    report("closed", system.close());
+}
+
+/// Writes and reads a log that has far more segments than the process may have files open.
+pub(crate) fn many_segments(dir: &Path) {
+    limit(Resource::Nofile, Some(80));
+    let system = open(dir).unwrap();
+    let next = emit(&system, 0, 1_500, 8000);
+    assert_eq!(system.replay().run(|_| Ok(())).unwrap(), u64::from(next));
+    let store = EventStore::open_read_only(dir).unwrap();
+    assert_eq!(read_only::check_all(&store), u64::from(next));
+    system.close().unwrap();
+    let system = open(dir).unwrap();
+    emit(&system, next, 20, 8000);
+    assert_eq!(store.refresh().unwrap(), Seq(u64::from(next) + 20));
     report("closed", system.close());
 }
 
@@ -95,7 +109,7 @@ pub(crate) fn little_room(dir: &Path) {
     for _ in 0..20 {
         assert!(open(&dir.join("other")).is_err());
     }
-    assert!(system.store().get(forelog::Seq(1)).unwrap().is_some());
+    assert!(system.store().get(Seq(1)).unwrap().is_some());
     limit(Resource::As, None);
     emit(&system, next, 20, 4_000_000);
     report("closed", system.close());
@@ -106,7 +120,7 @@ pub(crate) fn small_files(dir: &Path) {
     let system = open(dir).unwrap();
     limit(Resource::Fsize, Some(20 << 10));
     let next = emit(&system, 0, 200, 8000);
-    assert!(system.store().get(forelog::Seq(1)).unwrap().is_some());
+    assert!(system.store().get(Seq(1)).unwrap().is_some());
     report("other", open(&dir.join("other")).map(drop));
     limit(Resource::Fsize, None);
     emit(&system, next, 20, 8000);
@@ -132,6 +146,18 @@ fn runs_short(role: &str) -> (Vec<String>, Vec<String>) {
 fn a_process_without_descriptors_gets_errors_and_recovers() {
     let (errors, _) = runs_short("few files");
     assert_eq!(errors, ["Io"]);
+}
+
+#[test]
+fn a_log_may_have_more_segments_than_its_process_may_open_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let lines = Child::start(&[], "many segments", &[text(&data)]).succeed();
+    assert!(tools::segments(&data).len() > 150);
+    let mut ledger = Ledger::default();
+    let said = ledger.take(&lines);
+    assert_eq!((said.acks, said.errors.len()), (1_520, 0), "{lines:?}");
+    ledger.check_dir(&data, "many segments");
 }
 
 #[test]

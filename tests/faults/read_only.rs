@@ -40,7 +40,7 @@ fn all_of(folder: &Path) -> BTreeMap<PathBuf, (u64, i64, i64, u64, u32)> {
 }
 
 /// Checks every event of a store, and that none is missing; returns how many there are.
-fn check_all(store: &EventStore) -> u64 {
+pub(crate) fn check_all(store: &EventStore) -> u64 {
     let mut next = store.first_seq();
     for stored in store.query().run().unwrap() {
         let stored = stored.unwrap();

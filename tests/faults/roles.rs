@@ -21,6 +21,7 @@ pub(crate) fn run(role: &str, settings: &[&str]) {
         "hold" => hold(dir),
         "open" => report("opened", open(dir).map(drop)),
         "few files" => limits::few_files(dir),
+        "many segments" => limits::many_segments(dir),
         "little room" => limits::little_room(dir),
         "small files" => limits::small_files(dir),
         "truncated" => truncated::read(dir),

@@ -269,7 +269,7 @@ impl Storage for ListedSlowly {
         let mut made: Vec<_> = made.filter(|entry| !before.contains(entry)).collect();
         assert!(made.len() > 3, "{made:?}");
         // Nothing, or all but the first two.
-        made.drain(..if nth % 2 == 0 { made.len() } else { 2 });
+        made.drain(..if nth.is_multiple_of(2) { made.len() } else { 2 });
         Ok(before.into_iter().chain(made).collect())
     }
 

@@ -223,8 +223,8 @@ impl Backing for SimFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
-        self.disk.world().len(self.id)
+    fn len(&self) -> io::Result<Option<u64>> {
+        self.disk.world().len(self.id).map(Some)
     }
 
     fn punch_hole(&self, offset: usize, len: usize) -> io::Result<()> {
