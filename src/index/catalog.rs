@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use super::dimension::{Dimension, Each};
 use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, mix, parse_window};
+use super::spans::Spans;
 use super::store::{Pair, Store};
 use super::values::{EraNames, Manifest, Position};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,7 @@ pub(super) struct Catalog {
     next_window: u64,
     /// Ascending by window; windows without events have none.
     manifests: VecDeque<Manifest>,
+    spans: Spans,
     names: Each<Vec<EraNames>>,
     /// The sum that the position carries.
     sum: u64,
@@ -91,6 +93,11 @@ impl Catalog {
     pub(super) fn manifests_from(&self, window: u64) -> impl Iterator<Item = &Manifest> {
         let start = self.manifests.partition_point(|held| held.window < window);
         self.manifests.range(start..)
+    }
+
+    /// The first window from this one on that may hold an id with this time, or without one.
+    pub(super) fn first_holding(&self, window: u64, millis: Option<u64>) -> Option<&Manifest> {
+        self.spans.find(self, window, millis)
     }
 
     /// The first window from this one on that has events.
@@ -174,9 +181,14 @@ impl Catalog {
     pub(super) fn take(&mut self, manifest: Manifest, names: Each<Vec<EraNames>>) {
         self.sum = self.sum_with(&manifest);
         self.next_window = manifest.window.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(manifest.bytes.into());
-        self.manifests.push_back(manifest);
+        self.push(manifest);
         self.names = names;
+    }
+
+    fn push(&mut self, manifest: Manifest) {
+        self.bytes = self.bytes.saturating_add(manifest.bytes.into());
+        self.spans.add(&manifest);
+        self.manifests.push_back(manifest);
     }
 
     /// Forgets the windows before `floor`; how many there were.
@@ -190,6 +202,7 @@ impl Catalog {
             let eras = self.names.get_mut(dimension);
             eras.retain(|held| held.era >= floor / ERA_LEN);
         }
+        self.spans.retire(floor);
         self.floor = self.floor.max(floor);
         before - self.manifests.len()
     }
@@ -228,8 +241,7 @@ impl Catalog {
             let manifest = parse_window(&key).and_then(|window| Manifest::decode(window, &value));
             let manifest = manifest.ok_or_else(|| broken("a manifest does not pass its check"))?;
             self.sum = self.sum.wrapping_add(manifest_digest(&manifest));
-            self.bytes = self.bytes.saturating_add(manifest.bytes.into());
-            self.manifests.push_back(manifest);
+            self.push(manifest);
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(super) const SCHEMA: u32 = 2;
 pub(super) const WINDOW_LEN: u64 = 4096;
 /// How many windows a run of level 1 spans, and how many runs of a level one of the next.
 pub(super) const SPAN: u64 = 1 << SPAN_BITS;
-const SPAN_BITS: u32 = 6;
+pub(super) const SPAN_BITS: u32 = 6;
 /// The highest level: its runs span 2^30 Seqs.
 pub(super) const LEVEL_MAX: u8 = 3;
 /// How many windows make up an era, in which each name is written once or a little more.

@@ -4,6 +4,7 @@
 //! broken on the way is reported and scanned instead. A window that retention has cut into is
 //! scanned as well: of events with the same id it names the first, which may be gone.
 
+use super::aim::Aim;
 use super::catalog::broken;
 use super::core::{Core, State};
 use super::keys::{self, first_of, last_of, millis_of, window_of};
@@ -46,8 +47,7 @@ impl Core {
         let millis = millis_of(id);
         let mut from = first;
         while let Some(state) = self.trusted() {
-            let mut windows = state.catalog.manifests_from(window_of(from));
-            let Some(manifest) = windows.find(|window| window.may_hold(millis)) else {
+            let Some(manifest) = state.catalog.first_holding(window_of(from), millis) else {
                 from = from.max(first_of(state.catalog.next_window()));
                 if let Some(seq) = state.tail.find(id, first) {
                     return Ok(Some(seq));
@@ -76,24 +76,23 @@ impl Core {
             let found = scan_for(&self.log, id, first, last_of(manifest.window));
             Ok(found.map_or(Look::Absent, Look::Found))
         } else if manifest.ordered {
-            Ok(self.search(manifest.window, id))
+            Ok(self.search(manifest, id))
         } else {
             self.look_up(state, manifest.window, id)
         }
     }
 
     /// Searches a window whose ids ascend.
-    fn search(&self, window: u64, id: EventId) -> Look {
-        let (mut low, mut high) = (first_of(window).max(Seq::FIRST), last_of(window));
-        while low <= high {
-            let middle = Seq(u64::midpoint(low.0, high.0));
-            match self.id_at(middle) {
-                Ok(Some(held)) if held == id => return Look::Found(middle),
-                Ok(Some(held)) if held < id => low = middle.next(),
-                Ok(Some(_)) => high = middle.prev(),
-                Ok(None) => return self.gone(middle),
+    fn search(&self, manifest: &Manifest, id: EventId) -> Look {
+        let mut aim = Aim::at(id, manifest);
+        while let Some(place) = aim.next() {
+            match self.id_at(place) {
+                Ok(Some(held)) if held == id => return Look::Found(place),
+                Ok(Some(held)) => aim.missed(place, held),
+                Ok(None) => return self.gone(place),
                 Err(_) => {
                     // The event in the middle cannot be read; the one that is sought perhaps can.
+                    let (low, high) = aim.range();
                     let found = scan_for(&self.log, id, low, high);
                     return found.map_or(Look::Absent, Look::Found);
                 }

@@ -27,13 +27,14 @@
 //! the index is built anew in the background. No failure of the index is one of the system.
 //!
 //! **Time-ordered ids.** A window whose ids are `UUIDv7`s that strictly ascend stores none of them:
-//! the log itself is searched. Else it stores 6 bytes an id. An id that is no `UUIDv7` is looked for
+//! the log itself is searched, in two or three steps. Else it stores 6 bytes an id. An id that is no `UUIDv7` is looked for
 //! in every window that has such ids.
 
 mod dimension;
 mod hash;
 mod keys;
 mod values;
+mod spans;
 mod store;
 mod memory;
 mod batch;
@@ -44,6 +45,7 @@ mod catalog;
 mod dictionary;
 mod merge;
 mod agree;
+mod aim;
 mod core;
 mod backing;
 mod runs;

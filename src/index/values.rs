@@ -3,6 +3,7 @@
 
 use super::dimension::{Dimension, Each};
 use super::keys::{self, PIECES, SCHEMA, seal, unseal};
+use super::spans::Times;
 use crate::event::EventId;
 
 /// Takes little-endian integers off the front of a slice.
@@ -136,11 +137,13 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// Whether an event with this id may lie in the window.
-    pub(super) fn may_hold(&self, millis: Option<u64>) -> bool {
-        millis.map_or(self.foreign, |millis| {
-            (self.millis_min..=self.millis_max).contains(&millis)
-        })
+    /// The times in its ids.
+    pub(super) fn times(&self) -> Times {
+        Times {
+            min: self.millis_min,
+            max: self.millis_max,
+            foreign: self.foreign,
+        }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
