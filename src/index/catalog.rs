@@ -97,7 +97,11 @@ impl Catalog {
 
     /// The first window from this one on that may hold an id with this time, or without one.
     pub(super) fn first_holding(&self, window: u64, millis: Option<u64>) -> Option<&Manifest> {
-        self.spans.find(self, window, millis)
+        self.spans.ranges(window, millis).find_map(|(from, end)| {
+            let windows = self.manifests_from(from);
+            let mut windows = windows.take_while(|held| held.window < end);
+            windows.find(|held| held.times().may_hold(millis))
+        })
     }
 
     /// The first window from this one on that has events.

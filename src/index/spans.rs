@@ -6,34 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::catalog::Catalog;
 use super::keys::{SPAN, SPAN_BITS};
-use super::values::Manifest;
-
-/// The times in the ids of windows that follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    /// The earliest, in milliseconds; above `max` if there is none.
-    pub(super) min: u64,
-    pub(super) max: u64,
-    /// Whether there are ids without a time.
-    pub(super) foreign: bool,
-}
-
-impl Times {
-    /// Whether an id with this time, or without one, may be among them.
-    pub(super) fn may_hold(&self, millis: Option<u64>) -> bool {
-        millis.map_or(self.foreign, |millis| {
-            (self.min..=self.max).contains(&millis)
-        })
-    }
-
-    fn add(&mut self, other: Times) {
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
-        self.foreign |= other.foreign;
-    }
-}
+use super::values::{Manifest, Times};
 
 /// The times of the windows of a catalog, summed up twice.
 #[derive(Debug, Default)]
@@ -91,75 +65,16 @@ impl Spans {
         self.large.retire(floor);
     }
 
-    /// The first window of the catalog from this one on that may hold an id with this time.
-    pub(super) fn find<'a>(
+    /// The windows from `from` on that may hold an id with this time, or without one, as ranges from a
+    /// window up to before another.
+    pub(super) fn ranges(
         &self,
-        catalog: &'a Catalog,
         from: u64,
         millis: Option<u64>,
-    ) -> Option<&'a Manifest> {
+    ) -> impl Iterator<Item = (u64, u64)> {
         let large = self.large.ranges((from, u64::MAX), millis);
-        let mut small = large.flat_map(|range| self.small.ranges(range, millis));
-        small.find_map(|(from, end)| {
-            let windows = catalog.manifests_from(from);
-            let mut windows = windows.take_while(|held| held.window < end);
-            windows.find(|held| held.times().may_hold(millis))
-        })
+        large.flat_map(move |range| self.small.ranges(range, millis))
     }
 }
 
 const _: () = assert!(SPAN == 1 << SPAN_BITS);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::index::dimension::Each;
-
-    fn manifest(window: u64, min: u64, max: u64, foreign: bool) -> Manifest {
-        Manifest {
-            window,
-            count: 1,
-            ordered: false,
-            foreign,
-            millis_min: min,
-            millis_max: max,
-            bytes: 0,
-        }
-    }
-
-    /// Times that mostly ascend, windows without any, windows that are not there, and a floor that rises.
-    #[test]
-    fn a_window_is_found_as_a_look_at_each_of_them_would() {
-        let mut catalog = Catalog::starting_at(3);
-        let mut state = 7_u64;
-        let mut random = |below: u64| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 33) % below
-        };
-        let (mut window, mut found) = (3, 0);
-        for round in 0..3_000 {
-            window += 1 + u64::from(random(20) == 0) * random(300);
-            let early = u64::from(random(30) == 0) * random(round + 1);
-            let min = round * 3 + 10 - early;
-            let held = match random(10) {
-                0 => manifest(window, u64::MAX, 0, true),
-                1 => manifest(window, min, min + random(9), true),
-                _ => manifest(window, min, min + random(9), false),
-            };
-            catalog.take(held, Each::default());
-            if random(200) == 0 {
-                catalog.retire(random(window));
-            }
-            let from = random(window + 2);
-            let millis = (random(5) > 0).then(|| random(round * 3 + 30));
-            let naive = catalog.manifests_from(from);
-            let mut naive = naive.filter(|held| held.times().may_hold(millis));
-            let wanted = naive.next();
-            assert_eq!(catalog.first_holding(from, millis), wanted, "{round}");
-            found += u32::from(wanted.is_some());
-        }
-        assert!((500..2_900).contains(&found), "{found}");
-    }
-}

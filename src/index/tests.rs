@@ -5,6 +5,7 @@ mod levels;
 mod measure;
 mod memory;
 mod parts;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -3,7 +3,6 @@
 
 use super::dimension::{Dimension, Each};
 use super::keys::{self, PIECES, SCHEMA, seal, unseal};
-use super::spans::Times;
 use crate::event::EventId;
 
 /// Takes little-endian integers off the front of a slice.
@@ -120,6 +119,32 @@ pub(super) fn find_ids(value: &[u8], key: &[u8], hash: u32) -> Option<Vec<u16>> 
 const ORDERED: u8 = 1;
 /// There are ids that are no `UUIDv7`.
 const FOREIGN: u8 = 2;
+
+/// The times in the ids of windows that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// The earliest, in milliseconds; above `max` if there is none.
+    pub(super) min: u64,
+    pub(super) max: u64,
+    /// Whether there are ids without a time.
+    pub(super) foreign: bool,
+}
+
+impl Times {
+    /// Whether an id with this time, or without one, may be among them.
+    pub(super) fn may_hold(&self, millis: Option<u64>) -> bool {
+        millis.map_or(self.foreign, |millis| {
+            (self.min..=self.max).contains(&millis)
+        })
+    }
+
+    /// Sums both up.
+    pub(super) fn add(&mut self, other: Times) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.foreign |= other.foreign;
+    }
+}
 
 /// What a window holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
