@@ -44,6 +44,10 @@ impl<'a> Record<'a> {
         let data = event.data.as_bytes();
         let mut record = Record::new(&event.event_type, &event.source, event.timestamp, data)?;
         record.event_id = event.event_id;
+        // Handing a record on through memory costs more than making one.
+        if event.headers.is_empty() {
+            return Ok(record);
+        }
         record.with_headers(&event.headers)
     }
 

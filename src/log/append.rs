@@ -1,9 +1,11 @@
-//! Appending: a place is reserved under the tail's lock, the frames are written there without any
-//! lock, and published in the order of the reservations.
+//! Appending: a place is reserved under the tail's lock, the frames are written there, and published in
+//! the order of the reservations.
 //!
 //! **Threads in parallel.** What has to happen in order (the reservation, and then the turn to
 //! publish) takes some nanoseconds; copying and checksumming, most of the work, run beside each
-//! other. A receipt is only given once everything before the event is published too: otherwise a
+//! other. A short frame is the exception: to write it takes less time than to move what an append
+//! touches from one processor's cache to the other's, so it is written and published before the lock
+//! goes to another thread. A receipt is only given once everything before the event is published too: otherwise a
 //! process that is killed could leave a hole before an event that was acknowledged.
 //!
 //! **Two ways to write.** Events that nobody waits to be synced are stored through the map, at no
@@ -30,6 +32,10 @@ use crate::format::record::Record;
 use crate::position::Seq;
 use crate::storage::Claim;
 use crate::sync::MutexGuard;
+
+/// Up to how many bytes are written under the tail's lock: what takes less time than the lock takes from
+/// one processor to the other.
+const HELD_MAX: usize = 4096;
 
 /// The Seqs of a batch that was appended.
 #[derive(Debug, Clone, Copy)]
@@ -113,10 +119,13 @@ impl Shared {
         };
         let batch = tail.hand_out(reservation, self.watermark.durable());
         let asks = tail.asks(reservation);
-        drop(tail);
+        // A short one is written before another thread takes the lock.
+        let held = (reservation.len <= HELD_MAX && claim.has_turn()).then_some(tail);
         let place = place_of(&claim);
         write(claim.bytes_mut(), place, records, &batch);
-        self.publish(claim, None)?;
+        let news = self.publish(claim, None)?;
+        drop(held);
+        self.tell(&news);
         self.pass_on(asks);
         Ok(Appended::of(&batch))
     }
@@ -160,7 +169,9 @@ impl Shared {
     pub(super) fn write_out(&self, mut claim: Claim<Segment>, bytes: &[u8]) -> Result<()> {
         self.check_alive()?;
         claim.write(bytes).map_err(|cause| self.fail(cause))?;
-        self.publish(claim, Some(bytes))
+        let news = self.publish(claim, Some(bytes))?;
+        self.tell(&news);
+        Ok(())
     }
 
     #[inline]
@@ -215,7 +226,8 @@ impl Shared {
 
     /// Lets readers see the frames of a claim, once all before them are seen. `bytes` are those of the
     /// claim, where they are at hand elsewhere than in the map.
-    fn publish(&self, claim: Claim<Segment>, bytes: Option<&[u8]>) -> Result<()> {
+    #[inline]
+    fn publish(&self, claim: Claim<Segment>, bytes: Option<&[u8]>) -> Result<News> {
         let own = claim.offset();
         let mut news = News::default();
         let published = claim.publish(|segment, range| {
@@ -223,11 +235,16 @@ impl Shared {
             self.note(segment, range, at_hand, &mut news);
         });
         published.map_err(|_| self.abandoned())?;
-        // Not before the turn has passed on: a wake-up takes longer than many appends.
+        Ok(news)
+    }
+
+    /// Wakes who waits for what was published. Not before the turn has passed on, nor under the lock: a
+    /// wake-up takes longer than many appends.
+    #[inline]
+    fn tell(&self, news: &News) {
         if let Some(last) = news.last {
             self.watermark.wake_followers(last, news.awaits_sync);
         }
-        Ok(())
     }
 
     /// Reckons with frames that are visible now; for the thread that publishes them.

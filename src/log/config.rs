@@ -55,6 +55,7 @@ impl LogConfig {
     ///
     /// # Errors
     /// [`TooLarge`](ErrorKind::TooLarge) if an event of it, or the whole, is beyond the limits.
+    #[inline]
     pub(super) fn room_of(&self, records: &[Record<'_>]) -> Result<usize> {
         let event_max = self.event_len_max.min(self.room_max(1));
         let mut sum = 0_usize;

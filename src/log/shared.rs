@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::BLOCK_LEN;
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, Storage};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, hint};
 
 /// Up to how many bytes at once are synced into blocks that were written before. Those of a log's first
 /// segment are not, as a rule, and a sync into new blocks takes half as long again; writing them ahead
@@ -35,6 +35,11 @@ use crate::sync::{Mutex, MutexGuard};
 const FILL_BELOW: usize = 64 << 10;
 /// How far ahead such blocks are written.
 const FILL_AHEAD: usize = 256 << 10;
+
+/// How often a thread looks for the tail's lock before it sleeps for it.
+const LOOKS: u32 = if cfg!(all(test, shuttle)) { 2 } else { 6 };
+/// How many pauses it makes before the first look; twice as many before each one after.
+const PAUSES: u32 = if cfg!(all(test, shuttle)) { 1 } else { 16 };
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -306,7 +311,30 @@ impl Shared {
         self.sync_region(&tail.active().region)
     }
 
+    #[inline]
     pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
+        if let Ok(tail) = self.tail.try_lock() {
+            return tail;
+        }
+        self.tail_in_turns()
+    }
+
+    /// The tail's lock, which another thread holds.
+    ///
+    /// The lock is not fair, and that is what makes two threads as quick as one: all that an append
+    /// touches lies in the cache of whoever had the lock last, and takes longer to move to another
+    /// processor than some appends. So a thread that finds it taken stays away for a while before it
+    /// looks again, and the holder goes on meanwhile.
+    #[cold]
+    fn tail_in_turns(&self) -> MutexGuard<'_, Tail> {
+        for look in 0..LOOKS {
+            for _ in 0..PAUSES << look {
+                hint::spin_loop();
+            }
+            if let Ok(tail) = self.tail.try_lock() {
+                return tail;
+            }
+        }
         self.tail.lock().unwrap_or_else(|poisoned| {
             // A thread died halfway through a change: what was staged since may be no frame.
             self.abandoned();
