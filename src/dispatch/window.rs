@@ -144,26 +144,21 @@ impl Window {
 
     /// Takes up an event, the newest of all: it is ready, unless others of its key are open.
     pub(super) fn open(&mut self, seq: Seq, key: u64) {
-        self.clear_out();
         let line = Line {
             first: seq,
             last: seq,
         };
-        let (before, is_first) = match self.lines.get_mut(&key) {
-            Some(line) => (std::mem::replace(&mut line.last, seq), false),
-            None => {
-                self.lines.insert(key, line);
-                (seq, true)
-            }
-        };
-        let state = if is_first {
-            self.ready.push_back(seq);
-            State::Ready
-        } else {
+        let held = self.lines.get_mut(&key);
+        let before = held.map(|line| std::mem::replace(&mut line.last, seq));
+        let state = if let Some(before) = before {
             if let Some(before) = self.item_mut(before) {
                 before.next = seq;
             }
             State::Behind(AT_ONCE)
+        } else {
+            self.lines.insert(key, line);
+            self.ready.push_back(seq);
+            State::Ready
         };
         self.items.push_back(Item {
             seq,
@@ -261,6 +256,7 @@ impl Window {
         {
             self.items.pop_front();
         }
+        self.clear_out();
     }
 
     /// Closes all.
@@ -372,3 +368,6 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
