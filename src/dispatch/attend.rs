@@ -19,6 +19,7 @@ impl Worker {
             return Ok(Some(Progress::Stopped));
         }
         let mut did = self.take_returns()?;
+        self.crew.hand_over();
         if let Some(request) = self.desk.seat.take_request() {
             self.do_as_asked(request)?;
             did = true;
@@ -28,7 +29,10 @@ impl Worker {
 
     /// Takes in what came back; says whether that was anything.
     pub(super) fn take_returns(&mut self) -> Result<bool> {
-        let returns = self.desk.seat.take_returns();
+        let mut returns = self.desk.seat.take_returns();
+        if let Crew::Lanes(lanes, _) = &self.crew {
+            lanes.take_back(&mut returns);
+        }
         let did = !returns.is_empty();
         for back in returns {
             if Replays::is_theirs(&back) {
@@ -139,7 +143,7 @@ impl Worker {
         }
         desk.leave_queue();
         desk.begin_epoch();
-        if let Crew::Lanes(lanes, _) = &self.crew {
+        if let Crew::Lanes(lanes, _) = &mut self.crew {
             lanes.forget();
         }
         if let Some(batch) = self.crew.batch() {

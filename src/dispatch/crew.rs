@@ -154,6 +154,13 @@ impl Crew {
         })
     }
 
+    /// Hands on to the threads what is held back for them.
+    pub(super) fn hand_over(&mut self) {
+        if let Crew::Lanes(lanes, _) = self {
+            lanes.hand_over();
+        }
+    }
+
     /// Whether enough is handed on that the worker is not woken by what comes back.
     pub(super) fn has_enough(&self) -> bool {
         matches!(self, Crew::Lanes(lanes, _) if lanes.has_enough())

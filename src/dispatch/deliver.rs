@@ -132,7 +132,7 @@ pub(super) fn hand_out(
         phase,
         epoch: desk.origin.epoch(),
     };
-    if let (Crew::Lanes(lanes, _), false) = (&*crew, choice.is_close()) {
+    if let (Crew::Lanes(lanes, _), false) = (&mut *crew, choice.is_close()) {
         lanes.hand_on(job);
         return Ok(());
     }
@@ -158,7 +158,7 @@ fn make(choice: &Choice, desk: &mut Desk, crew: &mut Crew, job: Job) -> Result<(
         Ok(false) => return desk.close(seq),
         Err(reason) => return desk.settle(seq, attempt, Outcome::Failed(reason)),
     }
-    if let Crew::Lanes(lanes, _) = &*crew {
+    if let Crew::Lanes(lanes, _) = &mut *crew {
         lanes.hand_on(job);
         return Ok(());
     }

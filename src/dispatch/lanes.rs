@@ -10,12 +10,18 @@
 //!
 //! **Waking.** A wake-up costs as much as a quick handler. So while enough jobs wait for the lanes, what
 //! comes back is left where the worker finds it: it is woken when they run dry, and looks by itself every
-//! [`LOOK_AGAIN`].
+//! [`LOOK_AGAIN`]. Jobs are handed on some at a time as long as enough of them wait.
+//!
+//! **Cache lines.** With each event a lane writes to its own tray and takes a job from the list that all
+//! share. It only reads how many jobs wait, and whether the worker knows of something that was left.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use crossbeam::utils::CachePadded;
 
 use super::delivery::{Delivery, Handler};
 use super::lineage::Cause;
@@ -30,6 +36,8 @@ use crate::position::Seq;
 
 /// How many jobs that wait, for each lane, keep a worker asleep.
 const ENOUGH: usize = 8;
+/// How many jobs are handed on at a time while enough of them wait.
+const PART: usize = 8;
 /// How soon a worker looks for what was left to it while enough jobs wait.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -45,6 +53,10 @@ pub(super) struct Job {
 /// The lanes of one subscription.
 pub(super) struct Lanes {
     jobs: Arc<Jobs>,
+    /// Jobs that are not handed on yet.
+    held: Vec<Job>,
+    /// What each lane has left for the worker.
+    trays: Vec<Arc<Tray>>,
     /// Those that have no thread yet.
     waiting: Vec<Lane>,
     threads: Vec<JoinHandle<()>>,
@@ -54,6 +66,8 @@ pub(super) struct Lanes {
 struct Jobs {
     list: Mutex<List>,
     added: Condvar,
+    /// How many wait in the list.
+    waiting: CachePadded<AtomicUsize>,
     /// With as many waiting the worker need not be woken.
     enough: usize,
 }
@@ -65,8 +79,13 @@ struct List {
     is_closed: bool,
 }
 
+/// What has become of the jobs of one lane; it and the worker write there, and no other lane.
+#[derive(Debug, Default)]
+struct Tray(CachePadded<Mutex<Vec<Return>>>);
+
 struct Lane {
     office: Office,
+    tray: Arc<Tray>,
     seat: Arc<Seat>,
     origin: Origin,
     reader: Reader,
@@ -84,6 +103,7 @@ impl Lanes {
         let lane = |handler| Lane {
             office: office.clone(),
             seat: seat.clone(),
+            tray: Arc::default(),
             origin: origin(),
             reader: office.log.reader(Seq::FIRST),
             handler,
@@ -93,8 +113,11 @@ impl Lanes {
             jobs: Arc::new(Jobs {
                 list: Mutex::default(),
                 added: Condvar::new(),
+                waiting: CachePadded::default(),
                 enough: ENOUGH * waiting.len(),
             }),
+            held: Vec::new(),
+            trays: waiting.iter().map(|lane| lane.tray.clone()).collect(),
             waiting,
             threads: Vec::new(),
         }
@@ -112,7 +135,7 @@ impl Lanes {
             let spawned = builder.spawn(move || {
                 while let Some(job) = jobs.next() {
                     if let Some(back) = lane.run(job) {
-                        jobs.give_back(&lane.seat, back);
+                        jobs.give_back(&lane, back);
                     }
                 }
             });
@@ -124,21 +147,41 @@ impl Lanes {
         Ok(())
     }
 
-    /// Has an event delivered by the first lane that is free.
-    pub(super) fn hand_on(&self, job: Job) {
+    /// Has an event delivered by the first lane that is free: at once unless enough others wait, and by the
+    /// next [`Lanes::hand_over`] at the latest.
+    pub(super) fn hand_on(&mut self, job: Job) {
+        self.held.push(job);
+        if self.held.len() >= PART || !self.jobs.has_enough() {
+            self.hand_over();
+        }
+    }
+
+    /// Hands on what is held. To be called before the worker waits, and when it was woken.
+    pub(super) fn hand_over(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
         let mut list = self.jobs.list();
-        list.jobs.push_back(job);
-        let is_awaited = list.idle > 0;
+        let awaited = list.idle.min(self.held.len());
+        list.jobs.extend(self.held.drain(..));
+        self.jobs.count(&list);
         drop(list);
-        if is_awaited {
+        for _ in 0..awaited {
             self.jobs.added.notify_one();
+        }
+    }
+
+    /// Adds what the lanes have left.
+    pub(super) fn take_back(&self, returns: &mut Vec<Return>) {
+        for tray in &self.trays {
+            returns.append(&mut tray.returns());
         }
     }
 
     /// Makes the deliveries that wait, on this thread; for lanes without threads.
     #[cfg(test)]
     pub(super) fn work_off(&mut self) -> usize {
-        let jobs: Vec<_> = self.jobs.list().jobs.drain(..).collect();
+        let jobs = self.forget();
         for (nth, job) in jobs.iter().enumerate() {
             let lane = nth % self.waiting.len();
             let lane = &mut self.waiting[lane];
@@ -152,9 +195,11 @@ impl Lanes {
     /// Makes one of the deliveries that a lane could take now, on this thread; says whether there was one.
     #[cfg(test)]
     pub(super) fn work_off_one(&mut self, any: usize) -> bool {
+        self.hand_over();
         let mut list = self.jobs.list();
         let free = list.jobs.len().min(self.waiting.len());
         let job = list.jobs.remove(any % free.max(1));
+        self.jobs.count(&list);
         drop(list);
         let Some(job) = job else {
             return false;
@@ -184,8 +229,12 @@ impl Lanes {
     }
 
     /// Gives up the deliveries that no lane has begun; says which.
-    pub(super) fn forget(&self) -> VecDeque<Job> {
-        std::mem::take(&mut self.jobs.list().jobs)
+    pub(super) fn forget(&mut self) -> VecDeque<Job> {
+        let mut list = self.jobs.list();
+        let mut jobs = std::mem::take(&mut list.jobs);
+        self.jobs.count(&list);
+        jobs.extend(self.held.drain(..));
+        jobs
     }
 }
 
@@ -198,6 +247,7 @@ impl Jobs {
                 return None;
             }
             if let Some(job) = list.jobs.pop_front() {
+                self.count(&list);
                 return Some(job);
             }
             list.idle += 1;
@@ -210,21 +260,35 @@ impl Jobs {
     }
 
     fn has_enough(&self) -> bool {
-        self.list().jobs.len() >= self.enough
+        self.waiting.load(Ordering::Relaxed) >= self.enough
+    }
+
+    /// Tells those who do not lock the list how many jobs wait.
+    fn count(&self, list: &List) {
+        self.waiting.store(list.jobs.len(), Ordering::Relaxed);
     }
 
     /// Gives the worker what has become of a job.
-    fn give_back(&self, seat: &Seat, back: Return) {
+    fn give_back(&self, lane: &Lane, back: Return) {
         let is_acknowledged = back.outcome == Outcome::Ack;
-        seat.leave(back);
-        // Asked after that: a worker that found fewer of them and waits would not look by itself.
+        lane.tray.returns().push(back);
+        lane.seat.note_left();
+        // A worker that has found fewer of them, and nothing left, waits and does not look by itself. With
+        // the fence before it waits this one sees to it that the same is found here.
+        fence(Ordering::SeqCst);
         if !is_acknowledged || !self.has_enough() {
-            seat.tell();
+            lane.seat.tell();
         }
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tray {
+    fn returns(&self) -> MutexGuard<'_, Vec<Return>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

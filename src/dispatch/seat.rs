@@ -210,14 +210,17 @@ impl Seat {
 
     /// Says what has become of a delivery that was handed on.
     pub(super) fn give_back(&self, back: Return) {
-        self.leave(back);
-        self.tell();
-    }
-
-    /// As [`Seat::give_back`], without waking a worker that waits.
-    pub(super) fn leave(&self, back: Return) {
         if !self.has_ended() {
             self.returns().push(back);
+            self.tell();
+        }
+    }
+
+    /// Notes that a lane has left something for the worker, without waking it. To be called after that was
+    /// put where [`Seat::take_returns`] is followed by a look, under a lock: whoever looked before has
+    /// cleared the note before.
+    pub(super) fn note_left(&self) {
+        if self.news.load(Ordering::Acquire) & LEFT == 0 {
             self.news.fetch_or(LEFT, Ordering::AcqRel);
         }
     }

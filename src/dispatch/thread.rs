@@ -60,10 +60,12 @@ fn run_steps(worker: &mut Worker) {
         match worker.step_inside() {
             Progress::Moved => run += 1,
             Progress::Waiting(until) => {
+                worker.crew.hand_over();
                 let until = until.map(|time| worker.desk.office.look_at(time));
                 wait_for_return(worker, until);
             }
             Progress::Idle { held, until } => {
+                worker.crew.hand_over();
                 let began = Instant::now();
                 let mut until = until.map(|time| worker.desk.office.look_at(time));
                 if worker.crew.has_enough() {
