@@ -15,7 +15,7 @@ use std::time::Duration;
 use forelog::inspect::Inspector;
 use forelog::{
     Delivery, Durability, ErrorKind, Event, EventSystem, Level, PendingReceipt, Receipt, Seq,
-    Subscription,
+    Start, Subscription,
 };
 
 const THREADS: u64 = 8;
@@ -292,6 +292,86 @@ fn a_drain_waits_for_what_is_in_flight() {
         system.drain(None).unwrap();
         assert_eq!(seen.load(Ordering::SeqCst), round);
         drop(in_flight);
+    }
+    system.close().unwrap();
+}
+
+/// What a handler was given, if that was one Seq after the other.
+#[derive(Debug, Default, Clone, Copy)]
+struct Given {
+    first: Seq,
+    last: Seq,
+    is_broken: bool,
+}
+
+impl Given {
+    fn add(&mut self, seq: Seq) {
+        if self.first == Seq::ZERO {
+            self.first = seq;
+        } else {
+            self.is_broken |= seq != self.last.next();
+        }
+        self.last = seq;
+    }
+}
+
+/// Whatever their start promises they are given, from its first Seq on, while two threads emit all the time.
+#[test]
+fn handlers_that_come_while_events_flow_miss_nothing() {
+    let system = EventSystem::builder().open().unwrap();
+    let is_over = AtomicBool::new(false);
+    let (began, begins) = mpsc::channel();
+    system.start().unwrap();
+    let mut all = Vec::new();
+    thread::scope(|scope| {
+        for emitter in 0..2 {
+            let (system, is_over, began) = (&system, &is_over, began.clone());
+            scope.spawn(move || {
+                let mut number = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    system.emit(event(emitter, number)).unwrap();
+                    number += 1;
+                    if number == 1 {
+                        began.send(()).unwrap();
+                    }
+                }
+            });
+        }
+        for _ in 0..2 {
+            begins.recv_timeout(PATIENCE).unwrap();
+        }
+        for round in 0..scaled(24) {
+            let before = system.emit(event(2, round)).unwrap().seq;
+            let description = match round % 4 {
+                0 => Subscription::unnamed(),
+                1 => Subscription::named(format!("now-{round}")).start(Start::Now),
+                2 => Subscription::named(format!("at-{round}")).start(Start::At(before)),
+                _ => Subscription::named(format!("all-{round}")).start(Start::Beginning),
+            };
+            let given = Arc::new(Mutex::new(Given::default()));
+            let mine = given.clone();
+            let handler = move |event: &Delivery<'_>| mine.lock().unwrap().add(event.seq());
+            system.register_handler(description, handler).unwrap();
+            let after = system.emit(event(2, round)).unwrap().seq;
+            let promised = match round % 4 {
+                0 | 1 => before.next()..=after,
+                2 => before..=before,
+                _ => Seq::FIRST..=Seq::FIRST,
+            };
+            all.push((given, promised));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let end = system.emit(event(2, 0)).unwrap().seq;
+    system.drain(None).unwrap();
+    for (round, (given, promised)) in all.iter().enumerate() {
+        let given = *given.lock().unwrap();
+        assert!(
+            promised.contains(&given.first),
+            "round {round}: {given:?}, {promised:?}"
+        );
+        assert_eq!(given.last, end, "round {round}: {given:?}");
+        assert!(!given.is_broken, "round {round}: {given:?}");
     }
     system.close().unwrap();
 }

@@ -21,6 +21,10 @@ pub mod layers {}
 #[doc = include_str!("delivery.md")]
 pub mod delivery {}
 
+/// Handlers as they are most often written: an audit log, heavy work on other threads, a forwarder to a broker.
+#[doc = include_str!("handlers.md")]
+pub mod handlers {}
+
 /// States made from events: snapshots, versions, live states, time travel.
 #[doc = include_str!("projections.md")]
 pub mod projections {}

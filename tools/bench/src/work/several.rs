@@ -1,7 +1,8 @@
 //! Several subscriptions of one log, and one with several threads: what one costs the others.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use forelog::{
@@ -11,7 +12,7 @@ use forelog::{
 
 use crate::bench::Bench;
 use crate::num::{median, rate};
-use crate::row::Row;
+use crate::row::{Row, quotient};
 
 const SUBSCRIPTIONS: u64 = 8;
 const IDLE: u64 = 100;
@@ -69,10 +70,65 @@ fn keyed(bench: &Bench) -> Result<Row> {
         || computed(bench, events, 2),
         || computed(bench, events, 1),
     )?;
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..bench.options.runs() {
+        one.push(by_plain_threads(events, 1));
+        two.push(by_plain_threads(events, 2));
+    }
     Ok(Row::new("dispatch_keyed", what, "events/s")
         .rates(rates, "the same with one thread")
         .events(events)
-        .note("some microseconds of computing for each event; 64 keys"))
+        .extra("plain_speedup", quotient(median(&two), median(&one)))
+        .note(
+            "some microseconds of computing for each event; 64 keys. plain_speedup: how many times as \
+             fast two plain threads do that work as one, given numbers by a third one through a bounded \
+             channel of the standard library, and telling it of each through another",
+        ))
+}
+
+/// The same work by threads that know nothing of events.
+fn by_plain_threads(events: u64, threads: usize) -> f64 {
+    let (jobs, taken) = sync_channel::<u64>(64);
+    let (done, returned) = sync_channel::<u64>(64);
+    let taken = Mutex::new(taken);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (taken, done) = (&taken, done.clone());
+            scope.spawn(move || {
+                let next = || taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(number) = next() {
+                    compute(number);
+                    if done.send(number).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut left = events;
+        for number in 0..events {
+            if jobs.send(number).is_err() {
+                break;
+            }
+            left -= u64::try_from(returned.try_iter().count()).unwrap_or(left);
+        }
+        drop(jobs);
+        for _ in 0..left {
+            if returned.recv().is_err() {
+                break;
+            }
+        }
+    });
+    rate(events, started.elapsed())
+}
+
+/// What a CPU-bound handler does.
+fn compute(number: u64) {
+    let mixed = (0..ROUNDS).fold(number, |mixed, round| {
+        std::hint::black_box(mixed.rotate_left(5) ^ round)
+    });
+    std::hint::black_box(mixed);
 }
 
 fn computed(bench: &Bench, events: u64, threads: usize) -> Result<f64> {
@@ -82,10 +138,7 @@ fn computed(bench: &Bench, events: u64, threads: usize) -> Result<f64> {
         .concurrency(threads)
         .order_by(keys);
     system.register_parallel(subscription, |delivery: &Delivery<'_>| {
-        let mixed = (0..ROUNDS).fold(delivery.seq().0, |mixed, round| {
-            std::hint::black_box(mixed.rotate_left(5) ^ round)
-        });
-        std::hint::black_box(mixed);
+        compute(delivery.seq().0);
     })?;
     let started = Instant::now();
     system.start()?;
