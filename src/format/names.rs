@@ -42,6 +42,8 @@ pub(crate) const SALVAGED: &str = "salvaged";
 pub(crate) const INDEX_META: &str = "META";
 /// In the index's folder: the folder of the store.
 pub(crate) const INDEX_STORE: &str = "sled";
+/// The folder of the index's runs of ids, in its folder.
+pub(crate) const INDEX_IDS: &str = "ids";
 /// In a directory of partitions: how they are laid out.
 pub(crate) const PARTITIONS: &str = "PARTITIONS";
 /// Left behind by a failed sync.
@@ -90,6 +92,11 @@ pub(crate) fn parse_segment(name: &str) -> Option<(SegmentId, u32)> {
 /// Whether a name was meant for a segment file, although it may not be one that [`segment`] makes.
 pub(crate) fn is_segment_like(name: &str) -> bool {
     name.ends_with(SEGMENT_SUFFIX)
+}
+
+/// The name of a run of ids: of the windows from `first` up to before `end`.
+pub(crate) fn index_ids(first: u64, end: u64) -> String {
+    format!("{first:012}-{end:012}.ids")
 }
 
 /// The name under which a file is built before it is renamed to `name`.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::agree;
 use super::catalog::{Catalog, Loaded};
 use super::core::Core;
+use super::ids::Ids;
 use super::memory::MemoryStore;
 use super::store::{self, Store};
 use crate::error::Result;
@@ -15,7 +16,7 @@ use crate::error::Result;
 const FAILURES_MAX: u64 = 3;
 
 /// A store, and what it holds.
-pub(super) type Opened = (Arc<dyn Store>, Loaded);
+pub(super) type Opened = (Arc<dyn Store>, Loaded, Ids);
 
 /// The store in the index's folder, checked against the log. What is found broken is set aside, and
 /// another begun, once; `None` if there is no folder, or it cannot be used.
@@ -42,8 +43,9 @@ pub(super) fn open(core: &Core) -> Option<Opened> {
 }
 
 /// An empty store in memory.
-pub(super) fn in_memory() -> Opened {
-    (Arc::new(MemoryStore::default()), Loaded::default())
+pub(super) fn in_memory(core: &Core) -> Opened {
+    let ids = Ids::starting_at(0, None, core.salt);
+    (Arc::new(MemoryStore::default()), Loaded::default(), ids)
 }
 
 fn open_checked(core: &Core, folder: &Path) -> Result<Opened> {
@@ -51,5 +53,10 @@ fn open_checked(core: &Core, folder: &Path) -> Result<Opened> {
     let probe = move |store: &dyn Store| Catalog::load(store, log_id);
     let (store, loaded) = store::open(folder, log_id, &core.config, probe)?;
     agree::check(&loaded, &core.log)?;
-    Ok((store, loaded))
+    let ids = match &loaded.position {
+        Some(position) => Ids::load((&position.runs, position.runs_next), folder, core.salt)?,
+        None => Ids::starting_at(0, Some(folder), core.salt),
+    };
+    ids.tidy()?;
+    Ok((store, loaded, ids))
 }

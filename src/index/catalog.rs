@@ -95,8 +95,8 @@ impl Catalog {
         self.manifests.range(start..)
     }
 
-    /// The first window from this one on that may hold an id with this time, or without one.
-    pub(super) fn first_holding(&self, window: u64, millis: Option<u64>) -> Option<&Manifest> {
+    /// The first window from this one on that may hold an id with this time.
+    pub(super) fn first_holding(&self, window: u64, millis: u64) -> Option<&Manifest> {
         self.spans.ranges(window, millis).find_map(|(from, end)| {
             let windows = self.manifests_from(from);
             let mut windows = windows.take_while(|held| held.window < end);

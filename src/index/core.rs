@@ -7,6 +7,7 @@ use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::catalog::Catalog;
 use super::hash::NameHash;
+use super::ids::Ids;
 use super::keys::window_of;
 use super::memory::MemoryStore;
 use super::store::Store;
@@ -24,6 +25,8 @@ pub(super) struct State {
     pub(super) catalog: Catalog,
     /// Holds all events from the catalog's `next_window` on up to its own `next`.
     pub(super) tail: Window,
+    /// The ids that tell no time, of the catalog's windows.
+    pub(super) ids: Ids,
     /// Whether the names in the store have been found to be all there.
     pub(super) names_checked: AtomicBool,
 }
@@ -36,6 +39,7 @@ impl State {
             in_memory: true,
             catalog: Catalog::starting_at(window_of(next)),
             tail: Window::starting_at(next, hashes),
+            ids: Ids::starting_at(window_of(next), None, 0),
             names_checked: AtomicBool::new(false),
         }
     }
@@ -214,7 +218,7 @@ impl Core {
             in_memory: state.in_memory,
             windows: state.catalog.windows(),
             names_bytes: self.names_bytes.load(Ordering::Relaxed),
-            bytes: state.catalog.bytes(),
+            bytes: state.catalog.bytes().saturating_add(state.ids.bytes()),
             rebuilds: self.rebuilds.load(Ordering::Relaxed),
             unreadable: self.unreadable.load(Ordering::Relaxed),
         }

@@ -10,8 +10,10 @@ use super::catalog::Catalog;
 use super::core::{Core, State};
 use super::dictionary::Dictionary;
 use super::dimension::names_of;
+use super::ids::{self, Ids, Upkeep, block::hash_of};
 use super::keys::{self, window_of};
 use super::store;
+use super::visit::for_each;
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::log::reader::Reader;
@@ -63,6 +65,7 @@ pub(super) struct Follower<'a> {
     /// The Seq of the last event that was read.
     pub(super) last: Seq,
     pub(super) unflushed: u32,
+    pub(super) upkeep: Upkeep,
 }
 
 impl<'a> Follower<'a> {
@@ -74,6 +77,7 @@ impl<'a> Follower<'a> {
             sealed: (0, 0),
             last: Seq::ZERO,
             unflushed: 0,
+            upkeep: Upkeep::default(),
         };
         follower.open_store();
         follower
@@ -94,11 +98,13 @@ impl<'a> Follower<'a> {
     }
 
     fn open_store(&mut self) {
+        // What was under way belongs to the store before.
+        self.upkeep = Upkeep::default();
         let (opened, in_memory) = match backing::open(self.core) {
             Some(opened) => (opened, false),
-            None => (backing::in_memory(), true),
+            None => (backing::in_memory(self.core), true),
         };
-        let (store, loaded) = opened;
+        let (store, loaded, ids) = opened;
         let first = self.core.log.first_seq();
         let catalog = if let Some(position) = loaded.position {
             self.sealed = (position.segment, position.chain);
@@ -108,6 +114,10 @@ impl<'a> Follower<'a> {
             self.core.rebuilding.store(true, Ordering::Release);
             Catalog::starting_at(window_of(first))
         };
+        let ids = match self.read_pending(&catalog, ids) {
+            Ok(ids) => ids,
+            Err(error) => return self.core.report(error.message()),
+        };
         let next = first.max(keys::first_of(catalog.next_window()));
         self.reader.seek(next);
         self.unflushed = 0;
@@ -116,10 +126,35 @@ impl<'a> Follower<'a> {
             in_memory,
             catalog,
             tail: Window::starting_at(next, self.core.hashes),
+            ids,
             names_checked: AtomicBool::new(false),
         };
         self.dictionary = dictionary(self.core);
         drop(self.core.install(state));
+    }
+
+    /// Takes in from the log the ids of windows that are not in a run yet.
+    fn read_pending(&self, catalog: &Catalog, mut ids: Ids) -> Result<Ids> {
+        for manifest in catalog
+            .manifests_from(ids.next())
+            .filter(|held| held.foreign)
+        {
+            let (first, last) = (
+                keys::first_of(manifest.window),
+                keys::last_of(manifest.window),
+            );
+            let mut entries = Vec::new();
+            for_each(&self.core.log, first, last, |event| {
+                if keys::millis_of(event.event_id()).is_none() {
+                    let hash = hash_of(event.event_id(), self.core.salt);
+                    entries.push(ids::entry_of(hash, keys::offset_of(event.seq())));
+                }
+                true
+            });
+            entries.sort_unstable();
+            ids.take(manifest.window, entries)?;
+        }
+        Ok(ids)
     }
 
     /// Reads some events into the tail and seals it if it is complete; says whether there were any.
@@ -207,10 +242,12 @@ impl<'a> Follower<'a> {
     }
 
     /// Leaves a folder that can be opened again: flushed, or out of the way.
-    fn finish(&self) {
+    fn finish(&mut self) {
+        // A merge that is under way is given up.
+        self.upkeep.give_up();
         let store = self.core.read().store.clone();
         if !self.core.is_broken()
-            && let Err(error) = store.flush()
+            && let Err(error) = self.flush(store.as_ref())
         {
             self.core.report(error.message());
         }

@@ -7,12 +7,12 @@
 use super::aim::Aim;
 use super::catalog::broken;
 use super::core::{Core, State};
+use super::ids::block::hash_of;
 use super::keys::{self, first_of, last_of, millis_of, window_of};
 use super::values::{Manifest, find_ids};
+use super::visit::scan_for;
 use crate::error::{Error, Result};
 use crate::event::EventId;
-use crate::format::record::EventRef;
-use crate::log::Log;
 use crate::position::Seq;
 
 /// What looking into one window came to.
@@ -44,24 +44,54 @@ impl Core {
     }
 
     fn find(&self, id: EventId, first: Seq) -> Result<Option<Seq>> {
-        let millis = millis_of(id);
+        let (found, from) = match millis_of(id) {
+            Some(millis) => self.find_timed(id, millis, first)?,
+            None => self.find_foreign(id, first)?,
+        };
+        Ok(found.or_else(|| scan_for(&self.log, id, from, Seq::MAX)))
+    }
+
+    /// Looks for an id that tells its time; also from where the log is to be scanned.
+    fn find_timed(&self, id: EventId, millis: u64, first: Seq) -> Result<(Option<Seq>, Seq)> {
         let mut from = first;
         while let Some(state) = self.trusted() {
             let Some(manifest) = state.catalog.first_holding(window_of(from), millis) else {
-                from = from.max(first_of(state.catalog.next_window()));
-                if let Some(seq) = state.tail.find(id, first) {
-                    return Ok(Some(seq));
-                }
-                from = from.max(state.tail.next());
-                break;
+                let found = state.tail.find(id, first);
+                let indexed = first_of(state.catalog.next_window()).max(state.tail.next());
+                return Ok((found, from.max(indexed)));
             };
             match self.look_into(&state, manifest, id, first)? {
-                Look::Found(seq) => return Ok(Some(seq)),
+                Look::Found(seq) => return Ok((Some(seq), from)),
                 Look::Absent => from = last_of(manifest.window).next(),
                 Look::Broken(reason) => self.report(reason.message()),
             }
         }
-        Ok(scan_for(&self.log, id, from, Seq::MAX))
+        Ok((None, from))
+    }
+
+    /// Looks for an id that tells no time; also from where the log is to be scanned.
+    fn find_foreign(&self, id: EventId, first: Seq) -> Result<(Option<Seq>, Seq)> {
+        let hash = hash_of(id, self.salt);
+        let mut from = first;
+        while let Some(state) = self.trusted() {
+            match state.ids.first_with(hash, from) {
+                Ok(Some(seq)) => match self.id_at(seq)? {
+                    Some(held) if held == id => return Ok((Some(seq), from)),
+                    Some(_) => from = seq.next(),
+                    None => match self.gone(seq) {
+                        Look::Broken(reason) => self.report(reason.message()),
+                        _ => from = seq.next(),
+                    },
+                },
+                Ok(None) => {
+                    let found = state.tail.find(id, first);
+                    let indexed = first_of(state.catalog.next_window()).max(state.tail.next());
+                    return Ok((found, from.max(indexed)));
+                }
+                Err(reason) => self.report(reason.message()),
+            }
+        }
+        Ok((None, first))
     }
 
     fn look_into(
@@ -89,16 +119,21 @@ impl Core {
             match self.id_at(place) {
                 Ok(Some(held)) if held == id => return Look::Found(place),
                 Ok(Some(held)) => aim.missed(place, held),
-                Ok(None) => return self.gone(place),
-                Err(_) => {
-                    // The event in the middle cannot be read; the one that is sought perhaps can.
-                    let (low, high) = aim.range();
-                    let found = scan_for(&self.log, id, low, high);
-                    return found.map_or(Look::Absent, Look::Found);
-                }
+                Ok(None) => match self.gone(place) {
+                    Look::Absent => return self.scan_rest(&aim, id),
+                    other => return other,
+                },
+                // The event in the middle cannot be read; the one that is sought perhaps can.
+                Err(_) => return self.scan_rest(&aim, id),
             }
         }
         Look::Absent
+    }
+
+    fn scan_rest(&self, aim: &Aim, id: EventId) -> Look {
+        let (low, high) = aim.range();
+        let found = scan_for(&self.log, id, low, high);
+        found.map_or(Look::Absent, Look::Found)
     }
 
     /// Looks an id up in the pieces of a window, and reads the events that its hash names.
@@ -129,53 +164,24 @@ impl Core {
 
     /// What it means that the log does not have an event that the index knows.
     fn gone(&self, seq: Seq) -> Look {
-        if seq < self.log.first_seq() {
+        if seq < self.log.first_seq() || self.was_dropped(seq) {
             Look::Absent
         } else {
             Look::Broken(broken("it names an event that the log does not have"))
         }
     }
 
+    /// Whether the segment of this Seq has lost events between its first and its last: compaction drops them.
+    fn was_dropped(&self, seq: Seq) -> bool {
+        let span = self.log.span_from(seq);
+        span.is_some_and(|span| {
+            let all = span.last.next().since(span.first);
+            span.times.is_some() && span.count != all
+        })
+    }
+
     fn id_at(&self, seq: Seq) -> Result<Option<EventId>> {
         let stored = self.log.get(seq)?;
         Ok(stored.map(|stored| stored.event().event_id()))
     }
-}
-
-/// Visits the events of `from..=upto` that can be read, until `visit` has enough.
-pub(super) fn for_each(
-    log: &Log,
-    from: Seq,
-    upto: Seq,
-    mut visit: impl FnMut(EventRef<'_>) -> bool,
-) {
-    let mut reader = log.reader(from);
-    loop {
-        match reader.next_event() {
-            Ok(Some(event)) if event.seq() <= upto => {
-                if !visit(event) {
-                    return;
-                }
-            }
-            Ok(_) => return,
-            // The follower passes over what cannot be read, counts it and says so; whoever reads
-            // the event itself gets the error.
-            Err(_) => {
-                if reader.position() >= upto {
-                    return;
-                }
-                reader.seek(reader.position().next());
-            }
-        }
-    }
-}
-
-/// The first event of `from..=upto` with this id.
-fn scan_for(log: &Log, id: EventId, from: Seq, upto: Seq) -> Option<Seq> {
-    let mut found = None;
-    for_each(log, from, upto, |event| {
-        found = (event.event_id() == id).then(|| event.seq());
-        found.is_none()
-    });
-    found
 }

@@ -26,9 +26,10 @@
 //! damage. What loading and lookups find broken is answered by a scan; the folder is set aside, and
 //! the index is built anew in the background. No failure of the index is one of the system.
 //!
-//! **Time-ordered ids.** A window whose ids are `UUIDv7`s that strictly ascend stores none of them:
-//! the log itself is searched, in two or three steps. Else it stores 6 bytes an id. An id that is no `UUIDv7` is looked for
-//! in every window that has such ids.
+//! **Ids.** A window whose ids are `UUIDv7`s that strictly ascend stores none of them: the log itself is
+//! searched, in two or three steps. Other `UUIDv7`s are stored by window, at 6 bytes each, and looked for in
+//! those windows whose times allow it. Ids that tell no time are looked for in [runs](ids) of ever more
+//! windows, of which there are few.
 
 mod dimension;
 mod hash;
@@ -40,8 +41,10 @@ mod memory;
 mod batch;
 mod pieces;
 mod lists;
-mod window;
 mod catalog;
+mod visit;
+mod ids;
+mod window;
 mod dictionary;
 mod merge;
 mod agree;

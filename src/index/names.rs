@@ -8,8 +8,8 @@ use super::core::Core;
 use super::dictionary;
 use super::dimension::Dimension;
 use super::keys::{self, ERA_LEN, first_of};
-use super::lookup::for_each;
 use super::postings::Postings;
+use super::visit::for_each;
 use crate::error::Result;
 use crate::position::Seq;
 

@@ -10,8 +10,8 @@ use super::catalog::broken;
 use super::core::{Core, State};
 use super::dimension::Dimension;
 use super::keys::{first_of, last_of, window_of};
-use super::lookup::for_each;
 use super::runs::{Group, Runs, Way};
+use super::visit::for_each;
 use crate::error::Result;
 use crate::position::Seq;
 

@@ -7,9 +7,10 @@ use super::batch;
 use super::catalog::Catalog;
 use super::dimension::Dimension;
 use super::follow::Follower;
+use super::ids::Ids;
 use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, window_of};
 use super::merge;
-use super::store::Pair;
+use super::store::{Pair, Store};
 use super::values::Position;
 use super::window::Window;
 use crate::error::Result;
@@ -47,26 +48,45 @@ impl Follower<'_> {
             merge::write(store.as_ref(), due.run, &due.below)?;
         }
         self.note_sealed_segment(keys::last_of(window));
+        let ids = self.take_ids(window, sealed.foreign)?;
         let position = {
             let state = self.core.read();
             Position {
                 next_window: window.saturating_add(1),
                 sum: state.catalog.sum_with(&sealed.manifest),
                 names: state.catalog.names_with(&met.names),
-                ..self.position(&state.catalog)
+                ..self.position(&state.catalog, &ids)
             }
         };
         store.apply(&[self.record(&position)], &[])?;
         let mut state = self.core.write();
         state.catalog.take(sealed.manifest, position.names);
         state.tail = Window::starting_at(self.reader.position(), self.core.hashes);
+        state.ids = ids;
         drop(state);
         self.core.notify();
         self.unflushed = self.unflushed.saturating_add(1);
         if self.unflushed >= FLUSH_WINDOWS {
             self.unflushed = 0;
-            store.flush()?;
+            self.flush(store.as_ref())?;
         }
+        Ok(())
+    }
+
+    /// The ids of a catalog that has one more window. No lock is held while runs are written.
+    fn take_ids(&mut self, window: u64, foreign: Vec<u64>) -> Result<Ids> {
+        let mut ids = self.core.read().ids.clone();
+        ids.take(window, foreign)?;
+        self.upkeep.step(&mut ids)?;
+        Ok(ids)
+    }
+
+    /// Makes durable what has been indexed.
+    pub(super) fn flush(&mut self, store: &dyn Store) -> Result<()> {
+        let ids = self.core.read().ids.clone();
+        self.upkeep.before_flush(&ids)?;
+        store.flush()?;
+        self.upkeep.after_flush();
         Ok(())
     }
 
@@ -76,7 +96,7 @@ impl Follower<'_> {
     }
 
     /// The position behind a catalog's windows.
-    fn position(&self, catalog: &Catalog) -> Position {
+    fn position(&self, catalog: &Catalog, ids: &Ids) -> Position {
         Position {
             floor: catalog.floor(),
             next_window: catalog.next_window(),
@@ -86,6 +106,8 @@ impl Follower<'_> {
             chain: self.sealed.1,
             last_seq: self.last.0,
             last_hash: agree::hash_at(&self.core.log, self.last),
+            runs: ids.notes(),
+            runs_next: ids.next(),
         }
     }
 
@@ -115,7 +137,9 @@ impl Follower<'_> {
         let position = {
             let mut state = self.core.write();
             state.catalog.retire(floor);
-            self.position(&state.catalog)
+            let retired = state.ids.retire(floor);
+            self.upkeep.discard(retired);
+            self.position(&state.catalog, &state.ids)
         };
         // The position first: behind it the records are no part of the index any more.
         store.apply(&[self.record(&position)], &[])?;

@@ -37,11 +37,7 @@ impl<const BITS: u32> Level<BITS> {
     }
 
     /// The windows from `from` up to before `end` that lie in spans which may hold it, as ranges.
-    fn ranges(
-        &self,
-        (from, end): (u64, u64),
-        millis: Option<u64>,
-    ) -> impl Iterator<Item = (u64, u64)> {
+    fn ranges(&self, (from, end): (u64, u64), millis: u64) -> impl Iterator<Item = (u64, u64)> {
         let start = self.0.partition_point(|(number, _)| *number < from >> BITS);
         let spans = self.0.range(start..);
         let spans = spans.take_while(move |(number, _)| number << BITS < end);
@@ -65,13 +61,9 @@ impl Spans {
         self.large.retire(floor);
     }
 
-    /// The windows from `from` on that may hold an id with this time, or without one, as ranges from a
-    /// window up to before another.
-    pub(super) fn ranges(
-        &self,
-        from: u64,
-        millis: Option<u64>,
-    ) -> impl Iterator<Item = (u64, u64)> {
+    /// The windows from `from` on that may hold an id with this time, as ranges from a window up to before
+    /// another.
+    pub(super) fn ranges(&self, from: u64, millis: u64) -> impl Iterator<Item = (u64, u64)> {
         let large = self.large.ranges((from, u64::MAX), millis);
         large.flat_map(move |range| self.small.ranges(range, millis))
     }

@@ -169,7 +169,8 @@ fn failed(what: &str, source: &sled::Error) -> Error {
     Error::new(ErrorKind::Index, message).caused_by(source.clone())
 }
 
-fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+/// What a call comes to whose panic is an error like any other.
+pub(super) fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         let message = format!("the index store panicked at {what}; it is rebuilt from the log");
         Err(Error::new(ErrorKind::Index, message))

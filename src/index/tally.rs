@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::core::{Core, State};
 use super::dimension::Dimension;
 use super::keys::{first_of, window_of};
-use super::lookup::for_each;
 use super::postings::{Postings, PostingsBack};
 use super::runs::Runs;
+use super::visit::for_each;
 use crate::error::Result;
 use crate::position::Seq;
 

@@ -1,6 +1,7 @@
 //! Lookups against a scan of the log, whatever happens to the store.
 
 mod damage;
+mod ids;
 mod levels;
 mod measure;
 mod memory;

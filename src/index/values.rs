@@ -126,23 +126,18 @@ pub(super) struct Times {
     /// The earliest, in milliseconds; above `max` if there is none.
     pub(super) min: u64,
     pub(super) max: u64,
-    /// Whether there are ids without a time.
-    pub(super) foreign: bool,
 }
 
 impl Times {
-    /// Whether an id with this time, or without one, may be among them.
-    pub(super) fn may_hold(&self, millis: Option<u64>) -> bool {
-        millis.map_or(self.foreign, |millis| {
-            (self.min..=self.max).contains(&millis)
-        })
+    /// Whether an id with this time may be among them.
+    pub(super) fn may_hold(&self, millis: u64) -> bool {
+        (self.min..=self.max).contains(&millis)
     }
 
     /// Sums both up.
     pub(super) fn add(&mut self, other: Times) {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        self.foreign |= other.foreign;
     }
 }
 
@@ -153,6 +148,7 @@ pub(super) struct Manifest {
     /// How many events the log has there, also such as could not be read.
     pub(super) count: u16,
     pub(super) ordered: bool,
+    /// Whether there are ids that are no `UUIDv7`: they are in a run.
     pub(super) foreign: bool,
     /// The earliest time in a `UUIDv7` there, in milliseconds; above `millis_max` if there is none.
     pub(super) millis_min: u64,
@@ -167,7 +163,6 @@ impl Manifest {
         Times {
             min: self.millis_min,
             max: self.millis_max,
-            foreign: self.foreign,
         }
     }
 
@@ -214,6 +209,16 @@ pub(super) struct EraNames {
     pub(super) sum: u64,
 }
 
+/// A run of ids that tell no time: those of the windows from `first` up to before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RunNote {
+    pub(super) first: u64,
+    pub(super) end: u64,
+    pub(super) count: u64,
+    /// A sum of hashes over its entries.
+    pub(super) sum: u64,
+}
+
 /// How far the index goes, and what the log must say to agree with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Position {
@@ -231,6 +236,10 @@ pub(super) struct Position {
     pub(super) last_hash: u64,
     /// By ascending era.
     pub(super) names: Each<Vec<EraNames>>,
+    /// By ascending window.
+    pub(super) runs: Vec<RunNote>,
+    /// Ids of windows before this one are in a run, if they belong there.
+    pub(super) runs_next: u64,
 }
 
 impl Position {
@@ -258,6 +267,11 @@ impl Position {
                 );
             }
         }
+        body.extend(self.runs_next.to_le_bytes());
+        for note in &self.runs {
+            let fields = [note.first, note.end, note.count, note.sum];
+            body.extend(fields.into_iter().flat_map(u64::to_le_bytes));
+        }
         seal(keys::POSITION, &log_id.to_le_bytes(), &body)
     }
 
@@ -274,6 +288,8 @@ impl Position {
             last_seq: fields.u64()?,
             last_hash: fields.u64()?,
             names: Each::default(),
+            runs: Vec::new(),
+            runs_next: 0,
         };
         for dimension in Dimension::ALL {
             let eras = position.names.get_mut(dimension);
@@ -283,7 +299,15 @@ impl Position {
             }
             eras.is_sorted_by(|a, b| a.era < b.era).then_some(())?;
         }
-        fields.end()?;
+        position.runs_next = fields.u64()?;
+        while !fields.0.is_empty() {
+            position.runs.push(RunNote {
+                first: fields.u64()?,
+                end: fields.u64()?,
+                count: fields.u64()?,
+                sum: fields.u64()?,
+            });
+        }
         Some(position)
     }
 }

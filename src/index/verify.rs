@@ -3,7 +3,7 @@
 //! It works on a copy, since sled cannot open a folder without writing to it, and takes the events
 //! from whoever scans them: a tool that only reads has no open log.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +13,9 @@ use super::catalog::{Catalog, Loaded, all_in};
 use super::dictionary;
 use super::dimension::{Dimension, Each, names_of};
 use super::hash::NameHash;
+use super::ids;
+use super::ids::block::parse;
+use super::ids::run::{IdRun, digest};
 use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, first_of, last_of, window_of};
 use super::merge;
 use super::store::{self, Copied, Pair, Store};
@@ -56,6 +59,9 @@ pub(crate) struct Verifier {
     era: Option<u64>,
     /// The windows that have events.
     windows: BTreeSet<u64>,
+    /// How many ids of a window belong in a run, and a sum of hashes over them.
+    foreign: BTreeMap<u64, (u64, u64)>,
+    runs: Vec<IdRun>,
     mismatches: Vec<Mismatch>,
 }
 
@@ -70,17 +76,22 @@ impl Verifier {
         let probe = move |store: &dyn Store| Catalog::load(store, log_id);
         let (store, loaded) = store::open_unclaimed(copy.path(), config, probe)?;
         let hashes = NameHash::of_log(log_id);
+        let salt = u64::try_from(log_id & u128::from(u64::MAX)).unwrap_or(0);
+        let notes = loaded.position.as_ref().map(|held| held.runs.as_slice());
+        let runs = ids::open_runs(notes.unwrap_or_default(), copy.path(), salt)?;
         Ok(Verifier {
             store,
             _copy: copy,
             loaded,
             window: Window::starting_at(Seq::FIRST, hashes),
             hashes,
-            salt: u64::try_from(log_id & u128::from(u64::MAX)).unwrap_or(0),
+            salt,
             first: None,
             names: Each::default(),
             era: None,
             windows: BTreeSet::new(),
+            foreign: BTreeMap::new(),
+            runs,
             mismatches: Vec::new(),
         })
     }
@@ -103,6 +114,7 @@ impl Verifier {
             let reason = "the index has events that the log has not";
             self.mismatches.push(mismatch(*window, reason));
         }
+        self.check_ids(from);
         if self.mismatches.is_empty() {
             self.check_runs(from)?;
             self.check_names()?;
@@ -147,6 +159,38 @@ impl Verifier {
             });
         }
         Ok(())
+    }
+
+    /// Whether the runs of ids have what the events of their windows have, no more and no less.
+    fn check_ids(&mut self, from: u64) {
+        let next = self.loaded.position.as_ref().map(|held| held.runs_next);
+        let mut missing: BTreeSet<u64> = self.foreign.keys().copied().collect();
+        for run in &self.runs {
+            let note = run.note();
+            missing.retain(|window| !(note.first..note.end).contains(window));
+            let mut found = (0_u64, 0_u64);
+            let read = ids::visit(run, |hash, seq| {
+                found.0 += 1;
+                found.1 = found.1.wrapping_add(digest(hash, seq));
+            });
+            let due = self.foreign.range(note.first..note.end);
+            let due = due.fold((0, 0_u64), |sum, (_, held)| {
+                (sum.0 + held.0, sum.1.wrapping_add(held.1))
+            });
+            // One that retention has cut into tells of what is gone.
+            if read.is_err() || note.first >= from && found != due {
+                let reason = "a run of ids is not what the log says";
+                self.mismatches.push(Mismatch {
+                    seqs: Some((first_of(note.first).max(Seq::FIRST), last_of(note.end - 1))),
+                    reason: reason.to_owned(),
+                });
+            }
+        }
+        missing.retain(|window| *window >= from && next.is_some_and(|next| *window < next));
+        for window in missing {
+            self.mismatches
+                .push(mismatch(window, "its ids are in no run"));
+        }
     }
 
     /// Whether the names that the store has are all of those that it is said to have; those of each
@@ -200,7 +244,22 @@ impl Verifier {
             self.mismatches.push(mismatch(number, reason));
         }
         self.windows.insert(number);
+        self.note_foreign();
         Ok(())
+    }
+
+    fn note_foreign(&mut self) {
+        let (number, base) = (self.window.number(), first_of(self.window.number()));
+        let entries = self.window.foreign(self.salt);
+        if entries.is_empty() {
+            return;
+        }
+        let digests = entries.iter().map(|entry| {
+            let (hash, offset) = parse(*entry);
+            digest(hash, base.plus(offset))
+        });
+        let sum = digests.fold(0, u64::wrapping_add);
+        self.foreign.insert(number, (entries.len() as u64, sum));
     }
 
     fn load_names(&mut self, era: u64) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use super::dimension::{Dimension, Each};
 use super::hash::NameHash;
+use super::ids::{self, block::hash_of};
 use super::keys::{self, Run, first_of, millis_of, offset_of};
 use super::lists::Lists;
 use super::pieces::{PieceWriter, encode_offsets};
@@ -16,6 +17,8 @@ use crate::position::Seq;
 pub(super) struct Sealed {
     pub(super) records: Vec<Pair>,
     pub(super) manifest: Manifest,
+    /// The entries of the ids that tell no time, ascending.
+    pub(super) foreign: Vec<u64>,
 }
 
 /// Ids and names of the events of one window.
@@ -111,7 +114,7 @@ impl Window {
         }
         let mut manifest = self.manifest();
         if !manifest.ordered {
-            records.extend(encode_ids(self.number, &self.ids, &self.offsets, salt));
+            records.extend(self.timed(salt));
         }
         let bytes: usize = records
             .iter()
@@ -119,7 +122,32 @@ impl Window {
             .sum();
         manifest.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         records.push((keys::manifest(self.number), manifest.encode()));
-        Sealed { records, manifest }
+        Sealed {
+            records,
+            manifest,
+            foreign: self.foreign(salt),
+        }
+    }
+
+    /// The records of the ids that tell their times, if there are any.
+    fn timed(&self, salt: u64) -> Vec<Pair> {
+        let all = self.ids.iter().zip(&self.offsets);
+        let timed = all.filter(|(id, _)| millis_of(**id).is_some());
+        let (ids, offsets): (Vec<EventId>, Vec<u16>) = timed.unzip();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        encode_ids(self.number, &ids, &offsets, salt)
+    }
+
+    /// The entries of the ids that tell no time, ascending.
+    pub(super) fn foreign(&self, salt: u64) -> Vec<u64> {
+        let all = self.ids.iter().zip(&self.offsets);
+        let foreign = all.filter(|(id, _)| millis_of(**id).is_none());
+        let entries = foreign.map(|(id, offset)| ids::entry_of(hash_of(*id, salt), *offset));
+        let mut entries: Vec<u64> = entries.collect();
+        entries.sort_unstable();
+        entries
     }
 
     fn manifest(&self) -> Manifest {

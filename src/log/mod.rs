@@ -55,6 +55,7 @@ mod sighting;
 pub(crate) mod mirror;
 mod retention;
 mod keeping;
+pub(crate) mod finder;
 mod committer;
 mod keeper;
 

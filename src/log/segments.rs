@@ -4,11 +4,16 @@ use std::sync::{Arc, PoisonError};
 
 use super::segment::Segment;
 use crate::position::Seq;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The open segments.
 #[derive(Debug, Default)]
-pub(crate) struct Segments(RwLock<Held>);
+pub(crate) struct Segments {
+    held: RwLock<Held>,
+    /// How often the list has changed.
+    changes: AtomicU64,
+}
 
 /// The segments, oldest first, with their base Seqs side by side: a look-up among hundreds of segments
 /// goes to one of them and not to eight.
@@ -27,7 +32,16 @@ impl Held {
 
 impl Segments {
     pub(super) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        Segments(RwLock::new(Held::of(segments)))
+        Segments {
+            held: RwLock::new(Held::of(segments)),
+            changes: AtomicU64::new(0),
+        }
+    }
+
+    /// A number that is another one once the list has changed.
+    #[inline]
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// The segment that holds `seq`, or else the first one behind it.
@@ -146,10 +160,14 @@ impl Segments {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Held> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        let held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever finds the number as it was has looked before the list changed. Nobody who sees the new
+        // number sees the old list: it is locked until it has changed.
+        self.changes.fetch_add(1, Ordering::Release);
+        held
     }
 }

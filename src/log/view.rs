@@ -37,12 +37,18 @@ impl View {
     /// The event of this Seq; `None` if the log does not hold it.
     #[inline]
     pub(crate) fn get(&self, seq: Seq) -> Result<Option<StoredEvent>> {
-        if seq > self.watermark.appended() {
-            return Ok(None);
-        }
         let Some(segment) = self.segments.at_or_after(seq) else {
             return Ok(None);
         };
+        self.get_in(segment, seq)
+    }
+
+    /// The event of this Seq, in the segment that holds it or the first one behind.
+    #[inline]
+    pub(super) fn get_in(&self, segment: Arc<Segment>, seq: Seq) -> Result<Option<StoredEvent>> {
+        if seq > self.watermark.appended() {
+            return Ok(None);
+        }
         match segment.find(seq) {
             Some((offset, len)) => Ok(Some(StoredEvent(Lying::InSegment {
                 segment,

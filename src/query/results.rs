@@ -11,6 +11,7 @@ use super::scan::Scan;
 use super::token::PageToken;
 use crate::error::Result;
 use crate::index::Index;
+use crate::log::finder::Finder;
 use crate::log::{StoredEvent, View};
 use crate::position::{Gap, Seq};
 use crate::upcast::Upcasters;
@@ -40,7 +41,7 @@ impl Source {
 /// iteration goes on behind it.
 #[derive(Debug)]
 pub struct QueryResults {
-    log: Arc<View>,
+    finder: Finder,
     upcasters: Arc<Upcasters>,
     criteria: Arc<Criteria>,
     direction: Direction,
@@ -71,7 +72,7 @@ impl QueryResults {
     pub(super) fn new(job: Job, index: Option<&Index>, route: &Route) -> Result<QueryResults> {
         let sources = job.sources(index, route)?;
         Ok(QueryResults {
-            log: job.log,
+            finder: Finder::new(job.log),
             upcasters: job.upcasters,
             criteria: job.criteria,
             direction: job.direction,
@@ -120,14 +121,17 @@ impl QueryResults {
 
     /// Notes what has been removed of the Seqs up to the next candidate, or up to the end.
     fn pass_over(&mut self, next: Option<Seq>) {
-        let removed = self.log.first_seq().prev();
+        let removed = self.finder.first_seq().prev();
         let upto = match (self.direction, next) {
             (Direction::OldestFirst, Some(seq)) => seq,
             (Direction::NewestFirst, Some(seq)) if seq > removed => Seq::ZERO,
             // The others are older, and were removed if this one was; or there are no others.
             _ => self.left.last,
         };
-        let gone = self.left.within(Seq::FIRST, removed.min(upto));
+        self.note_gone(self.left.within(Seq::FIRST, removed.min(upto)));
+    }
+
+    fn note_gone(&mut self, gone: Bounds) {
         if !gone.is_empty() {
             let (from, to) = (gone.first, gone.last);
             self.gone = Some(self.gone.map_or(Gap { from, to }, |gap| Gap {
@@ -158,13 +162,19 @@ impl Iterator for QueryResults {
                 return None;
             };
             self.advance(seq);
-            match self.log.get_unexpired(seq) {
+            match self.finder.get_unexpired(seq) {
                 Ok(Some(stored)) if self.criteria.matches(&stored.event()) => {
                     self.place = Some(seq);
                     self.count_left -= 1;
                     return Some(stored.newest(&self.upcasters));
                 }
-                Ok(_) => {}
+                Ok(Some(_)) => {}
+                // It may have been removed since it was passed over.
+                Ok(None) if seq < self.finder.first_seq() => self.note_gone(Bounds {
+                    first: seq,
+                    last: seq,
+                }),
+                Ok(None) => {}
                 Err(error) => {
                     self.place = Some(seq);
                     return Some(Err(error));

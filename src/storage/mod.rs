@@ -17,6 +17,7 @@ mod on_disk;
 pub(crate) mod mmap;
 mod region;
 pub(crate) mod file;
+pub(crate) mod plain;
 pub(crate) mod memory;
 pub(crate) mod lock;
 #[cfg_attr(

@@ -80,9 +80,15 @@ fn made(dir: &Path, odd_ids: u64) -> (Arc<Log>, PathBuf) {
 }
 
 /// Lookups are right at once, and after the index has mended itself.
-fn assert_mends(log: &Arc<Log>, folder: &Path, context: &str) -> IndexState {
+pub(super) fn assert_mends(log: &Arc<Log>, folder: &Path, context: &str) -> IndexState {
     let index = open(log, folder);
     assert_equals_scan(&index, log, context);
+    // Damage shows where it is met: each id is looked for.
+    let mut reader = log.reader(Seq::FIRST);
+    while let Some(event) = reader.next_event().unwrap() {
+        let found = index.by_id(event.event_id()).unwrap();
+        assert!(found.is_some_and(|seq| seq <= event.seq()), "{context}");
+    }
     assert!(index.catch_up(), "{context}");
     assert_equals_scan(&index, log, context);
     let state = index.state();

@@ -162,6 +162,15 @@ fn the_store_that_fails_in_use_is_replaced_and_answers_stay_right() {
 }
 
 #[test]
+fn a_panic_of_the_store_is_an_error_of_the_index() {
+    let failed = store::guarded("look", || -> Result<()> { panic!("as its users report") });
+    let error = failed.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Index);
+    assert!(error.message().contains("panicked at look"), "{error}");
+    assert_eq!(store::guarded("look", || Ok(5)).unwrap(), 5);
+}
+
+#[test]
 fn an_event_that_cannot_be_read_is_passed_over() {
     let dir = tempfile::tempdir().unwrap();
     let log_folder = dir.path().join("log");

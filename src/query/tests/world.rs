@@ -210,6 +210,8 @@ impl World {
         let mut record = Record::new(&event_type, &source, Timestamp(timestamp), &[0xc0]).unwrap();
         record.event_id = match random.below(10) {
             0 => EventId(u128::from(random.below(60) + 1)),
+            // As random as a user's own, of the version that says so.
+            1..3 => EventId(u128::from(random.below(u64::MAX)) << 80 | 4 << 76 | 0b10 << 62),
             _ => EventId::NIL,
         };
         let record = record.with_headers(&headers).unwrap();

@@ -22,6 +22,7 @@ Examples:
   forelog-bench append --seconds 60 --dir /mnt/disk
   forelog-bench durable --threads 64
   forelog-bench latency --rate 50000 --durability os
+  forelog-bench scale --sizes 1M,10M,100M --size 75 --dir /mnt/disk --report scale.html
   forelog-bench retention --max-mib 1024 --seconds 60
   forelog-bench all --report bench.html
   forelog-bench all --short --json | jq '.rows[] | {id, value, ratio_to_floor, met}'";
@@ -109,6 +110,8 @@ pub enum Command {
     Get,
     /// Look events up by type and by id, through the index. Floor: the same reads in memory
     Query,
+    /// Look-ups, indexing, opening and memory by the number of events in the log
+    Scale(ScaleArgs),
     /// Open a log whose writer was killed, at several sizes
     Open(FullArgs),
     /// Hand events to a handler: the rate when busy, the time from emit to handler when idle
@@ -147,6 +150,34 @@ pub struct FullArgs {
     pub full: bool,
 }
 
+/// The options of `scale`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ScaleArgs {
+    /// How many events the logs have, such as `1M,10M,100M`; 1 M and 10 M by default
+    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = parse_size)]
+    pub sizes: Vec<u64>,
+    /// How many types the events have
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub types: u64,
+    /// How many sources they have
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    pub sources: u64,
+    /// Whose ids: those that the system makes, random ones of the user's, or one log of each
+    #[arg(long, value_enum, default_value_t = IdsOf::Both)]
+    pub ids: IdsOf,
+}
+
+/// What ids events have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum IdsOf {
+    /// Those that the system makes.
+    Own,
+    /// Random ones of the user's.
+    Random,
+    /// One log of each.
+    Both,
+}
+
 /// The options of `latency`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct LatencyArgs {
@@ -176,6 +207,20 @@ pub struct ChildArgs {
     pub path: PathBuf,
 }
 
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.strip_suffix(['M', 'm']) {
+        Some(number) => (number, 1_000_000),
+        None => match text.strip_suffix(['K', 'k']) {
+            Some(number) => (number, 1_000),
+            None => (text, 1),
+        },
+    };
+    let size = number.parse::<u64>().ok();
+    let size = size.and_then(|number| number.checked_mul(unit));
+    size.filter(|size| *size > 0)
+        .ok_or_else(|| "must be a number of events, such as `500k` or `10M`".to_owned())
+}
+
 fn parse_durability(text: &str) -> Result<Durability, String> {
     match text {
         "sync" => Ok(Durability::Sync),
@@ -197,6 +242,16 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(parse_size("700"), Ok(700));
+        assert_eq!(parse_size("20k"), Ok(20_000));
+        assert_eq!(parse_size("100M"), Ok(100_000_000));
+        for bad in ["", "M", "0", "1.5M", "-1k", "99999999999999999M"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ mod work;
 use std::io::Write;
 
 pub use args::{
-    AppendArgs, Args, ChildArgs, Command, FullArgs, LatencyArgs, Options, RetentionArgs,
+    AppendArgs, Args, ChildArgs, Command, FullArgs, IdsOf, LatencyArgs, Options, RetentionArgs,
+    ScaleArgs,
 };
 pub use latency::Latency;
 pub use machine::Machine;

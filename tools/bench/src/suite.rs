@@ -8,8 +8,8 @@ use crate::args::{AppendArgs, Command, FullArgs, Options, RetentionArgs};
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
-    append, dispatch, durable, idle, open, pace, pipeline, query, read, retain, several, space,
-    sustained, typed,
+    append, dispatch, durable, idle, open, pace, pipeline, query, read, retain, scale, several,
+    space, sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -28,6 +28,7 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
         Command::Replay => vec![read::replay(&bench, "replay")?],
         Command::Get => vec![read::get(&bench)?],
         Command::Query => query::run(&bench)?,
+        Command::Scale(args) => scale::run(&bench, args)?,
         Command::Open(args) => open::run(&bench, args.full)?,
         Command::Dispatch => dispatched(&bench)?,
         Command::Latency(args) => vec![pace::run(&bench, args.rate, args.seconds)?],

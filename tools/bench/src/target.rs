@@ -94,15 +94,44 @@ pub(crate) const TARGETS: &[(&str, Bounds)] = &[
     ("compare", &[(RIVAL, AtLeast(1.0))]),
 ];
 
+/// The bounds of `scale`, at every size: those on look-ups by the kind of ids, and those on all else.
+const BY_OWN_ID: Bound = AtMost(3.0);
+const BY_RANDOM_ID: Bound = AtMost(30.0);
+const AT_SCALE: Bounds = &[
+    ("newest_100_us", AtMost(15.0)),
+    ("time_start_us", AtMost(20.0)),
+    ("index_events_s", AtLeast(2e6)),
+    ("rebuild_events_s", AtLeast(5e6)),
+    ("open_ms", AtMost(100.0)),
+    ("memory_mib", AtMost(96.0)),
+    ("index_bytes_an_event", AtMost(24.0)),
+];
+/// Logs with more types than this, or more sources, have to stay usable, and no more.
+const NAMES_MAX: f64 = 100.0;
+
+fn bounds_of(row: &Row) -> Vec<(&'static str, Bound)> {
+    if let Some((_, bounds)) = TARGETS.iter().find(|(id, _)| *id == row.id) {
+        return bounds.to_vec();
+    }
+    let by_id = match row.id.strip_prefix("scale_") {
+        Some(rest) if rest.starts_with("own") => BY_OWN_ID,
+        Some(_) => BY_RANDOM_ID,
+        None => return Vec::new(),
+    };
+    let few = |name| row.figure(name).is_some_and(|names| names <= NAMES_MAX);
+    if few("types") && few("sources") {
+        [&[("value", by_id)], AT_SCALE].concat()
+    } else {
+        Vec::new()
+    }
+}
+
 /// Sets the checks of a row that is a target. A short run measures nothing worth judging, so there
 /// every answer stays open.
 pub(crate) fn judge(row: &mut Row, judged: bool) {
-    let Some((_, bounds)) = TARGETS.iter().find(|(id, _)| *id == row.id) else {
-        return;
-    };
-    row.checks = bounds
-        .iter()
-        .map(|&(of, bound)| {
+    row.checks = bounds_of(row)
+        .into_iter()
+        .map(|(of, bound)| {
             let measured = row.figure(of);
             let met = measured
                 .filter(|_| judged)
@@ -134,6 +163,22 @@ mod tests {
 
     fn get_row(nanos: f64) -> Row {
         Row::new("get", "get", "ns").values(vec![nanos])
+    }
+
+    #[test]
+    fn a_row_of_scale_is_judged_by_its_ids_and_if_it_has_few_names() {
+        let row = |id: &str, types: f64| {
+            let mut row = Row::new(id, "by id", "us").values(vec![10.0]);
+            for (name, figure) in [("types", types), ("sources", 100.0), ("open_ms", 5.0)] {
+                row = row.extra(name, Some(figure));
+            }
+            judge(&mut row, true);
+            row
+        };
+        assert_eq!(row("scale_own_at_10", 100.0).met, Some(false));
+        assert_eq!(row("scale_random_at_10", 100.0).checks[0].met, Some(true));
+        assert!(row("scale_random_at_10", 1000.0).checks.is_empty());
+        assert!(row("other", 1.0).checks.is_empty());
     }
 
     #[test]

@@ -87,6 +87,7 @@ pub(crate) fn page(outcome: &Outcome) -> String {
     let sections: String = [by_threads(rows), percentiles(rows)]
         .iter()
         .chain(&by_log_size(rows))
+        .chain(&at_scale(rows))
         .map(|plot| format!("<h2>{}</h2>\n{}", plot.title, plot.html()))
         .collect();
     format!(
@@ -254,6 +255,88 @@ fn by_log_size(rows: &[Row]) -> [Plot; 2] {
             row.figure("get_ns")
         }),
     ]
+}
+
+/// What look-ups and indexing cost over the number of events in the log.
+fn at_scale(rows: &[Row]) -> [Plot; 2] {
+    let all: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.id.starts_with("scale_"))
+        .collect();
+    let mut sizes: Vec<u64> = all.iter().filter_map(|row| row.events).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let line = |colour, (kind, name, figure): (&str, &str, Figure)| {
+        let at = |&size: &u64| {
+            let mut of_kind = all.iter().filter(|row| row.id.starts_with(kind));
+            let row = of_kind.find(|row| row.events == Some(size))?;
+            figure(row)
+        };
+        Line {
+            name: name.to_owned(),
+            points: sizes.iter().map(at).collect(),
+            colour,
+            is_floor: false,
+        }
+    };
+    let plot = |id, title, unit, lines: &[(&str, &str, Figure)]| {
+        let lines = lines.iter().enumerate();
+        Plot {
+            id,
+            title,
+            unit,
+            x_name: "events in the log",
+            x: sizes.iter().map(|&size| short(float(size))).collect(),
+            lines: measured(lines.map(|(colour, of)| line(colour, *of)).collect()),
+        }
+    };
+    let (own, random) = ("scale_own", "scale_random");
+    [
+        plot(
+            "scale-lookups",
+            "Cost by log size: look-ups",
+            "µs",
+            &[
+                (own, "by id, own ids", |row| row.value),
+                (random, "by id, random ids", |row| row.value),
+                (random, "a random id that is not there", |row| {
+                    row.figure("absent_us")
+                }),
+                (own, "newest 100 of a type", |row| {
+                    row.figure("newest_100_us")
+                }),
+                (own, "where a time begins", |row| {
+                    row.figure("time_start_us")
+                }),
+            ],
+        ),
+        plot(
+            "scale-events",
+            "Cost by log size: an event",
+            "ns",
+            &[
+                (own, "emitted and indexed, own ids", |row| {
+                    each(row, "index_events_s")
+                }),
+                (random, "emitted and indexed, random ids", |row| {
+                    each(row, "index_events_s")
+                }),
+                (own, "index rebuilt, own ids", |row| {
+                    each(row, "rebuild_events_s")
+                }),
+                (random, "index rebuilt, random ids", |row| {
+                    each(row, "rebuild_events_s")
+                }),
+            ],
+        ),
+    ]
+}
+
+type Figure = fn(&Row) -> Option<f64>;
+
+/// The nanoseconds that an event takes, of a rate.
+fn each(row: &Row, rate: &str) -> Option<f64> {
+    row.figure(rate).map(|rate| 1e9 / rate)
 }
 
 fn title_line(title: &str) -> String {

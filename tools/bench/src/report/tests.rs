@@ -29,6 +29,10 @@ fn outcome() -> Outcome {
             .events(1_000_000)
             .extra("get_ns", Some(250.0)),
         Row::new("get", "get", "ns").values(vec![250.0]),
+        Row::new("scale_own_at_1000000", "get by id", "us")
+            .values(vec![1.0])
+            .events(1_000_000)
+            .extra("index_events_s", Some(2e6)),
     ];
     for row in &mut rows {
         target::judge(row, true);
@@ -56,7 +60,10 @@ fn the_page_is_complete_in_itself() {
 fn every_plot_has_a_title_a_description_and_a_table() {
     let page = page(&outcome());
     let plots = page.matches("<svg").count();
-    assert_eq!(plots, 4, "threads, percentiles, open, get");
+    assert_eq!(
+        plots, 6,
+        "threads, percentiles, open, get, look-ups, an event"
+    );
     assert_eq!(page.matches("<desc").count(), plots);
     assert_eq!(page.matches("aria-labelledby").count(), plots);
     assert_eq!(page.matches("<table").count(), plots + 1);

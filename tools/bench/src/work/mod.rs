@@ -11,6 +11,7 @@ pub(crate) mod pipeline;
 pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod retain;
+pub(crate) mod scale;
 pub(crate) mod several;
 pub(crate) mod space;
 pub(crate) mod sustained;

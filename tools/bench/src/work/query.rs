@@ -15,7 +15,7 @@ const TYPES: u64 = 100;
 const SOURCES: u64 = 100;
 /// One id in so many is looked up.
 const ID_STRIDE: u64 = 16;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The rows of both kinds of look-up, over events of 100 types in turn.
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
@@ -86,7 +86,7 @@ pub(crate) fn wait_indexed(system: &EventSystem) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while is_behind(system) {
         if Instant::now() > deadline {
-            let message = "the index did not catch up in two minutes";
+            let message = "the index did not catch up in ten minutes";
             return Err(Error::new(ErrorKind::Index, message));
         }
         std::thread::sleep(Duration::from_millis(5));

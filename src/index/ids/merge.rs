@@ -1,0 +1,120 @@
+//! [`Merge`]: making one run of several, on a thread of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use super::super::catalog::broken;
+use super::super::keys::{WINDOW_LEN, first_of};
+use super::super::values::RunNote;
+use super::block::{self, HASH_END};
+use super::run::{Cursor, IdRun, RunWriter};
+use crate::error::{Error, Result};
+use crate::position::Seq;
+
+/// About how many entries are sorted at once.
+const SLICE_LEN: u64 = 32_768;
+
+/// Runs that follow each other are being made into one.
+#[derive(Debug)]
+pub(super) struct Merge {
+    thread: Option<JoinHandle<Result<Option<IdRun>>>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Merge {
+    /// Begins the run of the windows from `first` up to before `end` out of `parts`.
+    pub(super) fn begin(
+        folder: Option<PathBuf>,
+        (first, end): (u64, u64),
+        parts: Vec<Arc<IdRun>>,
+        salt: u64,
+    ) -> Result<Merge> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let is_told = stopping.clone();
+        let run = move || merge(folder.as_deref(), (first, end), &parts, salt, &is_told);
+        let builder = std::thread::Builder::new().name("forelog-index-merge".to_owned());
+        let thread = builder.spawn(run).map_err(|error| {
+            Error::io("start a thread to merge runs of ids", Path::new("."), error)
+        })?;
+        Ok(Merge {
+            thread: Some(thread),
+            stopping,
+        })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// The run, once it is over.
+    pub(super) fn take(mut self) -> Result<Option<IdRun>> {
+        let joined = self.thread.take().map(JoinHandle::join);
+        let panicked = || broken("merging runs of ids panicked");
+        joined.map_or(Ok(None), |joined| joined.map_err(|_| panicked())?)
+    }
+}
+
+impl Drop for Merge {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Nobody wants what it made.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// `None` if it was told to stop.
+fn merge(
+    folder: Option<&Path>,
+    (first, end): (u64, u64),
+    parts: &[Arc<IdRun>],
+    salt: u64,
+    stopping: &AtomicBool,
+) -> Result<Option<IdRun>> {
+    let notes = parts.iter().map(|part| part.note());
+    let note = RunNote {
+        first,
+        end,
+        count: notes.clone().map(|note| note.count).sum(),
+        sum: notes.map(|note| note.sum).fold(0, u64::wrapping_add),
+    };
+    let mut writer = RunWriter::begin(folder, note, salt)?;
+    let mut cursors: Vec<Cursor<'_>> = parts.iter().map(|part| Cursor::over(part)).collect();
+    let slices = note.count.div_ceil(SLICE_LEN).max(1);
+    let mut entries = Vec::new();
+    for slice in 1..=slices {
+        if stopping.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let hash = u128::from(HASH_END) * u128::from(slice) / u128::from(slices);
+        let below = block::entry(u64::try_from(hash).unwrap_or(HASH_END), 0);
+        entries.clear();
+        for (cursor, part) in cursors.iter_mut().zip(parts) {
+            // How far the part begins behind the whole.
+            let ahead = part
+                .note()
+                .first
+                .saturating_sub(first)
+                .saturating_mul(WINDOW_LEN);
+            cursor.take_below(below, |entry| entries.push(entry.saturating_add(ahead)))?;
+        }
+        // Each part is sorted: a sort that finds sorted stretches has little to do.
+        entries.sort();
+        for entry in &entries {
+            writer.push(*entry)?;
+        }
+    }
+    writer.finish().map(Some)
+}
+
+/// Visits the hash and the Seq of all entries of a run.
+pub(in super::super) fn visit(run: &IdRun, mut take: impl FnMut(u64, Seq)) -> Result<()> {
+    let first = first_of(run.note().first);
+    Cursor::over(run).take_below(u64::MAX, |entry| {
+        let (hash, offset) = block::parse(entry);
+        take(hash, first.plus(offset));
+    })
+}

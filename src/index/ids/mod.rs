@@ -1,0 +1,326 @@
+//! [`Ids`]: ids that are no `UUIDv7`s, and so tell nothing about where their events are.
+//!
+//! ```text
+//!  ids/FIRST-END.ids   level 3 │ level 3 │ 2 │ 2 │ 2 │ 1 │ 1 │ pending, in memory
+//!                      ◄───────────── windows, in order ─────────────►
+//! ```
+//! The ids of 16 windows are written as a *run* of level 1: their hashes, sorted, each with its event's
+//! place. 16 runs of a level become one of the next, so that a log of 100 million events has about 20,
+//! and one of ten times as many hardly more. In each, one read of a block of 512 bytes tells whether it
+//! has a hash. Nothing is kept in memory but the ids of the windows that are not yet in a run; after an
+//! opening they are read from the log again. Runs are files, because a store that takes in, merges and
+//! looks up scattered values takes many times as long, and much memory.
+//!
+//! **Life of a run.** It is written under another name, renamed, and noted in the position. When the
+//! store is flushed next, it is synced first. Runs that were merged stay noted, and are looked into,
+//! until the merged one is; their files are removed once a position without them has been flushed.
+//!
+//! **A crash** at any of these steps leaves (1) a file under its temporary name, or one that no position
+//! notes: it is removed at the next opening, or written anew by whoever makes that run again; (2) a
+//! position that was taken back by a power cut, whose runs are still there, since they go only after a
+//! flush; (3) a noted run that a power cut has torn: its header, a block or the store tells, and the index
+//! is rebuilt, as after any damage.
+
+pub(super) mod block;
+pub(super) mod run;
+mod merge;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::block::{entry, parse};
+use self::merge::Merge;
+use self::run::{IdRun, RunWriter, digest};
+use super::catalog::broken;
+use super::keys::{WINDOW_LEN, first_of, window_of};
+use super::values::RunNote;
+use crate::error::Result;
+use crate::format::names;
+use crate::position::Seq;
+use crate::storage::plain::remove_others;
+
+pub(super) use self::merge::visit;
+
+/// How many windows a run of level 1 spans, and how many runs of a level one of the next: tests have few.
+const GROUP_BITS: u32 = if cfg!(test) { 1 } else { 4 };
+/// The highest level: with 16 to a group its runs span 2^28 Seqs.
+const LEVEL_MAX: u32 = 4;
+/// With more runs than this, whoever adds one waits for a merge.
+const RUNS_MAX: usize = 128;
+
+const _: () = assert!(1 << (GROUP_BITS * LEVEL_MAX) <= block::WINDOWS_MAX);
+
+/// The ids of one window: entries with offsets in it, ascending.
+#[derive(Debug)]
+struct Pending {
+    window: u64,
+    entries: Vec<u64>,
+}
+
+/// Where the ids are that tell no time.
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    /// `None`: in memory.
+    folder: Option<PathBuf>,
+    salt: u64,
+    /// Ascending.
+    runs: Vec<Arc<IdRun>>,
+    /// Windows before this one are in runs.
+    next: u64,
+    pending: Vec<Arc<Pending>>,
+}
+
+impl Ids {
+    /// No ids; to begin with this window. `folder` is the index's.
+    pub(super) fn starting_at(next: u64, folder: Option<&Path>, salt: u64) -> Ids {
+        Ids {
+            folder: folder.map(|folder| folder.join(names::INDEX_IDS)),
+            salt,
+            runs: Vec::new(),
+            next,
+            pending: Vec::new(),
+        }
+    }
+
+    /// The runs that a position notes.
+    ///
+    /// # Errors
+    /// If one is not there, or another one.
+    pub(super) fn load((notes, next): (&[RunNote], u64), folder: &Path, salt: u64) -> Result<Ids> {
+        let runs = open_runs(notes, folder, salt)?;
+        let mut ids = Ids::starting_at(next, Some(folder), salt);
+        ids.runs = runs.into_iter().map(Arc::new).collect();
+        Ok(ids)
+    }
+
+    /// Removes files that are none of these runs.
+    pub(super) fn tidy(&self) -> Result<()> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let notes = self.notes();
+        let held: Vec<String> = notes
+            .iter()
+            .map(|note| names::index_ids(note.first, note.end))
+            .collect();
+        remove_others(folder, |name| held.iter().any(|held| held == name))
+    }
+
+    /// What a position notes.
+    pub(super) fn notes(&self) -> Vec<RunNote> {
+        self.runs.iter().map(|run| run.note()).collect()
+    }
+
+    /// Windows before this one are in runs.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How long the files are together.
+    pub(super) fn bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.len()).sum()
+    }
+
+    /// The first event from `from` on whose id has this hash.
+    pub(super) fn first_with(&self, hash: u64, from: Seq) -> Result<Option<Seq>> {
+        let window = window_of(from);
+        let start = self.runs.partition_point(|run| run.note().end <= window);
+        for run in self.runs.iter().skip(start) {
+            if let Some(seq) = run.find(hash, from)? {
+                return Ok(Some(seq));
+            }
+        }
+        let held = self.pending.iter().filter(|held| held.window >= window);
+        let found = held.filter_map(|held| held.find(hash, from));
+        Ok(found.min())
+    }
+
+    /// Takes the next window; its entries ascend.
+    pub(super) fn take(&mut self, window: u64, entries: Vec<u64>) -> Result<()> {
+        let group = window >> GROUP_BITS;
+        if self
+            .pending
+            .first()
+            .is_some_and(|held| held.window >> GROUP_BITS != group)
+        {
+            self.write_pending()?;
+        }
+        if !entries.is_empty() {
+            self.pending.push(Arc::new(Pending { window, entries }));
+        }
+        if window.saturating_add(1).trailing_zeros() >= GROUP_BITS {
+            self.write_pending()?;
+            self.next = window.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Makes a run of what is pending, all of it of one group.
+    fn write_pending(&mut self) -> Result<()> {
+        let Some(group) = self.pending.first().map(|held| held.window >> GROUP_BITS) else {
+            return Ok(());
+        };
+        let (first, end) = (group << GROUP_BITS, (group + 1) << GROUP_BITS);
+        let mut entries = Vec::new();
+        let mut sum = 0_u64;
+        for held in &self.pending {
+            let ahead = held.window.saturating_sub(first).saturating_mul(WINDOW_LEN);
+            entries.extend(held.entries.iter().map(|entry| entry + ahead));
+            sum = sum.wrapping_add(held.sum());
+        }
+        // Each window is sorted: a sort that finds sorted stretches has little to do.
+        entries.sort();
+        let note = RunNote {
+            first,
+            end,
+            count: entries.len() as u64,
+            sum,
+        };
+        let mut writer = RunWriter::begin(self.folder.as_deref(), note, self.salt)?;
+        entries.iter().try_for_each(|entry| writer.push(*entry))?;
+        self.runs.push(Arc::new(writer.finish()?));
+        self.pending.clear();
+        self.next = end;
+        Ok(())
+    }
+
+    /// Forgets the runs of windows before `floor`; returns them.
+    pub(super) fn retire(&mut self, floor: u64) -> Vec<Arc<IdRun>> {
+        self.pending.retain(|held| held.window >= floor);
+        let gone = self.runs.partition_point(|run| run.note().end <= floor);
+        self.runs.drain(..gone).collect()
+    }
+
+    /// The runs of a group that is complete and not yet one run.
+    fn due(&self) -> Option<((u64, u64), Vec<Arc<IdRun>>)> {
+        for level in (2..=LEVEL_MAX).rev() {
+            let group_of = |run: &IdRun| run.note().first >> (level * GROUP_BITS);
+            for parts in self.runs.chunk_by(|a, b| group_of(a) == group_of(b)) {
+                let [first, .., last] = parts else {
+                    continue;
+                };
+                let group = group_of(first);
+                let end = (group + 1) << (level * GROUP_BITS);
+                if end <= self.next && last.note().end <= end {
+                    let windows = (group << (level * GROUP_BITS), end);
+                    return Some((windows, parts.to_vec()));
+                }
+            }
+        }
+        None
+    }
+
+    /// Puts a run in the place of those that it was made of; returns them.
+    fn replace(&mut self, run: IdRun) -> Vec<Arc<IdRun>> {
+        let RunNote { first, end, .. } = run.note();
+        let from = self.runs.partition_point(|held| held.note().first < first);
+        let to = self.runs.partition_point(|held| held.note().end <= end);
+        let run = Arc::new(run);
+        if from >= to {
+            // All that it was made of has been retired meanwhile.
+            return vec![run];
+        }
+        self.runs.splice(from..to, [run]).collect()
+    }
+}
+
+impl Pending {
+    fn find(&self, hash: u64, from: Seq) -> Option<Seq> {
+        let base = first_of(self.window);
+        let wanted = entry(hash, from.since(base));
+        let at = self.entries.partition_point(|entry| *entry < wanted);
+        let (held, offset) = parse(*self.entries.get(at)?);
+        (held == hash).then(|| base.plus(offset))
+    }
+
+    fn sum(&self) -> u64 {
+        let base = first_of(self.window);
+        let digests = self.entries.iter().map(|entry| {
+            let (hash, offset) = parse(*entry);
+            digest(hash, base.plus(offset))
+        });
+        digests.fold(0, u64::wrapping_add)
+    }
+}
+
+/// What is under way with the runs: the follower's.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    merge: Option<Merge>,
+    /// Runs that are no part of the index any more. Their files go once the store has been flushed.
+    stale: Vec<Arc<IdRun>>,
+}
+
+impl Upkeep {
+    /// Takes in a merge that is over, and begins one that is due.
+    pub(super) fn step(&mut self, ids: &mut Ids) -> Result<()> {
+        let is_full = ids.runs.len() > RUNS_MAX;
+        if let Some(merge) = self.merge.take_if(|merge| is_full || merge.is_over())
+            && let Some(run) = merge.take()?
+        {
+            self.stale.extend(ids.replace(run));
+        }
+        if self.merge.is_none()
+            && let Some((windows, parts)) = ids.due()
+        {
+            self.merge = Some(Merge::begin(ids.folder.clone(), windows, parts, ids.salt)?);
+        }
+        Ok(())
+    }
+
+    /// Whether a merge is under way.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self) -> bool {
+        self.merge.is_some()
+    }
+
+    /// Ends a merge that is under way.
+    pub(super) fn give_up(&mut self) {
+        self.merge = None;
+    }
+
+    /// Runs that the position does not note any more.
+    pub(super) fn discard(&mut self, runs: Vec<Arc<IdRun>>) {
+        self.stale.extend(runs);
+    }
+
+    /// Makes the runs durable that the store is about to note for good.
+    pub(super) fn before_flush(&self, ids: &Ids) -> Result<()> {
+        ids.runs.iter().try_for_each(|run| run.sync())
+    }
+
+    /// Removes the files of runs that the store does not note any more, now for good.
+    pub(super) fn after_flush(&mut self) {
+        for run in self.stale.drain(..) {
+            if let Err(error) = run.remove() {
+                // It goes with the next opening.
+                tracing::debug!(target: "forelog::index", %error, "a run of ids stays");
+            }
+        }
+    }
+}
+
+/// The entry of an event in its window.
+pub(super) fn entry_of(hash: u64, offset: u16) -> u64 {
+    entry(hash, offset.into())
+}
+
+/// Opens the runs that a position notes, in the folder of an index.
+///
+/// # Errors
+/// If one is not there, or another one, or if they do not follow each other.
+pub(super) fn open_runs(notes: &[RunNote], folder: &Path, salt: u64) -> Result<Vec<IdRun>> {
+    let is_sound = |note: &RunNote| note.first < note.end && note.count > 0;
+    let fits = |note: &RunNote| note.end.saturating_sub(note.first) <= block::WINDOWS_MAX;
+    if !notes.is_sorted_by(|a, b| a.end <= b.first)
+        || !notes.iter().all(|note| is_sound(note) && fits(note))
+    {
+        return Err(broken("its runs of ids make no sense"));
+    }
+    let folder = folder.join(names::INDEX_IDS);
+    let open = |note: &RunNote| {
+        let run = IdRun::open(&folder, *note, salt);
+        run.map_err(|error| broken(error.message()))
+    };
+    notes.iter().map(open).collect()
+}
