@@ -107,6 +107,46 @@ fn check_page(page: &str) {
 }
 
 #[test]
+fn scale_has_a_row_for_each_size_and_kind_of_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "scale",
+        "--short",
+        "--json",
+        "--sizes",
+        "3k,9000",
+        "--sources",
+        "500",
+    ];
+    let output = bench(dir.path(), &args);
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    let outcome: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let rows = outcome["rows"].as_array().unwrap();
+    let ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let due = [
+        "own_at_3000",
+        "own_at_9000",
+        "random_at_3000",
+        "random_at_9000",
+    ];
+    assert_eq!(ids, due.map(|rest| format!("scale_{rest}")));
+    for row in rows {
+        assert!(row["value"].as_f64().unwrap() > 0.0, "{row}");
+        for name in [
+            "newest_100_us",
+            "time_start_us",
+            "index_events_s",
+            "open_ms",
+        ] {
+            assert!(row["extra"][name].as_f64().unwrap() > 0.0, "{name}: {row}");
+        }
+    }
+    assert!(is_empty(dir.path()), "it removes what it made");
+    let wrong = bench(dir.path(), &["scale", "--sizes", "many"]);
+    assert_eq!(code(&wrong), 2);
+}
+
+#[test]
 fn people_get_a_table_with_floor_ratio_and_target() {
     let dir = tempfile::tempdir().unwrap();
     let output = bench(dir.path(), &["get", "--short"]);

@@ -290,47 +290,42 @@ fn at_scale(rows: &[Row]) -> [Plot; 2] {
             lines: measured(lines.map(|(colour, of)| line(colour, *of)).collect()),
         }
     };
-    let (own, random) = ("scale_own", "scale_random");
     [
-        plot(
-            "scale-lookups",
-            "Cost by log size: look-ups",
-            "µs",
-            &[
-                (own, "by id, own ids", |row| row.value),
-                (random, "by id, random ids", |row| row.value),
-                (random, "a random id that is not there", |row| {
-                    row.figure("absent_us")
-                }),
-                (own, "newest 100 of a type", |row| {
-                    row.figure("newest_100_us")
-                }),
-                (own, "where a time begins", |row| {
-                    row.figure("time_start_us")
-                }),
-            ],
-        ),
-        plot(
-            "scale-events",
-            "Cost by log size: an event",
-            "ns",
-            &[
-                (own, "emitted and indexed, own ids", |row| {
-                    each(row, "index_events_s")
-                }),
-                (random, "emitted and indexed, random ids", |row| {
-                    each(row, "index_events_s")
-                }),
-                (own, "index rebuilt, own ids", |row| {
-                    each(row, "rebuild_events_s")
-                }),
-                (random, "index rebuilt, random ids", |row| {
-                    each(row, "rebuild_events_s")
-                }),
-            ],
-        ),
+        plot("scale-lookups", "Cost by log size: look-ups", "µs", LOOKUPS),
+        plot("scale-events", "Cost by log size: an event", "ns", EVENTS),
     ]
 }
+
+const OWN: &str = "scale_own";
+const RANDOM: &str = "scale_random";
+/// Whose rows have the figure, and what the line is called.
+const LOOKUPS: &[(&str, &str, Figure)] = &[
+    (OWN, "by id, own ids", |row| row.value),
+    (RANDOM, "by id, random ids", |row| row.value),
+    (RANDOM, "a random id that is not there", |row| {
+        row.figure("absent_us")
+    }),
+    (OWN, "newest 100 of a type", |row| {
+        row.figure("newest_100_us")
+    }),
+    (OWN, "where a time begins", |row| {
+        row.figure("time_start_us")
+    }),
+];
+const EVENTS: &[(&str, &str, Figure)] = &[
+    (OWN, "emitted and indexed, own ids", |row| {
+        each(row, "index_events_s")
+    }),
+    (RANDOM, "emitted and indexed, random ids", |row| {
+        each(row, "index_events_s")
+    }),
+    (OWN, "index rebuilt, own ids", |row| {
+        each(row, "rebuild_events_s")
+    }),
+    (RANDOM, "index rebuilt, random ids", |row| {
+        each(row, "rebuild_events_s")
+    }),
+];
 
 type Figure = fn(&Row) -> Option<f64>;
 
