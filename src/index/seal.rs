@@ -84,7 +84,7 @@ impl Follower<'_> {
     /// Makes durable what has been indexed.
     pub(super) fn flush(&mut self, store: &dyn Store) -> Result<()> {
         let ids = self.core.read().ids.clone();
-        self.upkeep.before_flush(&ids)?;
+        ids.sync()?;
         store.flush()?;
         self.upkeep.after_flush();
         Ok(())

@@ -168,13 +168,12 @@ impl Iterator for QueryResults {
                     self.count_left -= 1;
                     return Some(stored.newest(&self.upcasters));
                 }
-                Ok(Some(_)) => {}
                 // It may have been removed since it was passed over.
                 Ok(None) if seq < self.finder.first_seq() => self.note_gone(Bounds {
                     first: seq,
                     last: seq,
                 }),
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(error) => {
                     self.place = Some(seq);
                     return Some(Err(error));

@@ -51,7 +51,7 @@ pub(super) fn blocks_for(count: u64) -> u64 {
 /// In which of so many blocks an entry stands, or behind it, if those before are full.
 pub(super) fn home(entry: u64, blocks: u64) -> u64 {
     let (hash, _) = parse(entry);
-    let home = u128::from(hash) * u128::from(blocks) >> HASH_BITS;
+    let home = (u128::from(hash) * u128::from(blocks)) >> HASH_BITS;
     u64::try_from(home).unwrap_or(u64::MAX)
 }
 

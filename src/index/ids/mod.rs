@@ -50,6 +50,9 @@ const RUNS_MAX: usize = 128;
 
 const _: () = assert!(1 << (GROUP_BITS * LEVEL_MAX) <= block::WINDOWS_MAX);
 
+/// The windows of a group from the first to before the last, and the runs that they are in.
+type Due = ((u64, u64), Vec<Arc<IdRun>>);
+
 /// The ids of one window: entries with offsets in it, ascending.
 #[derive(Debug)]
 struct Pending {
@@ -169,6 +172,10 @@ impl Ids {
             sum = sum.wrapping_add(held.sum());
         }
         // Each window is sorted: a sort that finds sorted stretches has little to do.
+        #[expect(
+            clippy::stable_sort_primitive,
+            reason = "only the stable sort makes use of stretches that are sorted already"
+        )]
         entries.sort();
         let note = RunNote {
             first,
@@ -184,6 +191,11 @@ impl Ids {
         Ok(())
     }
 
+    /// Makes the runs durable that the store is about to note for good.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.runs.iter().try_for_each(|run| run.sync())
+    }
+
     /// Forgets the runs of windows before `floor`; returns them.
     pub(super) fn retire(&mut self, floor: u64) -> Vec<Arc<IdRun>> {
         self.pending.retain(|held| held.window >= floor);
@@ -192,7 +204,7 @@ impl Ids {
     }
 
     /// The runs of a group that is complete and not yet one run.
-    fn due(&self) -> Option<((u64, u64), Vec<Arc<IdRun>>)> {
+    fn due(&self) -> Option<Due> {
         for level in (2..=LEVEL_MAX).rev() {
             let group_of = |run: &IdRun| run.note().first >> (level * GROUP_BITS);
             for parts in self.runs.chunk_by(|a, b| group_of(a) == group_of(b)) {
@@ -282,11 +294,6 @@ impl Upkeep {
     /// Runs that the position does not note any more.
     pub(super) fn discard(&mut self, runs: Vec<Arc<IdRun>>) {
         self.stale.extend(runs);
-    }
-
-    /// Makes the runs durable that the store is about to note for good.
-    pub(super) fn before_flush(&self, ids: &Ids) -> Result<()> {
-        ids.runs.iter().try_for_each(|run| run.sync())
     }
 
     /// Removes the files of runs that the store does not note any more, now for good.

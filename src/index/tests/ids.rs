@@ -76,7 +76,7 @@ fn runs_of_all_levels_have_what_was_put_there() {
         assert!(!retired.is_empty());
         assert_finds(&ids, &all, keys::first_of(40), "retired");
         upkeep.discard(retired);
-        upkeep.before_flush(&ids).unwrap();
+        ids.sync().unwrap();
         upkeep.after_flush();
         let Some(folder) = folder else {
             continue;
