@@ -89,6 +89,11 @@ impl Core {
             match self.id_at(place) {
                 Ok(Some(held)) if held == id => return Look::Found(place),
                 Ok(Some(held)) => aim.missed(place, held),
+                Ok(None) if self.log.is_dropped(place) => match self.id_behind(place, &aim) {
+                    Some((behind, held)) if held == id => return Look::Found(behind),
+                    Some((behind, held)) if held < id => aim.missed(behind, held),
+                    _ => aim.none_from(place),
+                },
                 Ok(None) => return self.gone(place),
                 Err(_) => {
                     // The event in the middle cannot be read; the one that is sought perhaps can.
@@ -129,11 +134,19 @@ impl Core {
 
     /// What it means that the log does not have an event that the index knows.
     fn gone(&self, seq: Seq) -> Look {
-        if seq < self.log.first_seq() {
+        if seq < self.log.first_seq() || self.log.is_dropped(seq) {
             Look::Absent
         } else {
             Look::Broken(broken("it names an event that the log does not have"))
         }
+    }
+
+    /// The first event behind one that compaction has dropped, where the id may still be; `None` if there
+    /// is none, or it cannot be read.
+    fn id_behind(&self, dropped: Seq, aim: &Aim) -> Option<(Seq, EventId)> {
+        let behind = self.log.passing_dropped(dropped);
+        let held = (behind <= aim.range().1).then(|| self.id_at(behind));
+        Some((behind, held?.ok()??))
     }
 
     fn id_at(&self, seq: Seq) -> Result<Option<EventId>> {

@@ -56,6 +56,8 @@ pub(crate) struct Verifier {
     era: Option<u64>,
     /// The windows that have events.
     windows: BTreeSet<u64>,
+    /// The windows of which compaction has dropped events: the index may know of them.
+    cut: BTreeSet<u64>,
     mismatches: Vec<Mismatch>,
 }
 
@@ -81,6 +83,7 @@ impl Verifier {
             names: Each::default(),
             era: None,
             windows: BTreeSet::new(),
+            cut: BTreeSet::new(),
             mismatches: Vec::new(),
         })
     }
@@ -93,13 +96,19 @@ impl Verifier {
         Ok(())
     }
 
+    /// Takes Seqs whose events compaction has dropped.
+    pub(crate) fn dropped(&mut self, first: Seq, last: Seq) {
+        self.cut.extend(window_of(first)..=window_of(last));
+    }
+
     /// What was found wrong, once all events have been taken.
     pub(crate) fn finish(mut self) -> Result<Vec<Mismatch>> {
         self.close_window()?;
         let from = self.first_whole_window();
         let stored = self.loaded.catalog.manifests_from(from);
         let stored: Vec<u64> = stored.map(|held| held.window).collect();
-        for window in stored.iter().filter(|held| !self.windows.contains(held)) {
+        let is_known = |held: &u64| self.windows.contains(held) || self.cut.contains(held);
+        for window in stored.iter().filter(|held| !is_known(held)) {
             let reason = "the index has events that the log has not";
             self.mismatches.push(mismatch(*window, reason));
         }
@@ -120,7 +129,9 @@ impl Verifier {
                     .collect();
                 runs.dedup();
                 // One that retention has cut into may tell of what is gone.
+                let is_cut = |run: &Run| self.cut.range(run.start()..run.end()).next().is_some();
                 runs.retain(|run| run.start() >= from && self.loaded.catalog.is_complete(*run));
+                runs.retain(|run| !is_cut(run));
                 for run in runs {
                     self.check_run(run)?;
                 }
@@ -195,6 +206,7 @@ impl Verifier {
         }
         self.load_names(number / ERA_LEN)?;
         if number >= self.first_whole_window()
+            && !self.cut.contains(&number)
             && let Some(reason) = self.compare()?
         {
             self.mismatches.push(mismatch(number, reason));

@@ -27,6 +27,7 @@ mod room;
 mod guesses;
 mod live_table;
 pub(crate) mod segment;
+pub(crate) mod contents;
 pub(crate) mod segments;
 mod sums;
 mod stage;
@@ -45,8 +46,12 @@ mod signal;
 mod prefault;
 pub(crate) mod time_blocks;
 mod view;
+mod lacking;
+mod going;
 mod shared;
 mod rotation;
+mod rewriting;
+mod compaction;
 mod append;
 pub(crate) mod reader;
 pub(crate) mod past;
@@ -56,6 +61,7 @@ pub(crate) mod mirror;
 mod retention;
 mod keeping;
 mod committer;
+mod rewriter;
 mod keeper;
 
 #[cfg(test)]

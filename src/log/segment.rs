@@ -1,15 +1,16 @@
 //! [`Segment`]: one segment file as the log has it open: header, region, and where each Seq lies.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::guesses::Guesses;
 use super::live_table::LiveTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::checked::{self, Checked};
-use crate::format::footer::{Footer, TRAILER_LEN, TimeRanges, table_entry};
+use crate::format::dropped::DroppedRanges;
+use crate::format::footer::{Footer, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
 use crate::format::frame::{self, Chain, Invalid, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
@@ -28,6 +29,8 @@ pub(crate) struct Segment {
     offsets: Offsets,
     /// What the file takes on the disk, once it was looked up; 0 before, and [`UNRELEASED`].
     disk_len: AtomicU64,
+    /// Whether the ranges of dropped Seqs pass their check, once they were looked at.
+    has_whole_ranges: OnceLock<bool>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Segment {
             region: Arc::new(region),
             offsets: Offsets::Live(table),
             disk_len: AtomicU64::new(0),
+            has_whole_ranges: OnceLock::new(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Segment {
             region,
             offsets: Offsets::Sealed(footer, Guesses::default()),
             disk_len: AtomicU64::new(0),
+            has_whole_ranges: OnceLock::new(),
         }
     }
 
@@ -221,18 +226,56 @@ impl Segment {
                 let guess = guesses.range(at);
                 let is_known = guess.is_some();
                 self.fetch(guess);
-                let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
+                let start = footer.table_at();
                 let table = self.region.bytes().get(start..).unwrap_or_default();
                 let offset = table_entry(table, at);
                 if !is_known {
                     guesses.learn(at, table, footer);
                 }
-                if offset.is_none() && footer.is_full() {
+                if offset.is_none() && !self.is_dropped(seq) {
                     let reason = "its place in the offset table is empty";
                     return Err(self.corrupt(seq, start, reason));
                 }
                 Ok(offset)
             }
+        }
+    }
+
+    /// The Seqs that a compaction has dropped.
+    pub(crate) fn dropped(&self) -> DroppedRanges<'_> {
+        let Some(footer) = self.footer().filter(|footer| !footer.is_full()) else {
+            return DroppedRanges::default();
+        };
+        let part = footer.rewritten.dropped;
+        let place = usize::try_from(part.at)
+            .ok()
+            .zip(usize::try_from(part.len).ok());
+        let bytes = place.and_then(|(at, len)| {
+            let end = at.checked_add(len)?;
+            self.region.bytes().get(at..end)
+        });
+        let bytes = bytes.unwrap_or_default();
+        // Ranges that say too much would hide events without a word.
+        let check = || crc32fast::hash(bytes) == part.checksum;
+        if *self.has_whole_ranges.get_or_init(check) {
+            DroppedRanges::of(bytes)
+        } else {
+            DroppedRanges::default()
+        }
+    }
+
+    /// Whether a compaction has dropped the event of this Seq.
+    pub(crate) fn is_dropped(&self, seq: Seq) -> bool {
+        let range = self.dropped().at_or_after(seq);
+        range.is_some_and(|range| range.first <= seq)
+    }
+
+    /// The first Seq whose event is here; the one behind the last if there is none.
+    pub(crate) fn first_held(&self) -> Seq {
+        let first = self.base_seq();
+        match self.dropped().at_or_after(first) {
+            Some(range) if range.first <= first => range.last.next(),
+            _ => first,
         }
     }
 
@@ -259,11 +302,11 @@ impl Segment {
 
     /// How many bytes of the file hold something.
     pub(crate) fn used_len(&self) -> u64 {
-        let table = self
-            .footer()
-            .and_then(Footer::table_len)
-            .map_or(0, |len| len + TRAILER_LEN);
-        self.frames_end().saturating_add(table) as u64
+        let Some(footer) = self.footer() else {
+            return self.frames_end() as u64;
+        };
+        let end = footer.parts_end().unwrap_or(0);
+        end.saturating_add(TRAILER_LEN) as u64
     }
 
     /// How many bytes the file takes on the disk. What has yet to be sealed takes all of its length.
@@ -316,6 +359,7 @@ impl Segment {
             chain: seal.chain,
             times: seal.times,
             durable_upto: seal.durable_upto,
+            rewritten: Rewritten::default(),
         };
         let rest = self.region.len().saturating_sub(frames_end);
         let mut writer = self.region.writer(Arc::new(()));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FORMAT_VERSION;
-use crate::format::footer::{Footer, TRAILER_LEN, TimeRanges};
+use crate::format::footer::{Footer, Rewritten, TRAILER_LEN, TimeRanges};
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
 use crate::position::{SegmentId, Seq};
@@ -224,7 +224,7 @@ impl Surveyed {
     pub(crate) fn is_pinned_by(&self, next: &SegmentHeader) -> bool {
         self.footer.is_some_and(|footer| {
             footer.last_seq == self.expected_last(next)
-                && footer.frames_end == next.prev_end
+                && footer.pinned_end() == next.prev_end
                 && footer.chain == next.prev_chain
         })
     }
@@ -239,7 +239,9 @@ impl Surveyed {
         storage: &dyn Storage,
     ) -> Result<bool> {
         let footer = self.footer.filter(|_| self.is_pinned_by(next));
-        match footer.filter(|_| witness >= next.prev_last_seq) {
+        // One that was rewritten was synced as a whole before it got its name.
+        let is_witnessed = self.header.is_rewritten() || witness >= next.prev_last_seq;
+        match footer.filter(|_| is_witnessed) {
             Some(footer) => has_whole_table(&storage.open_read_only(&self.name)?, &footer),
             None => Ok(false),
         }
@@ -350,7 +352,7 @@ pub(crate) fn look(
 
 /// Whether the offset table is the one that the footer was made for.
 pub(crate) fn has_whole_table(region: &Region, footer: &Footer) -> Result<bool> {
-    let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
+    let start = footer.table_at();
     // A footer that was read is known to fit its region.
     let mut table = vec![0; footer.table_len().unwrap_or(0)];
     region.read_at(start, &mut table)?;
@@ -363,16 +365,18 @@ pub(crate) fn read_footer(region: &Region, header: &SegmentHeader) -> Result<Opt
     let len = header.len_in(region.len());
     region.read_at(len.saturating_sub(TRAILER_LEN), &mut trailer)?;
     let belongs = |footer: &Footer| {
-        let table_end = usize::try_from(footer.frames_end)
-            .ok()
-            .zip(footer.table_len())
-            .and_then(|(start, len)| start.checked_add(len)?.checked_add(TRAILER_LEN));
-        footer.segment_id == header.segment_id
+        let end = footer
+            .parts_end()
+            .and_then(|end| end.checked_add(TRAILER_LEN));
+        let is_rewritten = footer.rewritten != Rewritten::default();
+        is_rewritten == header.is_rewritten()
+            && footer.segment_id == header.segment_id
             && footer.generation == header.generation
             && footer.salt == header.salt
             && footer.first_seq == header.base_seq
             && footer.frames_end >= BLOCK_LEN as u64
-            && table_end.is_some_and(|end| end <= len)
+            && footer.table_at() >= BLOCK_LEN
+            && end.is_some_and(|end| end <= len)
     };
     Ok(Footer::decode(&trailer).filter(belongs))
 }

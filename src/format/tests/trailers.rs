@@ -1,10 +1,18 @@
 //! The trailer and the offset table.
 
-use super::super::footer::{FIELDS, Footer, TRAILER_LEN, TimeRanges, table_entry};
+use super::super::footer::{FIELDS, Footer, Part, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
 use super::super::frame::Chain;
 use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
+
+fn part(random: &mut Random) -> Part {
+    Part {
+        at: random.next(),
+        len: random.next(),
+        checksum: random.next() as u32,
+    }
+}
 
 fn sample(random: &mut Random) -> Footer {
     let mut times = TimeRanges::EMPTY;
@@ -24,6 +32,13 @@ fn sample(random: &mut Random) -> Footer {
         chain: Chain(random.next()),
         times,
         durable_upto: Seq(random.next()),
+        rewritten: Rewritten {
+            pinned_end: random.next(),
+            table_at: random.next(),
+            dropped: part(random),
+            codec: 0,
+            blocks: part(random),
+        },
     }
 }
 
@@ -68,7 +83,7 @@ fn random_sectors_are_no_trailer() {
 #[test]
 fn a_codec_of_a_newer_version_is_refused() {
     let mut bytes = sample(&mut Random::new(3)).encode();
-    bytes[place_of(FIELDS, "codec")].copy_from_slice(&1_u32.to_le_bytes());
+    bytes[place_of(FIELDS, "codec")].copy_from_slice(&2_u32.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[..TRAILER_LEN - 4]);
     bytes[TRAILER_LEN - 4..].copy_from_slice(&checksum.to_le_bytes());
     assert_eq!(Footer::decode(&bytes), None);
