@@ -303,9 +303,10 @@ impl Current {
     fn new(header: SegmentHeader, name: String, region: Region) -> Result<Self> {
         let room = region.len().saturating_sub(TRAILER_LEN);
         // The others are read as they grow, and may be sealed meanwhile.
-        let footer = match header.is_rewritten() {
-            true => read_footer(&region, &header)?,
-            false => None,
+        let footer = if header.is_rewritten() {
+            read_footer(&region, &header)?
+        } else {
+            None
         };
         let end = footer.and_then(|footer| usize::try_from(footer.frames_end).ok());
         Ok(Current {

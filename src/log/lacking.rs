@@ -1,11 +1,52 @@
-//! What a view lacks of the Seqs that its segments span, because a compaction has dropped it: for those who
-//! know of events by their Seqs, as the index does.
+//! What segments lack of the Seqs that they span, because a compaction has dropped it: for readers, and for
+//! those who know of events by their Seqs, as the index does.
 
 use std::sync::Arc;
 
 use super::segment::Segment;
 use super::view::View;
+use crate::format::dropped::DroppedRanges;
 use crate::position::Seq;
+
+impl Segment {
+    /// The Seqs that a compaction has dropped.
+    pub(crate) fn dropped(&self) -> DroppedRanges<'_> {
+        let Some(footer) = self.footer().filter(|footer| !footer.is_full()) else {
+            return DroppedRanges::default();
+        };
+        let part = footer.rewritten.dropped;
+        let place = usize::try_from(part.at)
+            .ok()
+            .zip(usize::try_from(part.len).ok());
+        let bytes = place.and_then(|(at, len)| {
+            let end = at.checked_add(len)?;
+            self.region.bytes().get(at..end)
+        });
+        let bytes = bytes.unwrap_or_default();
+        // Ranges that say too much would hide events without a word.
+        let check = || crc32fast::hash(bytes) == part.checksum;
+        if *self.has_whole_ranges.get_or_init(check) {
+            DroppedRanges::of(bytes)
+        } else {
+            DroppedRanges::default()
+        }
+    }
+
+    /// Whether a compaction has dropped the event of this Seq.
+    pub(crate) fn is_dropped(&self, seq: Seq) -> bool {
+        let range = self.dropped().at_or_after(seq);
+        range.is_some_and(|range| range.first <= seq)
+    }
+
+    /// The first Seq whose event is here; the one behind the last if there is none.
+    pub(crate) fn first_held(&self) -> Seq {
+        let first = self.base_seq();
+        match self.dropped().at_or_after(first) {
+            Some(range) if range.first <= first => range.last.next(),
+            _ => first,
+        }
+    }
+}
 
 impl View {
     /// How many events compactions have dropped from the segments that are held.

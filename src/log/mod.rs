@@ -19,6 +19,7 @@ mod waiting;
 pub(crate) mod watermark;
 mod commit;
 pub(crate) mod scan;
+mod ending;
 pub(crate) mod survey;
 pub(crate) mod point;
 mod walk;

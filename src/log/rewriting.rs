@@ -252,7 +252,7 @@ impl Shared {
         let Some(footer) = old.footer() else {
             return Ok(false);
         };
-        let (header, tmp, len) = self.header_anew(old, drops);
+        let (header, tmp, len) = header_anew(old, drops);
         let built = self.build_anew(old, drops, footer, (header, &tmp, len));
         let put =
             built.and_then(|(region, footer)| self.put_anew(old, (header, &tmp), region, footer));
@@ -261,23 +261,6 @@ impl Shared {
             let _ignored = self.storage.remove(&tmp);
         }
         put
-    }
-
-    fn header_anew(&self, old: &Segment, drops: &Drops) -> (SegmentHeader, String, usize) {
-        let span = old.last_seq().next().since(old.base_seq());
-        let table_len = usize::try_from(span).unwrap_or(usize::MAX) * ENTRY_LEN;
-        let ranges_len = drops.ranges(old.last_seq()) * RANGE_LEN;
-        let parts = BLOCK_LEN + drops.kept_len + table_len + ranges_len + TRAILER_LEN;
-        let len = parts.next_multiple_of(BLOCK_LEN);
-        let header = SegmentHeader {
-            generation: old.header.generation.saturating_add(1),
-            incompatible: old.header.incompatible | REWRITTEN,
-            segment_len: len as u64,
-            salt: random(),
-            ..old.header
-        };
-        let name = names::segment(header.segment_id, header.generation);
-        (header, names::tmp(&name), len)
     }
 
     /// Builds and syncs the new file.
@@ -340,6 +323,24 @@ impl Shared {
         self.sync_names()?;
         Ok(true)
     }
+}
+
+/// The header of the new file, its temporary name and its length.
+fn header_anew(old: &Segment, drops: &Drops) -> (SegmentHeader, String, usize) {
+    let span = old.last_seq().next().since(old.base_seq());
+    let table_len = usize::try_from(span).unwrap_or(usize::MAX) * ENTRY_LEN;
+    let ranges_len = drops.ranges(old.last_seq()) * RANGE_LEN;
+    let parts = BLOCK_LEN + drops.kept_len + table_len + ranges_len + TRAILER_LEN;
+    let len = parts.next_multiple_of(BLOCK_LEN);
+    let header = SegmentHeader {
+        generation: old.header.generation.saturating_add(1),
+        incompatible: old.header.incompatible | REWRITTEN,
+        segment_len: len as u64,
+        salt: random(),
+        ..old.header
+    };
+    let name = names::segment(header.segment_id, header.generation);
+    (header, names::tmp(&name), len)
 }
 
 /// Writes what stands behind the frames.

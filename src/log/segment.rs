@@ -9,7 +9,6 @@ use super::live_table::LiveTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::checked::{self, Checked};
-use crate::format::dropped::DroppedRanges;
 use crate::format::footer::{Footer, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
 use crate::format::frame::{self, Chain, Invalid, Place};
 use crate::format::record::EventRef;
@@ -30,7 +29,7 @@ pub(crate) struct Segment {
     /// What the file takes on the disk, once it was looked up; 0 before, and [`UNRELEASED`].
     disk_len: AtomicU64,
     /// Whether the ranges of dropped Seqs pass their check, once they were looked at.
-    has_whole_ranges: OnceLock<bool>,
+    pub(super) has_whole_ranges: OnceLock<bool>,
 }
 
 #[derive(Debug)]
@@ -238,44 +237,6 @@ impl Segment {
                 }
                 Ok(offset)
             }
-        }
-    }
-
-    /// The Seqs that a compaction has dropped.
-    pub(crate) fn dropped(&self) -> DroppedRanges<'_> {
-        let Some(footer) = self.footer().filter(|footer| !footer.is_full()) else {
-            return DroppedRanges::default();
-        };
-        let part = footer.rewritten.dropped;
-        let place = usize::try_from(part.at)
-            .ok()
-            .zip(usize::try_from(part.len).ok());
-        let bytes = place.and_then(|(at, len)| {
-            let end = at.checked_add(len)?;
-            self.region.bytes().get(at..end)
-        });
-        let bytes = bytes.unwrap_or_default();
-        // Ranges that say too much would hide events without a word.
-        let check = || crc32fast::hash(bytes) == part.checksum;
-        if *self.has_whole_ranges.get_or_init(check) {
-            DroppedRanges::of(bytes)
-        } else {
-            DroppedRanges::default()
-        }
-    }
-
-    /// Whether a compaction has dropped the event of this Seq.
-    pub(crate) fn is_dropped(&self, seq: Seq) -> bool {
-        let range = self.dropped().at_or_after(seq);
-        range.is_some_and(|range| range.first <= seq)
-    }
-
-    /// The first Seq whose event is here; the one behind the last if there is none.
-    pub(crate) fn first_held(&self) -> Seq {
-        let first = self.base_seq();
-        match self.dropped().at_or_after(first) {
-            Some(range) if range.first <= first => range.last.next(),
-            _ => first,
         }
     }
 
