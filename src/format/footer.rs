@@ -15,9 +15,6 @@ pub(crate) const ENTRY_LEN: usize = 4;
 
 const MAGIC: &[u8; 8] = b"FORELOGF";
 
-/// The highest number of a codec that this version knows.
-const CODEC_MAX: u32 = 0;
-
 const MAGIC_AT: usize = 0;
 const SEGMENT_ID: usize = MAGIC_AT + 8;
 const GENERATION: usize = SEGMENT_ID + 8;
@@ -40,11 +37,7 @@ const DROPPED_LEN: usize = DROPPED_AT + 8;
 const EXTENSION_AT: usize = DROPPED_LEN + 8;
 const EXTENSION_LEN: usize = EXTENSION_AT + 8;
 const PINNED_END: usize = EXTENSION_LEN + 8;
-const TABLE_AT: usize = PINNED_END + 8;
-const BLOCKS_AT: usize = TABLE_AT + 8;
-const BLOCKS_LEN: usize = BLOCKS_AT + 8;
-const BLOCKS_CHECKSUM: usize = BLOCKS_LEN + 8;
-const FIELDS_END: usize = BLOCKS_CHECKSUM + 4;
+const FIELDS_END: usize = PINNED_END + 8;
 const CHECKSUM: usize = TRAILER_LEN - 4;
 const _: () = assert!(FIELDS_END <= CHECKSUM);
 
@@ -73,10 +66,6 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
     ("extension_at", EXTENSION_AT, 8),
     ("extension_len", EXTENSION_LEN, 8),
     ("pinned_end", PINNED_END, 8),
-    ("table_at", TABLE_AT, 8),
-    ("blocks_at", BLOCKS_AT, 8),
-    ("blocks_len", BLOCKS_LEN, 8),
-    ("blocks_checksum", BLOCKS_CHECKSUM, 4),
     ("zeros", FIELDS_END, CHECKSUM - FIELDS_END),
     ("checksum", CHECKSUM, 4),
 ];
@@ -120,14 +109,8 @@ pub(crate) struct Part {
 pub(crate) struct Rewritten {
     /// Where the frames ended when the next segment's header pinned that; never 0.
     pub(crate) pinned_end: u64,
-    /// Where the offset table starts in the file.
-    pub(crate) table_at: u64,
     /// The [ranges of dropped Seqs](super::dropped).
     pub(crate) dropped: Part,
-    /// How the frames are compressed: 0: not at all.
-    pub(crate) codec: u32,
-    /// Where the compressed blocks lie.
-    pub(crate) blocks: Part,
 }
 
 /// The trailer of a sealed segment, decoded.
@@ -153,7 +136,7 @@ pub(crate) struct Footer {
 }
 
 impl Footer {
-    /// The trailer's bytes. The extension fields (absent) are reserved.
+    /// The trailer's bytes. The codec (0: plain) and the extension fields (absent) are reserved.
     pub(crate) fn encode(&self) -> [u8; TRAILER_LEN] {
         let mut out = [0_u8; TRAILER_LEN];
         put(&mut out, MAGIC_AT, MAGIC);
@@ -200,7 +183,7 @@ impl Footer {
         let checksum = crc32fast::hash(bytes.get(..CHECKSUM)?);
         if array_at::<8>(bytes, MAGIC_AT)? != *MAGIC
             || u32_at(bytes, CHECKSUM)? != checksum
-            || u32_at(bytes, CODEC)? > CODEC_MAX
+            || u32_at(bytes, CODEC)? != 0
         {
             return None;
         }
@@ -235,28 +218,16 @@ impl Footer {
 
     /// Where the offset table starts in the file.
     pub(crate) fn table_at(&self) -> usize {
-        let at = match self.rewritten.table_at {
-            0 => self.frames_end,
-            at => at,
-        };
-        usize::try_from(at).unwrap_or(usize::MAX)
+        usize::try_from(self.frames_end).unwrap_or(usize::MAX)
     }
 
     /// Where everything but the trailer ends in the file; `None` if the parts do not fit together.
     pub(crate) fn parts_end(&self) -> Option<usize> {
-        let mut end = self.table_at().checked_add(self.table_len()?)?;
-        let rewritten = &self.rewritten;
-        for part in [rewritten.dropped, rewritten.blocks] {
-            let (at, len) = (
-                usize::try_from(part.at).ok()?,
-                usize::try_from(part.len).ok()?,
-            );
-            if len > 0 && at < end {
-                return None;
-            }
-            end = end.max(at.checked_add(len)?);
-        }
-        Some(end)
+        let table_end = self.table_at().checked_add(self.table_len()?)?;
+        let dropped = &self.rewritten.dropped;
+        let at = usize::try_from(dropped.at).ok()?;
+        let end = at.checked_add(usize::try_from(dropped.len).ok()?)?;
+        (dropped.len == 0 || at >= table_end).then_some(end.max(table_end))
     }
 
     /// Whether each Seq from the first to the last is there: compaction has dropped none.
@@ -288,31 +259,20 @@ impl Footer {
 
 impl Rewritten {
     fn encode(&self, out: &mut [u8]) {
-        put(out, CODEC, &self.codec.to_le_bytes());
         put(out, DROPPED_AT, &self.dropped.at.to_le_bytes());
         put(out, DROPPED_LEN, &self.dropped.len.to_le_bytes());
         put(out, DROPPED_CHECKSUM, &self.dropped.checksum.to_le_bytes());
         put(out, PINNED_END, &self.pinned_end.to_le_bytes());
-        put(out, TABLE_AT, &self.table_at.to_le_bytes());
-        put(out, BLOCKS_AT, &self.blocks.at.to_le_bytes());
-        put(out, BLOCKS_LEN, &self.blocks.len.to_le_bytes());
-        put(out, BLOCKS_CHECKSUM, &self.blocks.checksum.to_le_bytes());
     }
 
     fn decode(bytes: &[u8]) -> Option<Rewritten> {
-        let part = |at, len, checksum| {
-            Some(Part {
-                at: u64_at(bytes, at)?,
-                len: u64_at(bytes, len)?,
-                checksum: u32_at(bytes, checksum)?,
-            })
-        };
         Some(Rewritten {
             pinned_end: u64_at(bytes, PINNED_END)?,
-            table_at: u64_at(bytes, TABLE_AT)?,
-            dropped: part(DROPPED_AT, DROPPED_LEN, DROPPED_CHECKSUM)?,
-            codec: u32_at(bytes, CODEC)?,
-            blocks: part(BLOCKS_AT, BLOCKS_LEN, BLOCKS_CHECKSUM)?,
+            dropped: Part {
+                at: u64_at(bytes, DROPPED_AT)?,
+                len: u64_at(bytes, DROPPED_LEN)?,
+                checksum: u32_at(bytes, DROPPED_CHECKSUM)?,
+            },
         })
     }
 }

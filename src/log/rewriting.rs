@@ -312,6 +312,7 @@ impl Shared {
         if self.tail().closed || !self.segments.with(is_here) {
             return Ok(false);
         }
+        self.check_alive()?;
         let name = names::segment(header.segment_id, header.generation);
         self.storage.rename(tmp, &name)?;
         self.sync_names()?;
@@ -361,13 +362,11 @@ fn seal_anew(
         times: course.times,
         rewritten: Rewritten {
             pinned_end: old.pinned_end(),
-            table_at: frames_end,
             dropped: Part {
                 at: frames_end + table_len,
                 len: course.ranges.len() as u64,
                 checksum: crc32fast::hash(&course.ranges),
             },
-            ..Rewritten::default()
         },
         ..*old
     };
