@@ -39,11 +39,11 @@ fn emit(system: &EventSystem, n: u64, sent: &mut Sent) {
     let source = format!("tower-{}", n / 700 % 3);
     let event = Event::new(event_type, source.as_str(), &(n, vec![7_u8; 120])).unwrap();
     // Ids of the user's own, in no order, for some stretches.
-    let event = match n / 500 % 2 {
-        0 => event,
-        _ => event.with_id(EventId(
-            u128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15_1234_5678_9ABC_DEF1),
-        )),
+    let id = u128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15_1234_5678_9ABC_DEF1);
+    let event = if n / 500 % 2 == 0 {
+        event
+    } else {
+        event.with_id(EventId(id))
     };
     let receipt = system
         .emit(event.with_header("flight", key.to_string()))
