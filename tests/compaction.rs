@@ -40,7 +40,7 @@ fn emit(system: &EventSystem, n: u64, sent: &mut Sent) {
     let event = Event::new(event_type, source.as_str(), &(n, vec![7_u8; 120])).unwrap();
     // Ids of the user's own, in no order, for some stretches.
     let id = u128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15_1234_5678_9ABC_DEF1);
-    let event = if n / 500 % 2 == 0 {
+    let event = if (n / 500).is_multiple_of(2) {
         event
     } else {
         event.with_id(EventId(id))
