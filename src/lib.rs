@@ -109,7 +109,7 @@ pub use dispatch::{
 };
 
 // Read: events as they lie in the log.
-pub use event::Filter;
+pub use event::{Filter, StateKey};
 pub use format::FORMAT_VERSION;
 pub use format::record::{EventRef, Headers};
 pub use index::IndexState;

@@ -81,6 +81,10 @@ fn log(log: &LogReport, out: &mut dyn Write) -> io::Result<()> {
             &format!("Seqs {gap} were skipped after a crash"),
         )?;
     }
+    if log.dropped > 0 {
+        let dropped = format!("{} events, each with a later one of its key", log.dropped);
+        line(out, "compacted", &dropped)?;
+    }
     if log.torn_bytes > 0 {
         // What opening does with a damaged log is not told here: it may refuse.
         let fate = match log.damage_count {

@@ -21,10 +21,18 @@ impl Desk {
     /// Passes Seqs by that are not delivered.
     pub(super) fn pass_gap(&mut self, gap: Gap, why: &str) -> Result<()> {
         let count = gap.to.next().since(gap.from);
-        tracing::warn!(
-            target: "forelog::dispatch", subscription = %self.seat.label(), %gap, why,
-            is_volatile = self.office.is_volatile, "Seqs are passed by without a delivery"
-        );
+        // Of what compaction has dropped there may be millions of gaps, and a later event stands for each.
+        if self.office.log.is_dropped(gap.from) {
+            tracing::debug!(
+                target: "forelog::dispatch", subscription = %self.seat.label(), %gap,
+                "Seqs that compaction has dropped are passed by"
+            );
+        } else {
+            tracing::warn!(
+                target: "forelog::dispatch", subscription = %self.seat.label(), %gap, why,
+                is_volatile = self.office.is_volatile, "Seqs are passed by without a delivery"
+            );
+        }
         self.count_skipped(count);
         self.move_to(gap.to, PASSES_PER_ACK)
     }

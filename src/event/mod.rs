@@ -4,6 +4,7 @@ mod whole;
 mod data;
 mod filter;
 mod expiry;
+mod keep_last;
 mod id;
 mod json;
 
@@ -18,6 +19,8 @@ pub(crate) use filter::Pattern;
 pub use id::EventId;
 pub(crate) use id::{IdRange, IdSource};
 pub(crate) use json::to_value;
+pub(crate) use keep_last::KeepLast;
+pub use keep_last::StateKey;
 pub use whole::MAX_DEPTH;
 
 use crate::clock::Timestamp;

@@ -25,8 +25,8 @@ const LAST_SEQ: usize = FIRST_SEQ + 8;
 const COUNT: usize = LAST_SEQ + 8;
 const FRAMES_END: usize = COUNT + 8;
 const TABLE_CHECKSUM: usize = FRAMES_END + 8;
-const RESERVED: usize = TABLE_CHECKSUM + 4;
-const CHAIN: usize = RESERVED + 4;
+const DROPPED_CHECKSUM: usize = TABLE_CHECKSUM + 4;
+const CHAIN: usize = DROPPED_CHECKSUM + 4;
 const TIMESTAMP_MIN: usize = CHAIN + 8;
 const TIMESTAMP_MAX: usize = TIMESTAMP_MIN + 8;
 const APPENDED_MIN: usize = TIMESTAMP_MAX + 8;
@@ -36,7 +36,8 @@ const DROPPED_AT: usize = DURABLE_UPTO + 8;
 const DROPPED_LEN: usize = DROPPED_AT + 8;
 const EXTENSION_AT: usize = DROPPED_LEN + 8;
 const EXTENSION_LEN: usize = EXTENSION_AT + 8;
-const FIELDS_END: usize = EXTENSION_LEN + 8;
+const PINNED_END: usize = EXTENSION_LEN + 8;
+const FIELDS_END: usize = PINNED_END + 8;
 const CHECKSUM: usize = TRAILER_LEN - 4;
 const _: () = assert!(FIELDS_END <= CHECKSUM);
 
@@ -53,7 +54,7 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
     ("count", COUNT, 8),
     ("frames_end", FRAMES_END, 8),
     ("table_checksum", TABLE_CHECKSUM, 4),
-    ("reserved", RESERVED, 4),
+    ("dropped_checksum", DROPPED_CHECKSUM, 4),
     ("chain", CHAIN, 8),
     ("timestamp_min", TIMESTAMP_MIN, 8),
     ("timestamp_max", TIMESTAMP_MAX, 8),
@@ -64,6 +65,7 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
     ("dropped_len", DROPPED_LEN, 8),
     ("extension_at", EXTENSION_AT, 8),
     ("extension_len", EXTENSION_LEN, 8),
+    ("pinned_end", PINNED_END, 8),
     ("zeros", FIELDS_END, CHECKSUM - FIELDS_END),
     ("checksum", CHECKSUM, 4),
 ];
@@ -94,6 +96,23 @@ impl TimeRanges {
     }
 }
 
+/// A part of the file with a checksum of its own; all zeros where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Part {
+    pub(crate) at: u64,
+    pub(crate) len: u64,
+    pub(crate) checksum: u32,
+}
+
+/// What the trailer says of a segment that was rewritten; all zeros where none was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Rewritten {
+    /// Where the frames ended when the next segment's header pinned that; never 0.
+    pub(crate) pinned_end: u64,
+    /// The [ranges of dropped Seqs](super::dropped).
+    pub(crate) dropped: Part,
+}
+
 /// The trailer of a sealed segment, decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Footer {
@@ -113,11 +132,11 @@ pub(crate) struct Footer {
     pub(crate) times: TimeRanges,
     /// The highest Seq known to be synced when the segment was sealed.
     pub(crate) durable_upto: Seq,
+    pub(crate) rewritten: Rewritten,
 }
 
 impl Footer {
-    /// The trailer's bytes. The codec (0: plain), the ranges of dropped Seqs and the extension
-    /// fields (both absent) are reserved.
+    /// The trailer's bytes. The codec (0: plain) and the extension fields (absent) are reserved.
     pub(crate) fn encode(&self) -> [u8; TRAILER_LEN] {
         let mut out = [0_u8; TRAILER_LEN];
         put(&mut out, MAGIC_AT, MAGIC);
@@ -151,6 +170,7 @@ impl Footer {
             &self.times.appended_max.0.to_le_bytes(),
         );
         put(&mut out, DURABLE_UPTO, &self.durable_upto.0.to_le_bytes());
+        self.rewritten.encode(&mut out);
         let checksum = crc32fast::hash(out.get(..CHECKSUM).unwrap_or_default());
         put(&mut out, CHECKSUM, &checksum.to_le_bytes());
         out
@@ -184,7 +204,30 @@ impl Footer {
                 appended_max: Timestamp(i64_at(bytes, APPENDED_MAX)?),
             },
             durable_upto: Seq(u64_at(bytes, DURABLE_UPTO)?),
+            rewritten: Rewritten::decode(bytes)?,
         })
+    }
+
+    /// Where the frames ended when the next segment's header pinned that.
+    pub(crate) fn pinned_end(&self) -> u64 {
+        match self.rewritten.pinned_end {
+            0 => self.frames_end,
+            end => end,
+        }
+    }
+
+    /// Where the offset table starts in the file.
+    pub(crate) fn table_at(&self) -> usize {
+        usize::try_from(self.frames_end).unwrap_or(usize::MAX)
+    }
+
+    /// Where everything but the trailer ends in the file; `None` if the parts do not fit together.
+    pub(crate) fn parts_end(&self) -> Option<usize> {
+        let table_end = self.table_at().checked_add(self.table_len()?)?;
+        let dropped = &self.rewritten.dropped;
+        let at = usize::try_from(dropped.at).ok()?;
+        let end = at.checked_add(usize::try_from(dropped.len).ok()?)?;
+        (dropped.len == 0 || at >= table_end).then_some(end.max(table_end))
     }
 
     /// Whether each Seq from the first to the last is there: compaction has dropped none.
@@ -192,10 +235,45 @@ impl Footer {
         self.last_seq.next().since(self.first_seq) == self.count
     }
 
+    /// How many Seqs from the first to the last hold no event.
+    pub(crate) fn dropped(&self) -> u64 {
+        let span = self.last_seq.next().since(self.first_seq);
+        span.saturating_sub(self.count)
+    }
+
+    /// By how many bytes less it takes since it was rewritten.
+    pub(crate) fn saved(&self) -> u64 {
+        let Some((end, table)) = self.parts_end().zip(self.table_len()) else {
+            return 0;
+        };
+        let before = self.pinned_end().saturating_add(table as u64);
+        before.saturating_sub(end as u64)
+    }
+
     /// The length of the offset table in bytes; `None` if the Seqs do not fit together.
     pub(crate) fn table_len(&self) -> Option<usize> {
         let entries = self.last_seq.next().0.checked_sub(self.first_seq.0)?;
         usize::try_from(entries).ok()?.checked_mul(ENTRY_LEN)
+    }
+}
+
+impl Rewritten {
+    fn encode(&self, out: &mut [u8]) {
+        put(out, DROPPED_AT, &self.dropped.at.to_le_bytes());
+        put(out, DROPPED_LEN, &self.dropped.len.to_le_bytes());
+        put(out, DROPPED_CHECKSUM, &self.dropped.checksum.to_le_bytes());
+        put(out, PINNED_END, &self.pinned_end.to_le_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Rewritten> {
+        Some(Rewritten {
+            pinned_end: u64_at(bytes, PINNED_END)?,
+            dropped: Part {
+                at: u64_at(bytes, DROPPED_AT)?,
+                len: u64_at(bytes, DROPPED_LEN)?,
+                checksum: u32_at(bytes, DROPPED_CHECKSUM)?,
+            },
+        })
     }
 }
 

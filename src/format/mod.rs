@@ -23,6 +23,7 @@ pub(crate) mod alone;
 pub(crate) mod lineage;
 pub(crate) mod segment;
 pub(crate) mod footer;
+pub(crate) mod dropped;
 pub(crate) mod snapshot;
 pub(crate) mod scheduled;
 

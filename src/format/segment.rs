@@ -79,7 +79,11 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
 ];
 
 /// Feature bits that this version knows among those that a reader must know.
-const INCOMPATIBLE_KNOWN: u64 = 0;
+const INCOMPATIBLE_KNOWN: u64 = REWRITTEN;
+
+/// Feature bit: the segment was rewritten after it was sealed. Its frames need not end where the next
+/// header says, and Seqs of it may be [dropped](super::dropped).
+pub(crate) const REWRITTEN: u64 = 1 << 0;
 
 /// The header of a segment, decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) segment_id: SegmentId,
     /// 0 as first written; one more each time the segment is written anew.
     pub(crate) generation: u32,
+    /// Feature bits that a reader must know.
+    pub(crate) incompatible: u64,
     /// Fencing number of the writer; 0 until replication hands out others.
     pub(crate) epoch: u64,
     /// The length of the file in bytes.
@@ -150,6 +156,7 @@ impl SegmentHeader {
         put(&mut sector, MAGIC_AT, MAGIC);
         put(&mut sector, VERSION, &FORMAT_VERSION.to_le_bytes());
         put(&mut sector, GENERATION, &self.generation.to_le_bytes());
+        put(&mut sector, INCOMPATIBLE, &self.incompatible.to_le_bytes());
         put(&mut sector, LOG_ID, &self.log_id.to_le_bytes());
         put(&mut sector, SEGMENT_ID, &self.segment_id.0.to_le_bytes());
         put(&mut sector, SEGMENT_LEN, &self.segment_len.to_le_bytes());
@@ -214,6 +221,11 @@ impl SegmentHeader {
         }
     }
 
+    /// Whether the segment was rewritten after it was sealed.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        self.incompatible & REWRITTEN != 0
+    }
+
     /// The Seqs that are skipped before this segment.
     pub(crate) fn gap(&self) -> Option<crate::position::Gap> {
         let from = self.prev_last_seq.next();
@@ -254,6 +266,7 @@ fn fields(sector: &[u8]) -> Option<SegmentHeader> {
         log_id: u128_at(sector, LOG_ID)?,
         segment_id: SegmentId(u64_at(sector, SEGMENT_ID)?),
         generation: u32_at(sector, GENERATION)?,
+        incompatible: u64_at(sector, INCOMPATIBLE)?,
         epoch: u64_at(sector, EPOCH)?,
         segment_len: u64_at(sector, SEGMENT_LEN)?,
         base_seq: Seq(u64_at(sector, BASE_SEQ)?),

@@ -48,7 +48,7 @@ fn check_chain(position: &Position, segments: &[Arc<Segment>]) -> Result<()> {
 
 fn check_last(position: &Position, log: &Log) -> Result<()> {
     let seq = Seq(position.last_seq);
-    if seq < log.first_seq() {
+    if seq < log.first_seq() || log.is_dropped(seq) {
         return Ok(());
     }
     match hash_at(log, seq) {

@@ -64,6 +64,11 @@ impl Aim {
         });
     }
 
+    /// Takes in that nothing that is sought stands at a place or behind it.
+    pub(super) fn none_from(&mut self, place: Seq) {
+        self.high.0 = place.0.saturating_sub(1);
+    }
+
     /// What is left to be searched.
     pub(super) fn range(&self) -> (Seq, Seq) {
         (Seq(self.low.0), Seq(self.high.0))

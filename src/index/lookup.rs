@@ -119,10 +119,12 @@ impl Core {
             match self.id_at(place) {
                 Ok(Some(held)) if held == id => return Look::Found(place),
                 Ok(Some(held)) => aim.missed(place, held),
-                Ok(None) => match self.gone(place) {
-                    Look::Absent => return self.scan_rest(&aim, id),
-                    other => return other,
+                Ok(None) if self.log.is_dropped(place) => match self.id_behind(place, &aim) {
+                    Some((behind, held)) if held == id => return Look::Found(behind),
+                    Some((behind, held)) if held < id => aim.missed(behind, held),
+                    _ => aim.none_from(place),
                 },
+                Ok(None) => return self.gone(place),
                 // The event in the middle cannot be read; the one that is sought perhaps can.
                 Err(_) => return self.scan_rest(&aim, id),
             }
@@ -164,20 +166,19 @@ impl Core {
 
     /// What it means that the log does not have an event that the index knows.
     fn gone(&self, seq: Seq) -> Look {
-        if seq < self.log.first_seq() || self.was_dropped(seq) {
+        if seq < self.log.first_seq() || self.log.is_dropped(seq) {
             Look::Absent
         } else {
             Look::Broken(broken("it names an event that the log does not have"))
         }
     }
 
-    /// Whether the segment of this Seq has lost events between its first and its last: compaction drops them.
-    fn was_dropped(&self, seq: Seq) -> bool {
-        let span = self.log.span_from(seq);
-        span.is_some_and(|span| {
-            let all = span.last.next().since(span.first);
-            span.times.is_some() && span.count != all
-        })
+    /// The first event behind one that compaction has dropped, where the id may still be; `None` if there
+    /// is none, or it cannot be read.
+    fn id_behind(&self, dropped: Seq, aim: &Aim) -> Option<(Seq, EventId)> {
+        let behind = self.log.passing_dropped(dropped);
+        let held = (behind <= aim.range().1).then(|| self.id_at(behind));
+        Some((behind, held?.ok()??))
     }
 
     fn id_at(&self, seq: Seq) -> Result<Option<EventId>> {

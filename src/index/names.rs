@@ -101,7 +101,8 @@ impl Names {
             };
             let held = self.core.log.first_seq();
             self.scan(next.max(held));
-            let sure = self.scanned_from.is_some_and(|from| held <= from);
+            let is_whole = self.core.log.dropped_count() == 0;
+            let sure = is_whole && self.scanned_from.is_some_and(|from| held <= from);
             for name in &self.scanned {
                 page.add(name, sure);
             }
@@ -115,7 +116,8 @@ impl Names {
         let (core, dimension) = (&self.core, self.dimension);
         let rebuilds = core.rebuilds.load(Ordering::Relaxed);
         let held = core.log.first_seq();
-        let is_whole = |window| held <= first_of(window).max(Seq::FIRST);
+        let has_all = core.log.dropped_count() == 0;
+        let is_whole = |window| has_all && held <= first_of(window).max(Seq::FIRST);
         let mut from = None;
         while let Some(state) = core.trusted()
             && core.rebuilds.load(Ordering::Relaxed) == rebuilds

@@ -171,6 +171,7 @@ impl Postings {
             self.next = self.next.max(first);
             let (_, done) = self.walk.step(self.next, self.end, &mut self.page);
             self.page.retain(|seq| (self.next..=self.end).contains(seq));
+            self.walk.core.log.leave_out_dropped(&mut self.page);
             self.next = done.next();
         }
         &self.page
@@ -219,6 +220,7 @@ impl PostingsBack {
             }
             let (done, _) = self.walk.step(first, self.next, &mut self.page);
             self.page.retain(|seq| (first..=self.next).contains(seq));
+            self.walk.core.log.leave_out_dropped(&mut self.page);
             self.next = done.prev();
         }
     }

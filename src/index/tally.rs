@@ -11,8 +11,8 @@ use super::visit::for_each;
 use crate::error::Result;
 use crate::position::Seq;
 
-/// How many events have a name, and the ends of their list. Events that retention has removed do
-/// not count.
+/// How many events have a name, and the ends of their list. Events that retention has removed or
+/// compaction has dropped do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) count: u64,
@@ -28,7 +28,12 @@ impl Core {
         self.await_open();
         loop {
             let held = self.log.first_seq();
-            let (count, end) = self.count(dimension, name, held);
+            let dropped = self.log.dropped_count();
+            let (count, end) = match dropped {
+                0 => self.count(dimension, name, held),
+                // What the store has counted may be gone.
+                _ => self.count_each(dimension, name, held),
+            };
             let ends = |tally| {
                 let mut up = Postings::new(self.clone(), dimension, name, held);
                 let mut down = PostingsBack::new(self.clone(), dimension, name, end);
@@ -45,11 +50,18 @@ impl Core {
             if count > 0 {
                 tally = ends(tally);
             }
-            // If retention has come in between, the count may be of events that are gone.
-            if self.log.first_seq() == held {
+            // If retention or compaction has come in between, the count may be of events that are gone.
+            if self.log.first_seq() == held && self.log.dropped_count() == dropped {
                 return tally;
             }
         }
+    }
+
+    /// As [`Core::count`], one by one.
+    fn count_each(self: &Arc<Core>, dimension: Dimension, name: &str, first: Seq) -> (u64, Seq) {
+        let end = self.log.watermark().appended();
+        let seqs = Postings::new(self.clone(), dimension, name, first).upto(end);
+        (seqs.count() as u64, end)
     }
 
     /// How many events from `first` on have the name, and the last Seq that was looked at.

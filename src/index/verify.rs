@@ -62,6 +62,8 @@ pub(crate) struct Verifier {
     /// How many ids of a window belong in a run, and a sum of hashes over them.
     foreign: BTreeMap<u64, (u64, u64)>,
     runs: Vec<IdRun>,
+    /// The windows of which compaction has dropped events: the index may know of them.
+    cut: BTreeSet<u64>,
     mismatches: Vec<Mismatch>,
 }
 
@@ -92,6 +94,7 @@ impl Verifier {
             windows: BTreeSet::new(),
             foreign: BTreeMap::new(),
             runs,
+            cut: BTreeSet::new(),
             mismatches: Vec::new(),
         })
     }
@@ -104,13 +107,19 @@ impl Verifier {
         Ok(())
     }
 
+    /// Takes Seqs whose events compaction has dropped.
+    pub(crate) fn dropped(&mut self, first: Seq, last: Seq) {
+        self.cut.extend(window_of(first)..=window_of(last));
+    }
+
     /// What was found wrong, once all events have been taken.
     pub(crate) fn finish(mut self) -> Result<Vec<Mismatch>> {
         self.close_window()?;
         let from = self.first_whole_window();
         let stored = self.loaded.catalog.manifests_from(from);
         let stored: Vec<u64> = stored.map(|held| held.window).collect();
-        for window in stored.iter().filter(|held| !self.windows.contains(held)) {
+        let is_known = |held: &u64| self.windows.contains(held) || self.cut.contains(held);
+        for window in stored.iter().filter(|held| !is_known(held)) {
             let reason = "the index has events that the log has not";
             self.mismatches.push(mismatch(*window, reason));
         }
@@ -132,7 +141,9 @@ impl Verifier {
                     .collect();
                 runs.dedup();
                 // One that retention has cut into may tell of what is gone.
+                let is_cut = |run: &Run| self.cut.range(run.start()..run.end()).next().is_some();
                 runs.retain(|run| run.start() >= from && self.loaded.catalog.is_complete(*run));
+                runs.retain(|run| !is_cut(run));
                 for run in runs {
                     self.check_run(run)?;
                 }
@@ -177,8 +188,9 @@ impl Verifier {
             let due = due.fold((0, 0_u64), |sum, (_, held)| {
                 (sum.0 + held.0, sum.1.wrapping_add(held.1))
             });
-            // One that retention has cut into tells of what is gone.
-            if read.is_err() || note.first >= from && found != due {
+            // One that retention or compaction has cut into tells of what is gone.
+            let is_cut = self.cut.range(note.first..note.end).next().is_some();
+            if read.is_err() || note.first >= from && !is_cut && found != due {
                 let reason = "a run of ids is not what the log says";
                 self.mismatches.push(Mismatch {
                     seqs: Some((first_of(note.first).max(Seq::FIRST), last_of(note.end - 1))),
@@ -239,6 +251,7 @@ impl Verifier {
         }
         self.load_names(number / ERA_LEN)?;
         if number >= self.first_whole_window()
+            && !self.cut.contains(&number)
             && let Some(reason) = self.compare()?
         {
             self.mismatches.push(mismatch(number, reason));

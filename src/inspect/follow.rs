@@ -131,7 +131,11 @@ impl Follow {
         self.left = backlog.left();
         if let (Some(piece), Some(storage)) = (backlog.last_piece(), self.place.storage()) {
             let region = storage.open_read_only(&piece.at.name)?;
-            self.current = Some(Current::new(piece.at.header, piece.at.name.clone(), region));
+            self.current = Some(Current::new(
+                piece.at.header,
+                piece.at.name.clone(),
+                region,
+            )?);
         }
         Ok(())
     }
@@ -224,15 +228,18 @@ impl Follow {
             return Ok(Ahead::Wait);
         };
         let id = current.header.segment_id;
+        let footer = read_footer(current.walk.region(), &current.header)?;
+        let own_end = footer.map_or(0, |footer| footer.frames_end);
         let end = if next.header.segment_id == id {
             // Written anew: what this file still holds stands there as well.
             0
+        } else if current.header.is_rewritten() {
+            own_end
         } else if next.header.segment_id == id.next() {
             next.header.prev_end
         } else {
             // Those between were removed; then this one is complete, if it says so.
-            let footer = read_footer(current.walk.region(), &current.header)?;
-            footer.map_or(0, |footer| footer.frames_end)
+            own_end
         };
         Ok(if offset as u64 >= end {
             Ahead::Next(Box::new(next))
@@ -277,7 +284,7 @@ impl Follow {
                 Err(error) => return Err(error),
             };
             if let Some(header) = header_of(&region)? {
-                return Ok(Some(Current::new(header, name, region)));
+                return Current::new(header, name, region).map(Some);
             }
         }
         Ok(None)
@@ -293,14 +300,26 @@ impl Follow {
 }
 
 impl Current {
-    fn new(header: SegmentHeader, name: String, region: Region) -> Self {
-        let limit = region.len().saturating_sub(TRAILER_LEN);
-        Current {
-            walk: Walk::new(Arc::new(region), &header, limit),
+    fn new(header: SegmentHeader, name: String, region: Region) -> Result<Self> {
+        let room = region.len().saturating_sub(TRAILER_LEN);
+        // The others are read as they grow, and may be sealed meanwhile.
+        let footer = if header.is_rewritten() {
+            read_footer(&region, &header)?
+        } else {
+            None
+        };
+        let end = footer.and_then(|footer| usize::try_from(footer.frames_end).ok());
+        Ok(Current {
+            walk: Walk::new(
+                Arc::new(region),
+                &header,
+                footer.as_ref(),
+                end.unwrap_or(room),
+            )?,
             header,
             name,
             settled: false,
-        }
+        })
     }
 }
 

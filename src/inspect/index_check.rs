@@ -8,6 +8,7 @@ use super::report::IndexReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::EventRef;
 use crate::index::{IndexConfig, Verifier};
+use crate::position::Seq;
 
 /// A comparison under way.
 #[derive(Debug)]
@@ -40,6 +41,13 @@ impl IndexCheck {
             && let Err(error) = verifier.event(event)
         {
             self.verifier = Err(error);
+        }
+    }
+
+    /// Compaction has dropped these from the log.
+    pub(super) fn dropped(&mut self, first: Seq, last: Seq) {
+        if let Ok(verifier) = &mut self.verifier {
+            verifier.dropped(first, last);
         }
     }
 

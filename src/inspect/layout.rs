@@ -144,8 +144,12 @@ impl Layout {
             let pin = next.filter(|next| next.segment_id == at.header.segment_id.next());
             let footer_end = at.footer.map(|footer| footer.frames_end);
             let room = len.saturating_sub(TRAILER_LEN as u64);
-            let limit = pin
-                .map(|next| next.prev_end)
+            let pinned_end = pin.map(|next| next.prev_end);
+            // The header that follows knows where the frames ended before it was rewritten.
+            let is_moved = at.header.is_rewritten();
+            let limit = footer_end
+                .filter(|_| is_moved)
+                .or(pinned_end.filter(|_| !is_moved))
                 .or(footer_end)
                 .unwrap_or(room)
                 .min(*len);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::report::Damage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+use crate::log::survey::{Look, Surveyed, look};
 use crate::storage::file::{FileStorage, open_regular};
 use crate::storage::sys::Sys;
 use crate::storage::{Entry, Storage, lock};
@@ -161,6 +162,22 @@ impl Place {
     /// The folder of the segments, to be kept.
     pub(super) fn shared_storage(&self) -> Option<Arc<FileStorage>> {
         self.folder.clone()
+    }
+
+    /// The file that has taken the place of this one of a segment, if one has.
+    pub(super) fn rewritten(&self, old: &Surveyed) -> Result<Option<Surveyed>> {
+        let known = (old.header.segment_id, old.header.generation);
+        let named = |entry: Entry| names::parse_segment(&entry.name).map(|name| (name, entry));
+        let later = self.list()?.into_iter().filter_map(named);
+        let later = later.filter(|(name, _)| name.0 == known.0 && *name > known);
+        let newest = later.max_by_key(|(name, _)| *name);
+        let (Some(((id, generation), entry)), Some(storage)) = (newest, self.storage()) else {
+            return Ok(None);
+        };
+        Ok(match look(storage, &entry, id, generation)? {
+            Look::Segment(at) => Some(*at),
+            Look::Unused => None,
+        })
     }
 
     /// The files to look at, sorted by name.

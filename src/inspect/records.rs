@@ -13,6 +13,7 @@ use super::selector::Selector;
 use super::walk::{Seen, Walk};
 use crate::control::Reading;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::survey::Surveyed;
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
 
@@ -193,12 +194,23 @@ impl Records {
             self.leave();
             return Ok(());
         }
-        let (header, limit, name) = (piece.at.header, piece.limit, piece.at.name.clone());
+        let (at, limit) = (piece.at.clone(), piece.limit);
         self.report_upto(id);
         self.intact = true;
-        match storage.open_read_only(&name) {
+        match storage.open_read_only(&at.name) {
             Ok(region) => {
-                self.walk = Some(Walk::new(Arc::new(region), &header, limit));
+                let walk = Walk::new(Arc::new(region), &at.header, at.footer.as_ref(), limit);
+                match walk {
+                    Ok(walk) => self.walk = Some(walk),
+                    Err(error) => {
+                        self.intact = false;
+                        self.leave();
+                        return Err(error.at_segment(id));
+                    }
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && self.take_rewritten(&at)? => {
                 Ok(())
             }
             // Retention has removed it since: it is no part of the log any more.
@@ -209,6 +221,18 @@ impl Records {
             }
             Err(error) => Err(error.at_segment(id)),
         }
+    }
+
+    /// Takes the file that has been put in the place of a segment since; says whether there is one.
+    fn take_rewritten(&mut self, old: &Surveyed) -> Result<bool> {
+        let found = self.place.rewritten(old)?;
+        let (Some(at), Some(piece)) = (found, self.layout.pieces.get_mut(self.at)) else {
+            return Ok(false);
+        };
+        let end = at.footer.map_or(0, |footer| footer.frames_end);
+        piece.limit = usize::try_from(end).unwrap_or(usize::MAX);
+        piece.at = at;
+        Ok(true)
     }
 
     /// Finds out where the log ends. Without that the rest cannot be judged, so an error ends the

@@ -132,6 +132,10 @@ pub struct FooterReport {
     pub count: u64,
     /// Where the frames end, in bytes from the start of the file.
     pub frames_end: u64,
+    /// How many Seqs from the first to the last hold no event, because compaction has dropped it.
+    pub dropped: u64,
+    /// Where the frames ended before the segment was rewritten; none if it never was.
+    pub pinned_end: Option<u64>,
     /// The chain hash over all events up to the end of the segment, as 16 hexadecimal digits.
     pub chain: String,
     /// The least of the users' timestamps; none in an empty segment.
@@ -154,6 +158,8 @@ impl FooterReport {
             last_seq: footer.last_seq,
             count: footer.count,
             frames_end: footer.frames_end,
+            dropped: footer.dropped(),
+            pinned_end: Some(footer.rewritten.pinned_end).filter(|&end| end > 0),
             chain: format!("{:016x}", footer.chain.0),
             timestamp_min: some(footer.times.timestamp_min),
             timestamp_max: some(footer.times.timestamp_max),
@@ -244,6 +250,8 @@ pub struct LogReport {
     pub torn_bytes: u64,
     /// The Seqs between first and last that were skipped on purpose.
     pub gaps: Vec<Gap>,
+    /// How many events were dropped by compaction.
+    pub dropped: u64,
     /// The damaged places, in order; the first [`DAMAGE_MAX`](Self::DAMAGE_MAX) of them.
     pub damage: Vec<Damage>,
     /// How many damaged places there are.

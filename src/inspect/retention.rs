@@ -90,6 +90,8 @@ fn facts(storage: &FileStorage, at: &Surveyed, is_last: bool) -> Result<Facts> {
         first_seq: base,
         last_seq: footer.map_or(base.prev(), |footer| footer.last_seq),
         events: footer.map_or(0, |footer| footer.count),
+        dropped: footer.map_or(0, |footer| footer.dropped()),
+        saved: footer.map_or(0, |footer| footer.saved()),
         bytes,
         used: footer.map_or(0, |footer| footer.frames_end),
         newest_at: footer

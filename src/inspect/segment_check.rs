@@ -7,6 +7,7 @@ use super::report::Damage;
 use super::table::TableCheck;
 use super::walk::Walk;
 use crate::error::Result;
+use crate::format::dropped::DroppedRange;
 use crate::format::footer::TimeRanges;
 use crate::format::frame::{Chain, FrameHeader};
 use crate::position::Seq;
@@ -19,28 +20,40 @@ pub(super) struct SegmentCheck<'a> {
     table: Option<TableCheck>,
     count: u64,
     chain: Chain,
+    /// The Seq behind the last event.
+    next: Seq,
+    /// The ranges that were passed and not yet [taken](SegmentCheck::take_dropped).
+    dropped: Vec<DroppedRange>,
+    /// Whether the chain was the one that each range of dropped Seqs begins with.
+    is_chained: bool,
     times: TimeRanges,
     /// Whether nothing was broken so far.
     pub(super) intact: bool,
 }
 
 impl<'a> SegmentCheck<'a> {
-    pub(super) fn new(piece: &'a Piece, region: Arc<Region>) -> Self {
-        let walk = Walk::new(region.clone(), &piece.at.header, piece.limit);
+    pub(super) fn new(piece: &'a Piece, region: Arc<Region>) -> Result<Self> {
         let footer = piece.footer_in_force();
-        SegmentCheck {
+        let header = &piece.at.header;
+        let walk = Walk::new(region.clone(), header, footer.as_ref(), piece.limit)?;
+        Ok(SegmentCheck {
             piece,
             walk,
             table: footer.map(|footer| TableCheck::new(region, footer)),
             count: 0,
             chain: piece.at.header.prev_chain,
+            next: piece.at.header.base_seq,
+            dropped: Vec::new(),
+            is_chained: true,
             times: TimeRanges::EMPTY,
             intact: true,
-        }
+        })
     }
 
     /// Takes an event that the walk has just seen; returns what is wrong with it.
     pub(super) fn event(&mut self, offset: usize, header: &FrameHeader) -> Result<Option<Damage>> {
+        self.pass_dropped();
+        self.next = header.seq.next();
         self.count = self.count.saturating_add(1);
         self.chain = self.chain.extend(header.len, header.content_crc);
         self.times.include(header.timestamp, header.appended_at);
@@ -63,6 +76,7 @@ impl<'a> SegmentCheck<'a> {
     /// Holds the sums against footer and next header, after the last frame.
     pub(super) fn ending(mut self, at_end: bool, witness: Seq) -> Result<Vec<Damage>> {
         let mut found = Vec::new();
+        self.pass_dropped();
         let last = self.walk.last();
         let table = self.table.take();
         if at_end
@@ -84,6 +98,22 @@ impl<'a> SegmentCheck<'a> {
         Ok(found)
     }
 
+    /// Goes on behind the Seqs that were dropped, with the chain that they left.
+    fn pass_dropped(&mut self) {
+        if let Some(range) = self.walk.dropped_from(self.next) {
+            self.is_chained &= self.chain == range.before;
+            self.chain = range.after;
+            self.next = range.last.next();
+            self.dropped.push(range);
+        }
+    }
+
+    /// The ranges of dropped Seqs that were passed since it was last asked.
+    pub(super) fn take_dropped(&mut self) -> Vec<DroppedRange> {
+        self.pass_dropped();
+        std::mem::take(&mut self.dropped)
+    }
+
     /// What speaks against frames that are in order by themselves.
     fn contradiction(&self, last: Seq, witness: Seq) -> Option<&'static str> {
         let at = &self.piece.at;
@@ -100,6 +130,11 @@ impl<'a> SegmentCheck<'a> {
             }
         } else if self.piece.unsettled && last.next() <= witness {
             return Some(CUT_SHORT);
+        }
+        if !self.is_chained {
+            return Some(
+                "the chain hash before dropped events is not the one that they began with",
+            );
         }
         let footer = self.piece.footer_in_force()?;
         if footer.last_seq != last || footer.count != self.count {

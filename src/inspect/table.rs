@@ -27,7 +27,7 @@ impl TableCheck {
     pub(super) fn new(region: Arc<Region>, footer: Footer) -> Self {
         TableCheck {
             region,
-            start: usize::try_from(footer.frames_end).unwrap_or(usize::MAX),
+            start: footer.table_at(),
             len: footer.table_len().unwrap_or(0),
             footer,
             done: 0,

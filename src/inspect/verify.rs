@@ -221,7 +221,14 @@ impl Verification<'_> {
                 return Ok(true);
             }
         };
-        let mut check = SegmentCheck::new(piece, region);
+        let mut check = match SegmentCheck::new(piece, region) {
+            Ok(check) => check,
+            Err(error) => {
+                let damage = Damage::of(&piece.at.name, piece.at.header.segment_id, &error);
+                self.report.add(damage);
+                return Ok(true);
+            }
+        };
         let goes_on = match self.frames(&mut check) {
             Ok(goes_on) => goes_on,
             Err(error) => {
@@ -239,10 +246,22 @@ impl Verification<'_> {
             done: self.report.bytes,
             total: self.total,
         });
+        self.take_dropped(&mut check);
         for damage in check.ending(goes_on, self.end.witness)? {
             self.report.add(damage);
         }
         Ok(goes_on)
+    }
+
+    /// Notes what was dropped of what was gone through.
+    fn take_dropped(&mut self, check: &mut SegmentCheck<'_>) {
+        for range in check.take_dropped() {
+            let count = range.last.next().since(range.first);
+            self.report.dropped = self.report.dropped.saturating_add(count);
+            if let Some(index) = &mut self.index {
+                index.dropped(range.first, range.last);
+            }
+        }
     }
 
     /// Walks all frames; `false` if the log ends here.
@@ -253,6 +272,7 @@ impl Verification<'_> {
                     if let Some(damage) = check.event(offset, &header)? {
                         self.report.add(damage);
                     }
+                    self.take_dropped(check);
                     if self.report.first == Seq::ZERO {
                         self.report.first = header.seq;
                     }

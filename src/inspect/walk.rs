@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::checked::Checked;
+use crate::format::dropped::DroppedRange;
+use crate::format::footer::Footer;
 use crate::format::frame::{FrameHeader, Kind};
 use crate::format::record::EventRef;
 use crate::format::segment::{SegmentHeader, frames_max};
+use crate::log::contents::Contents;
 use crate::log::point::Batch;
 use crate::log::scan::{Found, Scanner};
 use crate::position::Seq;
@@ -50,7 +53,9 @@ enum Next {
 /// A walk over one segment; see the module.
 #[derive(Debug)]
 pub(super) struct Walk {
-    scanner: Scanner<Arc<Region>>,
+    scanner: Scanner<Contents>,
+    /// Whether it was rewritten: then parts of batches may have been dropped.
+    is_rewritten: bool,
     seq_max: Seq,
     last: Seq,
     batch: Batch,
@@ -60,21 +65,44 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// A walk over the frames before `limit`.
-    pub(super) fn new(region: Arc<Region>, header: &SegmentHeader, limit: usize) -> Self {
-        let seq_max = header
+    /// A walk over the frames before `limit` of a segment with this footer, if it has one.
+    ///
+    /// # Errors
+    /// If what the footer names cannot be read.
+    pub(super) fn new(
+        region: Arc<Region>,
+        header: &SegmentHeader,
+        footer: Option<&Footer>,
+        limit: usize,
+    ) -> Result<Self> {
+        let room = header
             .base_seq
             .plus(frames_max(header.len_in(region.len())));
-        let scanner = Scanner::new(region, header.salt, limit);
-        Walk {
+        let seq_max = footer.map_or(room, |footer| footer.last_seq.max(room));
+        let contents = Contents::of(region, footer)?;
+        let scanner = Scanner::new(contents, header.salt, limit);
+        Ok(Walk {
             at: scanner.offset(),
+            is_rewritten: header.is_rewritten(),
             scanner,
             seq_max,
             last: header.base_seq.prev(),
             batch: Batch::default(),
             next: Next::Follow,
             header: None,
-        }
+        })
+    }
+
+    /// The dropped Seqs that begin with this one.
+    pub(super) fn dropped_from(&self, seq: Seq) -> Option<DroppedRange> {
+        self.scanner.source().dropped_from(seq).copied()
+    }
+
+    /// Passes the Seqs that were dropped behind the last event.
+    fn pass_dropped(&mut self) -> bool {
+        let range = self.dropped_from(self.last.next());
+        self.last = range.map_or(self.last, |range| range.last);
+        range.is_some()
     }
 
     /// The last Seq that was seen, or the one before the segment's base.
@@ -89,12 +117,12 @@ impl Walk {
 
     /// Whether no batch is under way.
     pub(super) fn is_whole(&self) -> bool {
-        self.batch.is_whole()
+        self.is_rewritten || self.batch.is_whole()
     }
 
     /// The file.
     pub(super) fn region(&self) -> &Arc<Region> {
-        self.scanner.source()
+        self.scanner.source().region()
     }
 
     /// The event that the last step has seen; `None` if it was none, or its text is no UTF-8.
@@ -134,7 +162,10 @@ impl Walk {
             self.next = Next::Resume;
         }
         let found = match self.scanner.next()? {
-            Found::End => return Ok(Seen::End),
+            Found::End => {
+                self.pass_dropped();
+                return Ok(Seen::End);
+            }
             Found::Frame { offset, frame, .. } => Ok((offset, frame.header)),
             Found::Invalid { offset, why } => Err((offset, why)),
         };
@@ -155,6 +186,9 @@ impl Walk {
                 Kind::Mark => header.seq,
             };
             self.next = Next::Follow;
+        }
+        if header.seq > self.last.next() && self.pass_dropped() {
+            self.batch = Batch::resumed_at(&header);
         }
         if let Some(reason) = self.batch.refuses(&header, self.last) {
             let later = header.seq > self.last;
@@ -177,6 +211,7 @@ impl Walk {
     fn broken(&mut self, offset: usize, reason: &'static str, blank: bool) -> Seen {
         self.at = offset;
         self.next = Next::Search;
+        self.pass_dropped();
         Seen::Broken {
             offset,
             seq: self.last.next(),

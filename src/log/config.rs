@@ -7,7 +7,7 @@ use super::ledger::Ledger;
 use super::limits::{Retention, WhenPinned};
 use super::room::room_max;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Expiry;
+use crate::event::{Expiry, KeepLast};
 use crate::format::frame::padded;
 use crate::format::record::Record;
 
@@ -26,6 +26,12 @@ pub(crate) struct LogConfig {
     pub(crate) when_pinned: WhenPinned,
     /// For how long events of some types are worth anything.
     pub(crate) expiry: Arc<Expiry>,
+    /// Of which types only the last event of each key is kept, in old segments.
+    pub(crate) keep_last: Arc<KeepLast>,
+    /// How many of the newest segments are left alone; two are in any case.
+    pub(crate) compaction_leave: usize,
+    /// How many keys a pass remembers.
+    pub(crate) compaction_keys_max: usize,
     /// Where removals are noted before they begin; `None`: nowhere.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     /// How long a log must stand still before it writes a mark that witnesses the last sync.
@@ -43,6 +49,9 @@ impl Default for LogConfig {
             retention: Retention::default(),
             when_pinned: WhenPinned::Keep,
             expiry: Arc::default(),
+            keep_last: Arc::default(),
+            compaction_leave: 2,
+            compaction_keys_max: 1 << 17,
             ledger: None,
             mark_after: Duration::from_millis(100),
             background: true,

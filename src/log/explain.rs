@@ -27,6 +27,10 @@ pub struct RetentionReport {
     pub bytes: u64,
     /// How much of that is prepared, or soon will be.
     pub prepared_bytes: u64,
+    /// How many events compaction has dropped from these segments.
+    pub dropped: u64,
+    /// By how many bytes less the segments take since they were rewritten.
+    pub saved_bytes: u64,
     /// The segments, oldest first.
     pub segments: Vec<SegmentRetention>,
     /// What was removed before; `None` where no ledger is kept.
@@ -45,6 +49,10 @@ pub struct SegmentRetention {
     pub last_seq: Seq,
     /// How many events it holds.
     pub events: u64,
+    /// How many events compaction has dropped from it; see [`Builder::keep_last`](crate::Builder::keep_last).
+    pub dropped: u64,
+    /// By how many bytes less it takes since it was rewritten.
+    pub saved_bytes: u64,
     /// What it takes on the disk.
     pub bytes: u64,
     /// When its newest event was appended.
@@ -79,12 +87,15 @@ impl Explain<'_> {
             first_seq: facts.first_seq,
             last_seq: facts.last_seq,
             events: facts.events,
+            dropped: facts.dropped,
+            saved_bytes: facts.saved,
             bytes: facts.bytes,
             newest_at: facts.newest_at,
             needed_by: self.names(facts),
             fate: judge.next(facts, self.needed),
         };
         let segments = facts.iter().map(one).collect();
+        let sum = |field: fn(&Facts) -> u64| facts.iter().map(field).sum();
         RetentionReport {
             limits: self.limits,
             when_pinned: self.when_pinned,
@@ -92,6 +103,8 @@ impl Explain<'_> {
             events,
             bytes,
             prepared_bytes: self.ahead,
+            dropped: sum(|facts| facts.dropped),
+            saved_bytes: sum(|facts| facts.saved),
             segments,
             removed: self.removed,
         }
@@ -126,6 +139,13 @@ impl fmt::Display for RetentionReport {
             "{} events in {} bytes, {} of them prepared",
             self.events, self.bytes, self.prepared_bytes
         )?;
+        if self.saved_bytes > 0 {
+            writeln!(
+                f,
+                "{} bytes less than as written, {} events dropped",
+                self.saved_bytes, self.dropped
+            )?;
+        }
         if let Some(removed) = &self.removed {
             writeln!(f, "{removed}")?;
         }

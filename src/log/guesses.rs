@@ -77,7 +77,7 @@ pub(super) fn between(start: usize, end: usize, index: usize) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::footer::TimeRanges;
+    use crate::format::footer::{Rewritten, TimeRanges};
     use crate::format::frame::Chain;
     use crate::position::{SegmentId, Seq};
 
@@ -97,6 +97,7 @@ mod tests {
             chain: Chain::default(),
             times: TimeRanges::EMPTY,
             durable_upto: Seq::ZERO,
+            rewritten: Rewritten::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::limits::{Limit, Retention, age_of};
 use super::pins::Need;
 use super::segment::Segment;
 use crate::clock::Timestamp;
+use crate::format::footer::Footer;
 use crate::position::{SegmentId, Seq};
 
 /// What is known of a segment when it is judged.
@@ -18,6 +19,10 @@ pub(crate) struct Facts {
     pub(crate) first_seq: Seq,
     pub(crate) last_seq: Seq,
     pub(crate) events: u64,
+    /// How many events compaction has dropped.
+    pub(crate) dropped: u64,
+    /// By how many bytes less it takes since it was rewritten.
+    pub(crate) saved: u64,
     /// What the file takes on the disk.
     pub(crate) bytes: u64,
     /// How much of it holds something.
@@ -56,6 +61,8 @@ impl Facts {
             first_seq: segment.base_seq(),
             last_seq: segment.last_seq(),
             events: segment.count(),
+            dropped: segment.footer().map_or(0, Footer::dropped),
+            saved: segment.footer().map_or(0, Footer::saved),
             bytes: segment.disk_len(),
             used: segment.used_len(),
             newest_at: segment.newest_sealed_at(),

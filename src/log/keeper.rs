@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::opening::Chores;
+use super::rewriter::Rewriter;
 use super::rotation::Prepare;
 use super::shared::Shared;
 use super::signal::Again;
@@ -66,6 +67,7 @@ impl Keeper {
     pub(super) fn stop(&self) {
         self.shared.signal.stop();
         self.shared.prefault.stop();
+        self.shared.rewriting.stop();
         let thread = self
             .thread
             .lock()
@@ -83,6 +85,7 @@ impl Keeper {
 
 fn run(shared: &Arc<Shared>) {
     let mut preparer = Preparer::default();
+    let mut rewriter = Rewriter::default();
     let mut seen = shared.watermark.appended();
     loop {
         let now_at = shared.watermark.appended();
@@ -90,6 +93,7 @@ fn run(shared: &Arc<Shared>) {
         seen = now_at;
         let kept = keep(shared, quiet);
         let seen_to = preparer.see_to(shared);
+        rewriter.see_to(shared);
         let again = match kept.and_then(|again| seen_to.map(|()| again)) {
             Ok(again) => again,
             // After a failed sync or a close there is nothing left to keep.
@@ -104,6 +108,7 @@ fn run(shared: &Arc<Shared>) {
             .wait(again, || shared.watermark.appended() != seen)
         {
             let _reported = preparer.finish();
+            rewriter.finish();
             return;
         }
     }

@@ -194,11 +194,18 @@ fn goes_on(earlier: &[Arc<Segment>], later: &[Arc<Segment>]) -> bool {
     let held = earlier.iter().filter(|segment| Some(segment.id()) >= first);
     let is_kept = |(old, new): (&Arc<Segment>, Option<&Arc<Segment>>)| {
         new.is_some_and(|new| {
-            old.header.salt == new.header.salt && old.last_seq() <= new.last_seq()
+            let is_same = old.header.salt == new.header.salt;
+            (is_same || is_rewritten(old, new)) && old.last_seq() <= new.last_seq()
         })
     };
     let later = later.iter().map(Some).chain(std::iter::repeat(None));
     held.zip(later).all(is_kept)
+}
+
+/// Whether a segment is another one, rewritten: it holds the same events, or some of them.
+fn is_rewritten(old: &Segment, new: &Segment) -> bool {
+    let chain = |segment: &Segment| segment.footer().map(|footer| footer.chain);
+    new.header.is_rewritten() && old.id() == new.id() && chain(old) == chain(new)
 }
 
 impl Held {

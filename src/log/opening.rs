@@ -169,6 +169,7 @@ impl<'a> Opening<'a> {
             log_id: 0,
             segment_id,
             generation: 0,
+            incompatible: 0,
             epoch: 0,
             segment_len: self.config.segment_len as u64,
             base_seq: Seq::FIRST,
@@ -303,7 +304,7 @@ pub(super) fn tail_of(active: &Arc<Segment>, last_appended_at: Timestamp) -> Res
 /// The first Seq that some segment holds, or the one after `last`.
 pub(super) fn first_of(segments: &[Arc<Segment>], last: Seq) -> Seq {
     let held = segments.iter().find(|segment| segment.count() > 0);
-    held.map_or(last.next(), |segment| segment.base_seq())
+    held.map_or(last.next(), |segment| segment.first_held())
 }
 
 /// Begins a segment whose header's ceiling is raised to cover it.

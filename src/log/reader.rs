@@ -35,8 +35,8 @@ pub(crate) struct Reader {
 pub(crate) enum Step<'a> {
     /// The next event.
     Event(EventRef<'a>),
-    /// Seqs that hold no event: skipped when the log went on after a crash, or removed by retention
-    /// before they were read.
+    /// Seqs that hold no event: skipped when the log went on after a crash, removed by retention
+    /// before they were read, or dropped by compaction.
     Gap(Gap),
 }
 
@@ -172,18 +172,18 @@ impl Reader {
             },
         };
         let base = segment.base_seq();
-        let gap = if seq < base {
-            Some(Gap {
-                from: seq,
-                to: base.prev(),
-            })
+        let dropped = segment.dropped().at_or_after(seq.max(base));
+        let dropped_here = dropped.filter(|range| range.first <= seq);
+        let gap_to = if seq < base {
+            Some(base.prev())
         } else {
-            dropped(&segment, seq)?
+            dropped_here.map(|range| range.last)
         };
+        let gap = gap_to.map(|to| Gap { from: seq, to });
+        let held_upto = dropped.map_or(segment.last_seq(), |range| range.first.prev());
         self.run_end = match gap {
             Some(_) => Seq::ZERO,
-            None if segment.is_full() => appended.min(segment.last_seq()),
-            None => seq,
+            None => appended.min(held_upto),
         };
         self.segment = Some(segment);
         Ok(gap)
@@ -198,12 +198,4 @@ impl Reader {
         segment.region.check_len()?;
         Ok(Some(segment))
     }
-}
-
-/// The gap that a Seq is which compaction has dropped from its segment.
-fn dropped(segment: &Segment, seq: Seq) -> Result<Option<Gap>> {
-    if segment.is_full() || segment.event(seq)?.is_some() {
-        return Ok(None);
-    }
-    Ok(Some(Gap { from: seq, to: seq }))
 }

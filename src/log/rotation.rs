@@ -123,6 +123,7 @@ impl Shared {
             log_id: self.log_id,
             segment_id: before.id().next(),
             generation: 0,
+            incompatible: 0,
             epoch: before.header.epoch,
             segment_len: region.len() as u64,
             base_seq,

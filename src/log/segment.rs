@@ -1,15 +1,15 @@
 //! [`Segment`]: one segment file as the log has it open: header, region, and where each Seq lies.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::guesses::Guesses;
 use super::live_table::LiveTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::checked::{self, Checked};
-use crate::format::footer::{Footer, TRAILER_LEN, TimeRanges, table_entry};
+use crate::format::footer::{Footer, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
 use crate::format::frame::{self, Chain, Invalid, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
@@ -28,6 +28,8 @@ pub(crate) struct Segment {
     offsets: Offsets,
     /// What the file takes on the disk, once it was looked up; 0 before, and [`UNRELEASED`].
     disk_len: AtomicU64,
+    /// Whether the ranges of dropped Seqs pass their check, once they were looked at.
+    pub(super) has_whole_ranges: OnceLock<bool>,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl Segment {
             region: Arc::new(region),
             offsets: Offsets::Live(table),
             disk_len: AtomicU64::new(0),
+            has_whole_ranges: OnceLock::new(),
         }
     }
 
@@ -64,6 +67,7 @@ impl Segment {
             region,
             offsets: Offsets::Sealed(footer, Guesses::default()),
             disk_len: AtomicU64::new(0),
+            has_whole_ranges: OnceLock::new(),
         }
     }
 
@@ -221,13 +225,13 @@ impl Segment {
                 let guess = guesses.range(at);
                 let is_known = guess.is_some();
                 self.fetch(guess);
-                let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
+                let start = footer.table_at();
                 let table = self.region.bytes().get(start..).unwrap_or_default();
                 let offset = table_entry(table, at);
                 if !is_known {
                     guesses.learn(at, table, footer);
                 }
-                if offset.is_none() && footer.is_full() {
+                if offset.is_none() && !self.is_dropped(seq) {
                     let reason = "its place in the offset table is empty";
                     return Err(self.corrupt(seq, start, reason));
                 }
@@ -259,11 +263,11 @@ impl Segment {
 
     /// How many bytes of the file hold something.
     pub(crate) fn used_len(&self) -> u64 {
-        let table = self
-            .footer()
-            .and_then(Footer::table_len)
-            .map_or(0, |len| len + TRAILER_LEN);
-        self.frames_end().saturating_add(table) as u64
+        let Some(footer) = self.footer() else {
+            return self.frames_end() as u64;
+        };
+        let end = footer.parts_end().unwrap_or(0);
+        end.saturating_add(TRAILER_LEN) as u64
     }
 
     /// How many bytes the file takes on the disk. What has yet to be sealed takes all of its length.
@@ -316,6 +320,7 @@ impl Segment {
             chain: seal.chain,
             times: seal.times,
             durable_upto: seal.durable_upto,
+            rewritten: Rewritten::default(),
         };
         let rest = self.region.len().saturating_sub(frames_end);
         let mut writer = self.region.writer(Arc::new(()));

@@ -60,7 +60,12 @@ impl Segments {
             .segments
             .iter()
             .find(|segment| segment.count() > 0)
-            .map(|segment| segment.base_seq())
+            .map(|segment| segment.first_held())
+    }
+
+    /// What `look` makes of the segments, in order.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&[Arc<Segment>]) -> T) -> T {
+        look(&self.read().segments)
     }
 
     /// What `look` finds in the segment that holds `seq`, or else in the first behind it that has something.
@@ -150,6 +155,14 @@ impl Segments {
         {
             *place = segment;
         }
+    }
+
+    /// Puts a segment in the place of this very one; says whether it was there.
+    pub(super) fn swap(&self, old: &Arc<Segment>, new: Arc<Segment>) -> bool {
+        let mut held = self.write();
+        let mut places = held.segments.iter_mut();
+        let place = places.find(|segment| Arc::ptr_eq(segment, old));
+        place.map(|place| *place = new).is_some()
     }
 
     /// Drops the oldest segment from the list; readers that have it open keep it.

@@ -9,6 +9,7 @@ use crossbeam::utils::CachePadded;
 use super::LogConfig;
 use super::aging::Aging;
 use super::commit::Commit;
+use super::going::Rewriting;
 use super::judge::RetentionWait;
 use super::opening::{Opened, note_failed_sync};
 use super::pins::Pins;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(super) aging: Mutex<Aging>,
     /// What retention keeps beyond a limit, and how many segments that was when it was last told of.
     pub(super) waits: Mutex<Option<(RetentionWait, u64)>>,
+    pub(super) rewriting: Rewriting,
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
     /// error once, and whoever syncs the same file next would be told that all is well.
     syncing: Mutex<()>,
@@ -114,6 +116,7 @@ impl Shared {
             removing: Mutex::new(SegmentId(0)),
             aging: Mutex::default(),
             waits: Mutex::new(None),
+            rewriting: Rewriting::default(),
             syncing: Mutex::new(()),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+pub(crate) use super::ending::{has_whole_table, read_footer};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FORMAT_VERSION;
@@ -12,7 +13,7 @@ use crate::format::footer::{Footer, TRAILER_LEN, TimeRanges};
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
 use crate::position::{SegmentId, Seq};
-use crate::storage::{Entry, Region, Storage};
+use crate::storage::{Entry, Storage};
 
 /// No segment is shorter.
 const LEN_MIN: u64 = (BLOCK_LEN + TRAILER_LEN) as u64;
@@ -224,7 +225,7 @@ impl Surveyed {
     pub(crate) fn is_pinned_by(&self, next: &SegmentHeader) -> bool {
         self.footer.is_some_and(|footer| {
             footer.last_seq == self.expected_last(next)
-                && footer.frames_end == next.prev_end
+                && footer.pinned_end() == next.prev_end
                 && footer.chain == next.prev_chain
         })
     }
@@ -239,7 +240,9 @@ impl Surveyed {
         storage: &dyn Storage,
     ) -> Result<bool> {
         let footer = self.footer.filter(|_| self.is_pinned_by(next));
-        match footer.filter(|_| witness >= next.prev_last_seq) {
+        // One that was rewritten was synced as a whole before it got its name.
+        let is_witnessed = self.header.is_rewritten() || witness >= next.prev_last_seq;
+        match footer.filter(|_| is_witnessed) {
             Some(footer) => has_whole_table(&storage.open_read_only(&self.name)?, &footer),
             None => Ok(false),
         }
@@ -346,33 +349,4 @@ pub(crate) fn look(
         footer,
         damaged_copy,
     })))
-}
-
-/// Whether the offset table is the one that the footer was made for.
-pub(crate) fn has_whole_table(region: &Region, footer: &Footer) -> Result<bool> {
-    let start = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
-    // A footer that was read is known to fit its region.
-    let mut table = vec![0; footer.table_len().unwrap_or(0)];
-    region.read_at(start, &mut table)?;
-    Ok(crc32fast::hash(&table) == footer.table_checksum)
-}
-
-/// The footer of a segment, if it is valid and of this very segment.
-pub(crate) fn read_footer(region: &Region, header: &SegmentHeader) -> Result<Option<Footer>> {
-    let mut trailer = vec![0; TRAILER_LEN];
-    let len = header.len_in(region.len());
-    region.read_at(len.saturating_sub(TRAILER_LEN), &mut trailer)?;
-    let belongs = |footer: &Footer| {
-        let table_end = usize::try_from(footer.frames_end)
-            .ok()
-            .zip(footer.table_len())
-            .and_then(|(start, len)| start.checked_add(len)?.checked_add(TRAILER_LEN));
-        footer.segment_id == header.segment_id
-            && footer.generation == header.generation
-            && footer.salt == header.salt
-            && footer.first_seq == header.base_seq
-            && footer.frames_end >= BLOCK_LEN as u64
-            && table_end.is_some_and(|end| end <= len)
-    };
-    Ok(Footer::decode(&trailer).filter(belongs))
 }

@@ -1,6 +1,7 @@
 //! The log's tests: on every storage, through every crash, over damage of every kind.
 
 mod basics;
+mod compaction;
 mod crash;
 mod damage;
 mod faults;

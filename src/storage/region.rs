@@ -119,6 +119,11 @@ impl Region {
         read.map_err(|e| Error::io("read", &self.path, e).at_offset(offset as u64))
     }
 
+    /// Whether there is a file that [`Region::read_at`] reads.
+    pub(crate) fn is_file(&self) -> bool {
+        self.backing.is_file_map()
+    }
+
     /// How many bytes the file takes on the disk; its length, where that cannot be told.
     pub(crate) fn allocated(&self) -> u64 {
         let allocated = self.backing.allocated().ok().flatten();

@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WhenFull;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Expiry;
+use crate::event::{Expiry, KeepLast};
 use crate::format::segment::BLOCK_LEN;
 use crate::index::IndexConfig;
 use crate::log::LogConfig;
@@ -47,6 +47,8 @@ pub struct Builder {
     retention: Retention,
     when_pinned: WhenPinned,
     pub(super) expiry: Expiry,
+    pub(super) keep_last: KeepLast,
+    pub(super) compaction_leave: usize,
     segment_size: Option<usize>,
     event_size_max: usize,
     index_memory_max: u64,
@@ -74,6 +76,8 @@ impl Default for Builder {
             retention: Retention::default(),
             when_pinned: WhenPinned::Keep,
             expiry: Expiry::default(),
+            keep_last: KeepLast::default(),
+            compaction_leave: log.compaction_leave,
             segment_size: None,
             event_size_max: log.event_len_max,
             index_memory_max: IndexConfig::default().memory_max,
@@ -401,6 +405,7 @@ impl Builder {
             return Err(invalid("max_age must be 1 ms or more"));
         }
         self.expiry.check()?;
+        self.keep_last.check()?;
         if self.index_memory_max < IndexConfig::MEMORY_MIN {
             return Err(invalid("index_memory_max must be 8 MiB or more"));
         }
@@ -418,6 +423,8 @@ impl Builder {
             },
             when_pinned: self.when_pinned,
             expiry: Arc::new(self.expiry.clone()),
+            keep_last: Arc::new(self.keep_last.clone()),
+            compaction_leave: self.compaction_leave,
             ..LogConfig::default()
         })
     }

@@ -6,6 +6,7 @@ mod held;
 mod admission;
 mod selective;
 mod builder;
+mod rewriting;
 mod upcasting;
 mod volatile;
 mod attended;

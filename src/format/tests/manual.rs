@@ -1,7 +1,7 @@
 //! `src/manual/format.md` says what the code does.
 
 use super::super::frame::{self, Chain, Kind, Place, Stamp};
-use super::super::{footer, names, payload, segment, snapshot};
+use super::super::{dropped, footer, names, payload, segment, snapshot};
 use super::{Field, frame_of};
 use crate::clock::Timestamp;
 use crate::event::{Data, Event, EventId};
@@ -57,6 +57,7 @@ fn the_byte_maps_are_the_code_s() {
     holds("frame", frame::FIELDS, frame::HEADER_LEN);
     holds("header", segment::FIELDS, segment::SECTOR_LEN);
     holds("trailer", footer::FIELDS, footer::TRAILER_LEN);
+    holds("dropped", dropped::FIELDS, dropped::RANGE_LEN);
     holds("snapshot", snapshot::FIELDS, snapshot::HEADER_LEN);
     holds(
         "entry",

@@ -1,10 +1,18 @@
 //! The trailer and the offset table.
 
-use super::super::footer::{FIELDS, Footer, TRAILER_LEN, TimeRanges, table_entry};
+use super::super::footer::{FIELDS, Footer, Part, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
 use super::super::frame::Chain;
 use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
+
+fn part(random: &mut Random) -> Part {
+    Part {
+        at: random.next(),
+        len: random.next(),
+        checksum: random.next() as u32,
+    }
+}
 
 fn sample(random: &mut Random) -> Footer {
     let mut times = TimeRanges::EMPTY;
@@ -24,6 +32,10 @@ fn sample(random: &mut Random) -> Footer {
         chain: Chain(random.next()),
         times,
         durable_upto: Seq(random.next()),
+        rewritten: Rewritten {
+            pinned_end: random.next(),
+            dropped: part(random),
+        },
     }
 }
 

@@ -111,9 +111,9 @@ fn one_id_in_very_many_events_hides_no_other() {
     };
     for folder in [Some(dir.path()), None] {
         let mut writer = RunWriter::begin(folder, note, 7).unwrap();
-        entries
-            .iter()
-            .for_each(|entry| writer.push(*entry).unwrap());
+        for entry in &entries {
+            writer.push(*entry).unwrap();
+        }
         let run = writer.finish().unwrap();
         let base = keys::first_of(16);
         for (hash, at) in &all {
@@ -158,6 +158,9 @@ fn an_index_with_runs_finds_what_a_scan_finds() {
     assert_eq!(index.state().rebuilds, 0);
 }
 
+/// What happens to the bytes of a file.
+type Harm = fn(&mut Vec<u8>);
+
 /// Each file of a run, gone or damaged, is noticed, and answers stay what they were.
 #[test]
 fn a_run_that_is_damaged_is_noticed() {
@@ -169,7 +172,6 @@ fn a_run_that_is_damaged_is_noticed() {
     let names = fs::read_dir(folder.join("ids")).unwrap();
     let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.len() >= 2, "{names:?}");
-    type Harm = fn(&mut Vec<u8>);
     let harms: [(&str, Harm); 5] = [
         ("empty", Vec::clear),
         ("a bit of the header", |bytes| bytes[9] ^= 4),

@@ -1,0 +1,94 @@
+//! [`Contents`]: the frames of a segment file as tools go through them, whatever was done to the file since
+//! it was sealed; and what a compaction has dropped of it.
+
+use std::sync::Arc;
+
+use super::scan::Source;
+use super::segment::Segment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::dropped::{DroppedRange, DroppedRanges};
+use crate::format::footer::{Footer, Part};
+use crate::position::Seq;
+use crate::storage::Region;
+
+/// A segment file, read with `pread`.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    region: Arc<Region>,
+    dropped: Vec<DroppedRange>,
+}
+
+impl Contents {
+    /// The contents of a file with this footer, if it has one.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if what the footer names does not pass its check.
+    pub(crate) fn of(region: Arc<Region>, footer: Option<&Footer>) -> Result<Contents> {
+        let part = footer.map_or(Part::default(), |footer| footer.rewritten.dropped);
+        let bytes = read_part(&region, &part, "the ranges of dropped Seqs")?;
+        let dropped = DroppedRanges::of(&bytes).iter().collect();
+        Ok(Contents { region, dropped })
+    }
+
+    /// The file.
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// The range of dropped Seqs that begins with this one.
+    pub(crate) fn dropped_from(&self, seq: Seq) -> Option<&DroppedRange> {
+        let at = self.dropped.binary_search_by_key(&seq, |range| range.first);
+        self.dropped.get(at.ok()?)
+    }
+}
+
+/// A sealed segment that is open: from the file, where an error of the disk is an error; from memory, where
+/// there is no file.
+impl Source for Segment {
+    fn len(&self) -> usize {
+        self.region.len()
+    }
+
+    fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        if self.region.is_file() {
+            return self.region.read_at(offset, out);
+        }
+        self.region.bytes().read_at(offset, out)
+    }
+}
+
+impl Source for Contents {
+    fn len(&self) -> usize {
+        self.region.len()
+    }
+
+    fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        self.region.read_at(offset, out)
+    }
+}
+
+/// The bytes of a part of the file that has a checksum of its own.
+///
+/// # Errors
+/// [`Corrupt`](ErrorKind::Corrupt) if they do not pass their check.
+fn read_part(region: &Region, part: &Part, what: &str) -> Result<Vec<u8>> {
+    let place = usize::try_from(part.at)
+        .ok()
+        .zip(usize::try_from(part.len).ok());
+    let within = place.filter(|(at, len)| {
+        let end = at.checked_add(*len);
+        end.is_some_and(|end| end <= region.len())
+    });
+    let (at, len) = within.unwrap_or_default();
+    let mut bytes = vec![0; len];
+    if len > 0 {
+        region.read_at(at, &mut bytes)?;
+    }
+    if within.is_some() && (part.len == 0 || crc32fast::hash(&bytes) == part.checksum) {
+        return Ok(bytes);
+    }
+    let message = format!("{what} do not pass their check; restore the segment from a backup");
+    Err(Error::new(ErrorKind::Corrupt, message)
+        .at_path(region.path())
+        .at_offset(part.at))
+}

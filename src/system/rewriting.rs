@@ -1,0 +1,39 @@
+//! Settings of what becomes of old segments while they are kept.
+
+use super::Builder;
+use crate::event::StateKey;
+
+impl Builder {
+    /// Of events of these types, keeps only the last of each type and key once they are old: an exact type,
+    /// the start of one followed by `*`, or `*`. For events that say how something *stands*, such as
+    /// positions, where an older one is worth nothing once a later one is there.
+    ///
+    /// It is done in the background, segment by segment: not in the newest ones
+    /// ([`Builder::compaction_leave`]), and not while a subscription, a projection or a replay has not seen
+    /// all of a segment. Seqs never change: a dropped one is declared, `get` of it finds nothing, and
+    /// whoever reads past it is told of a [`Gap`](crate::Gap). See
+    /// [`manual::retention`](crate::manual::retention).
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Event, EventSystem, StateKey};
+    /// let system = EventSystem::builder()
+    ///     .keep_last("position.*", StateKey::Header("flight".into()))
+    ///     .keep_last("gauge", StateKey::Source)
+    ///     .open()?;
+    /// system.emit(Event::new("position.radar", "tower", &(48, 11))?.with_header("flight", "LH 1"))?;
+    /// assert_eq!(system.store().explain_retention().dropped, 0); // it is the last of its key
+    /// # system.close() }
+    /// ```
+    pub fn keep_last(mut self, event_type: impl Into<String>, key: StateKey) -> Self {
+        self.keep_last.set(event_type.into(), key);
+        self
+    }
+
+    /// How many of the newest segments [`Builder::keep_last`] leaves as they were written: 2 by default, and
+    /// never less.
+    pub fn compaction_leave(mut self, segments: usize) -> Self {
+        self.compaction_leave = segments;
+        self
+    }
+}
