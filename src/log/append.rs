@@ -119,8 +119,9 @@ impl Shared {
         };
         let batch = tail.hand_out(reservation, self.watermark.durable());
         let asks = tail.asks(reservation);
-        // A short one is written before another thread takes the lock.
-        let held = (reservation.len <= HELD_MAX && claim.has_turn()).then_some(tail);
+        // A short one that nobody is before is written while no other thread has the lock.
+        let is_next = tail.active().region.published() == claim.offset();
+        let held = (is_next && reservation.len <= HELD_MAX).then_some(tail);
         let place = place_of(&claim);
         write(claim.bytes_mut(), place, records, &batch);
         let news = self.publish(claim, None)?;

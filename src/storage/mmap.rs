@@ -363,12 +363,6 @@ impl<T> Claim<T> {
         self.start
     }
 
-    /// Whether all claims before this one are published.
-    #[inline]
-    pub(crate) fn has_turn(&self) -> bool {
-        self.region().turns.turn() == self.start
-    }
-
     /// What the writer was given.
     pub(crate) fn owner(&self) -> &T {
         // SAFETY: as in `region`.
@@ -421,7 +415,7 @@ impl<T> Claim<T> {
         mut note: impl FnMut(&T, Range<usize>),
     ) -> Result<(), Abandoned> {
         let range = self.start..self.start + self.len;
-        if !self.has_turn() {
+        if self.region().turns.turn() != self.start {
             // What another thread publishes may be gone before this one looks again.
             let region = self.shared_region();
             if region.turns.is_published_by_another(self.number, &range)? {

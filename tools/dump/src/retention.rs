@@ -9,12 +9,14 @@ use crate::lines::csv_line;
 use crate::text::clean;
 use crate::{Exit, Fault, Output};
 
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 10] = [
     "segment",
     "first_seq",
     "last_seq",
     "events",
     "bytes",
+    "dropped",
+    "saved_bytes",
     "newest_at",
     "needed_by",
     "fate",
@@ -56,6 +58,8 @@ fn csv(report: &RetentionReport, out: Output<'_>) -> Result<(), Fault> {
             one.last_seq.to_string(),
             one.events.to_string(),
             one.bytes.to_string(),
+            one.dropped.to_string(),
+            one.saved_bytes.to_string(),
             newest_at.unwrap_or_default(),
             one.needed_by.join(", "),
             one.fate.to_string(),
