@@ -6,12 +6,18 @@
 
 use super::bytes::{array_at, i64_at, put, u32_at, u64_at};
 use super::frame::Chain;
+use super::segment::BLOCK_LEN;
 pub(crate) use super::segment::TRAILER_LEN;
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
 
 /// The length of an entry of the offset table.
 pub(crate) const ENTRY_LEN: usize = 4;
+
+/// Codec: frames stand plain.
+const PLAIN: u32 = 0;
+/// Codec: frames stand in packs, each a Zstandard frame (RFC 8878).
+const ZSTD: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"FORELOGF";
 
@@ -34,10 +40,12 @@ const APPENDED_MAX: usize = APPENDED_MIN + 8;
 const DURABLE_UPTO: usize = APPENDED_MAX + 8;
 const DROPPED_AT: usize = DURABLE_UPTO + 8;
 const DROPPED_LEN: usize = DROPPED_AT + 8;
-const EXTENSION_AT: usize = DROPPED_LEN + 8;
-const EXTENSION_LEN: usize = EXTENSION_AT + 8;
-const PINNED_END: usize = EXTENSION_LEN + 8;
-const FIELDS_END: usize = PINNED_END + 8;
+const PACKS_AT: usize = DROPPED_LEN + 8;
+const PACKS_LEN: usize = PACKS_AT + 8;
+const PINNED_END: usize = PACKS_LEN + 8;
+const TABLE_AT: usize = PINNED_END + 8;
+const PACKS_CHECKSUM: usize = TABLE_AT + 8;
+const FIELDS_END: usize = PACKS_CHECKSUM + 4;
 const CHECKSUM: usize = TRAILER_LEN - 4;
 const _: () = assert!(FIELDS_END <= CHECKSUM);
 
@@ -63,9 +71,11 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
     ("durable_upto", DURABLE_UPTO, 8),
     ("dropped_at", DROPPED_AT, 8),
     ("dropped_len", DROPPED_LEN, 8),
-    ("extension_at", EXTENSION_AT, 8),
-    ("extension_len", EXTENSION_LEN, 8),
+    ("packs_at", PACKS_AT, 8),
+    ("packs_len", PACKS_LEN, 8),
     ("pinned_end", PINNED_END, 8),
+    ("table_at", TABLE_AT, 8),
+    ("packs_checksum", PACKS_CHECKSUM, 4),
     ("zeros", FIELDS_END, CHECKSUM - FIELDS_END),
     ("checksum", CHECKSUM, 4),
 ];
@@ -104,6 +114,18 @@ pub(crate) struct Part {
     pub(crate) checksum: u32,
 }
 
+impl Part {
+    /// Where it ends, if it starts at `start` or behind it; `start` if there is none.
+    fn end_behind(&self, start: usize) -> Option<usize> {
+        let at = usize::try_from(self.at).ok()?;
+        let end = at.checked_add(usize::try_from(self.len).ok()?)?;
+        match self.len {
+            0 => Some(start),
+            _ => (at >= start).then_some(end),
+        }
+    }
+}
+
 /// What the trailer says of a segment that was rewritten; all zeros where none was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Rewritten {
@@ -111,6 +133,17 @@ pub(crate) struct Rewritten {
     pub(crate) pinned_end: u64,
     /// The [ranges of dropped Seqs](super::dropped).
     pub(crate) dropped: Part,
+    /// Where the packs are if the frames are compressed.
+    pub(crate) packed: Option<Packed>,
+}
+
+/// What the trailer says of a segment whose frames are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packed {
+    /// Where the packs end in the file and the offset table starts.
+    pub(crate) table_at: u64,
+    /// The [list of packs](super::packs).
+    pub(crate) list: Part,
 }
 
 /// The trailer of a sealed segment, decoded.
@@ -124,7 +157,7 @@ pub(crate) struct Footer {
     /// `first_seq - 1` if the segment holds no event.
     pub(crate) last_seq: Seq,
     pub(crate) count: u64,
-    /// Where the frames end and the offset table starts.
+    /// Where the frames end. They are followed by the offset table, if they are not compressed.
     pub(crate) frames_end: u64,
     pub(crate) table_checksum: u32,
     /// The chain over all events of the log up to the end of this segment.
@@ -136,7 +169,7 @@ pub(crate) struct Footer {
 }
 
 impl Footer {
-    /// The trailer's bytes. The codec (0: plain) and the extension fields (absent) are reserved.
+    /// The trailer's bytes.
     pub(crate) fn encode(&self) -> [u8; TRAILER_LEN] {
         let mut out = [0_u8; TRAILER_LEN];
         put(&mut out, MAGIC_AT, MAGIC);
@@ -183,7 +216,7 @@ impl Footer {
         let checksum = crc32fast::hash(bytes.get(..CHECKSUM)?);
         if array_at::<8>(bytes, MAGIC_AT)? != *MAGIC
             || u32_at(bytes, CHECKSUM)? != checksum
-            || u32_at(bytes, CODEC)? != 0
+            || ![PLAIN, ZSTD].contains(&u32_at(bytes, CODEC)?)
         {
             return None;
         }
@@ -218,16 +251,27 @@ impl Footer {
 
     /// Where the offset table starts in the file.
     pub(crate) fn table_at(&self) -> usize {
-        usize::try_from(self.frames_end).unwrap_or(usize::MAX)
+        let at = self
+            .rewritten
+            .packed
+            .map_or(self.frames_end, |packed| packed.table_at);
+        usize::try_from(at).unwrap_or(usize::MAX)
+    }
+
+    /// How many bytes the frames take in the file, if they are compressed.
+    pub(crate) fn compressed_len(&self) -> Option<u64> {
+        let packed = self.rewritten.packed?;
+        Some(packed.table_at.saturating_sub(BLOCK_LEN as u64))
     }
 
     /// Where everything but the trailer ends in the file; `None` if the parts do not fit together.
     pub(crate) fn parts_end(&self) -> Option<usize> {
         let table_end = self.table_at().checked_add(self.table_len()?)?;
-        let dropped = &self.rewritten.dropped;
-        let at = usize::try_from(dropped.at).ok()?;
-        let end = at.checked_add(usize::try_from(dropped.len).ok()?)?;
-        (dropped.len == 0 || at >= table_end).then_some(end.max(table_end))
+        let dropped_end = self.rewritten.dropped.end_behind(table_end)?;
+        match &self.rewritten.packed {
+            Some(packed) => packed.list.end_behind(dropped_end),
+            None => Some(dropped_end),
+        }
     }
 
     /// Whether each Seq from the first to the last is there: compaction has dropped none.
@@ -263,6 +307,12 @@ impl Rewritten {
         put(out, DROPPED_LEN, &self.dropped.len.to_le_bytes());
         put(out, DROPPED_CHECKSUM, &self.dropped.checksum.to_le_bytes());
         put(out, PINNED_END, &self.pinned_end.to_le_bytes());
+        let Some(packed) = &self.packed else { return };
+        put(out, CODEC, &ZSTD.to_le_bytes());
+        put(out, TABLE_AT, &packed.table_at.to_le_bytes());
+        put(out, PACKS_AT, &packed.list.at.to_le_bytes());
+        put(out, PACKS_LEN, &packed.list.len.to_le_bytes());
+        put(out, PACKS_CHECKSUM, &packed.list.checksum.to_le_bytes());
     }
 
     fn decode(bytes: &[u8]) -> Option<Rewritten> {
@@ -273,7 +323,24 @@ impl Rewritten {
                 len: u64_at(bytes, DROPPED_LEN)?,
                 checksum: u32_at(bytes, DROPPED_CHECKSUM)?,
             },
+            packed: Packed::decode(bytes)?,
         })
+    }
+}
+
+impl Packed {
+    fn decode(bytes: &[u8]) -> Option<Option<Packed>> {
+        if u32_at(bytes, CODEC)? == PLAIN {
+            return Some(None);
+        }
+        Some(Some(Packed {
+            table_at: u64_at(bytes, TABLE_AT)?,
+            list: Part {
+                at: u64_at(bytes, PACKS_AT)?,
+                len: u64_at(bytes, PACKS_LEN)?,
+                checksum: u32_at(bytes, PACKS_CHECKSUM)?,
+            },
+        }))
     }
 }
 

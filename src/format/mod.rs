@@ -24,6 +24,7 @@ pub(crate) mod lineage;
 pub(crate) mod segment;
 pub(crate) mod footer;
 pub(crate) mod dropped;
+pub(crate) mod packs;
 pub(crate) mod snapshot;
 pub(crate) mod scheduled;
 

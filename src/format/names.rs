@@ -4,6 +4,7 @@
 //! DIR/LOCK                          held by the one writer; contains its process id
 //! DIR/log/000000000001-000.seg      segments: id, generation
 //! DIR/log/000000000001-001.seg.tmp  a segment that recovery is building; renamed when complete
+//! DIR/log/000000000001-001.seg.packs.tmp  its compressed frames, until they are all there
 //! DIR/log/aside/                    torn tails that recovery set aside
 //! DIR/log/poisoned                  a sync failed in this boot: recovery must not trust the cache
 //! DIR/control/…                     the control log, laid out like log/
@@ -97,6 +98,11 @@ pub(crate) fn is_segment_like(name: &str) -> bool {
 /// The name of a run of ids: of the windows from `first` up to before `end`.
 pub(crate) fn index_ids(first: u64, end: u64) -> String {
     format!("{first:012}-{end:012}.ids")
+}
+
+/// The name under which the packs of a segment are built that is to be compressed.
+pub(crate) fn packs_tmp(segment: &str) -> String {
+    tmp(&format!("{segment}.packs"))
 }
 
 /// The name under which a file is built before it is renamed to `name`.

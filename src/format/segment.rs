@@ -79,11 +79,19 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
 ];
 
 /// Feature bits that this version knows among those that a reader must know.
-const INCOMPATIBLE_KNOWN: u64 = REWRITTEN;
+const INCOMPATIBLE_KNOWN: u64 = REWRITTEN
+    | if cfg!(feature = "compression") {
+        PACKED
+    } else {
+        0
+    };
 
 /// Feature bit: the segment was rewritten after it was sealed. Its frames need not end where the next
 /// header says, and Seqs of it may be [dropped](super::dropped).
 pub(crate) const REWRITTEN: u64 = 1 << 0;
+
+/// Feature bit: the frames stand in [packs](super::packs), compressed. Only in a rewritten segment.
+pub(crate) const PACKED: u64 = 1 << 1;
 
 /// The header of a segment, decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,6 +232,11 @@ impl SegmentHeader {
     /// Whether the segment was rewritten after it was sealed.
     pub(crate) fn is_rewritten(&self) -> bool {
         self.incompatible & REWRITTEN != 0
+    }
+
+    /// Whether its frames are compressed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.incompatible & PACKED != 0
     }
 
     /// The Seqs that are skipped before this segment.

@@ -151,8 +151,13 @@ impl Layout {
                 .filter(|_| is_moved)
                 .or(pinned_end.filter(|_| !is_moved))
                 .or(footer_end)
-                .unwrap_or(room)
-                .min(*len);
+                .unwrap_or(room);
+            // Compressed, frames take more than the file.
+            let limit = if at.header.is_packed() {
+                limit
+            } else {
+                limit.min(*len)
+            };
             self.pieces.push(Piece {
                 at: at.clone(),
                 limit: usize::try_from(limit).unwrap_or(usize::MAX),

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::event::EventId;
 use crate::format::footer::TRAILER_LEN;
 use crate::format::frame::{FrameHeader, Kind};
+use crate::log::contents::Contents;
 use crate::log::scan::{Found, Scanner};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, Storage};
@@ -79,7 +80,7 @@ pub struct RawItem {
     pub file: String,
     /// The segment; 0 if the file does not say.
     pub segment: SegmentId,
-    /// The first byte, from the start of the file.
+    /// The first byte, from the start of the file; in a compressed segment, as if it were not compressed.
     pub offset: u64,
     /// The length in bytes, without padding.
     pub len: u64,
@@ -112,7 +113,8 @@ pub struct RawItems {
 struct Current {
     file: File,
     region: Arc<Region>,
-    scanner: Scanner<Arc<Region>>,
+    scanner: Scanner<Contents>,
+    is_packed: bool,
     limit: usize,
 }
 
@@ -157,9 +159,16 @@ impl RawItems {
         let end = at
             .footer
             .and_then(|footer| usize::try_from(footer.frames_end).ok());
-        let limit = end.unwrap_or(room).min(region.len());
+        let is_packed = at.header.is_packed();
+        let limit = if is_packed {
+            end.unwrap_or(0)
+        } else {
+            end.unwrap_or(room).min(region.len())
+        };
+        let contents = Contents::of(region.clone(), at.footer.as_ref())?;
         self.current = Some(Current {
-            scanner: Scanner::new(region.clone(), at.header.salt, limit),
+            scanner: Scanner::new(contents, at.header.salt, limit),
+            is_packed,
             region,
             file,
             limit,
@@ -195,6 +204,10 @@ impl Current {
         };
         self.scanner.resync(&|_| true)?;
         let end = self.scanner.offset().min(self.limit);
+        if self.is_packed {
+            // What bytes there are is not known: they were not to be unpacked.
+            return Ok(Some(self.unreadable(offset, end, why.reason())));
+        }
         let found = range(
             &self.region,
             &self.file,
@@ -204,17 +217,22 @@ impl Current {
         )?;
         match found {
             // Zeros between frames are worth a line; zeros behind the last one are not.
-            None if end < self.limit => Ok(Some(RawItem {
-                file: self.file.entry.name.clone(),
-                segment: segment_of(&self.file),
-                offset: offset as u64,
-                len: end.saturating_sub(offset) as u64,
-                kind: RawKind::Invalid {
-                    reason: why.reason().to_owned(),
-                },
-                bytes: Vec::new(),
-            })),
+            None if end < self.limit => Ok(Some(self.unreadable(offset, end, why.reason()))),
             found => Ok(found),
+        }
+    }
+
+    /// A range of which no bytes are shown.
+    fn unreadable(&self, offset: usize, end: usize, reason: &str) -> RawItem {
+        RawItem {
+            file: self.file.entry.name.clone(),
+            segment: segment_of(&self.file),
+            offset: offset as u64,
+            len: end.saturating_sub(offset) as u64,
+            kind: RawKind::Invalid {
+                reason: reason.to_owned(),
+            },
+            bytes: Vec::new(),
         }
     }
 }

@@ -130,8 +130,10 @@ pub struct FooterReport {
     pub last_seq: Seq,
     /// How many events the segment holds.
     pub count: u64,
-    /// Where the frames end, in bytes from the start of the file.
+    /// Where the frames end, in bytes from the start of the file; without compression, if they are compressed.
     pub frames_end: u64,
+    /// How many bytes the frames take in the file, if they are compressed.
+    pub compressed_len: Option<u64>,
     /// How many Seqs from the first to the last hold no event, because compaction has dropped it.
     pub dropped: u64,
     /// Where the frames ended before the segment was rewritten; none if it never was.
@@ -158,6 +160,7 @@ impl FooterReport {
             last_seq: footer.last_seq,
             count: footer.count,
             frames_end: footer.frames_end,
+            compressed_len: footer.compressed_len(),
             dropped: footer.dropped(),
             pinned_end: Some(footer.rewritten.pinned_end).filter(|&end| end > 0),
             chain: format!("{:016x}", footer.chain.0),

@@ -93,7 +93,7 @@ fn facts(storage: &FileStorage, at: &Surveyed, is_last: bool) -> Result<Facts> {
         dropped: footer.map_or(0, |footer| footer.dropped()),
         saved: footer.map_or(0, |footer| footer.saved()),
         bytes,
-        used: footer.map_or(0, |footer| footer.frames_end),
+        used: footer.map_or(0, |footer| footer.table_at() as u64),
         newest_at: footer
             .filter(|footer| footer.count > 0)
             .map(|footer| footer.times.appended_max),

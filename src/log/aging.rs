@@ -5,7 +5,7 @@
 
 use super::segment::Segment;
 use crate::clock::Timestamp;
-use crate::event::Expiry;
+use crate::error::Result;
 use crate::position::{SegmentId, Seq};
 
 /// How many events are looked through in a round.
@@ -36,8 +36,13 @@ impl Default for At {
 }
 
 impl Aging {
-    /// Looks at some more events of a sealed segment.
-    pub(super) fn look(&mut self, segment: &Segment, expiry: &Expiry) {
+    /// Looks at some more events of a sealed segment. `expires_at` tells of one when it does; `None` if it
+    /// was dropped by a compaction.
+    pub(super) fn look(
+        &mut self,
+        segment: &Segment,
+        expires_at: &dyn Fn(Seq) -> Result<Option<At>>,
+    ) {
         if self.segment != segment.id() {
             *self = Aging {
                 segment: segment.id(),
@@ -50,14 +55,10 @@ impl Aging {
             let At::Time(latest) = self.expires_at else {
                 return;
             };
-            self.expires_at = match segment.event(self.next) {
-                Ok(Some(event)) => {
-                    let at = expiry.expires_at(event.event_type(), event.appended_at());
-                    at.map_or(At::Never, |at| At::Time(at.max(latest)))
-                }
-                // Dropped by a compaction.
+            self.expires_at = match expires_at(self.next) {
+                Ok(Some(At::Time(at))) => At::Time(at.max(latest)),
                 Ok(None) => At::Time(latest),
-                Err(_) => At::Never,
+                Ok(Some(At::Never)) | Err(_) => At::Never,
             };
             self.next = self.next.next();
             left -= 1;

@@ -16,8 +16,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::drops::Drops;
 use super::limits::age_of;
-use super::rewriting::Drops;
 use super::scan::{Found, Scanner};
 use super::segment::Segment;
 use super::shared::Shared;
@@ -29,7 +29,7 @@ use crate::format::record::EventRef;
 use crate::position::Seq;
 
 /// How many of the newest segments are never rewritten, whatever is asked for: recovery may read them.
-const LEAVE_MIN: usize = 2;
+pub(super) const LEAVE_MIN: usize = 2;
 /// A segment is rewritten if one in so many of its bytes goes.
 const GAIN: usize = 8;
 impl Shared {

@@ -30,6 +30,8 @@ pub(crate) struct LogConfig {
     pub(crate) keep_last: Arc<KeepLast>,
     /// How many of the newest segments are left alone; two are in any case.
     pub(crate) compaction_leave: usize,
+    /// The level with which sealed segments are compressed; `None`: they stay plain.
+    pub(crate) compression: Option<i32>,
     /// How many keys a pass remembers.
     pub(crate) compaction_keys_max: usize,
     /// Where removals are noted before they begin; `None`: nowhere.
@@ -51,6 +53,7 @@ impl Default for LogConfig {
             expiry: Arc::default(),
             keep_last: Arc::default(),
             compaction_leave: 2,
+            compression: None,
             compaction_keys_max: 1 << 17,
             ledger: None,
             mark_after: Duration::from_millis(100),

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use super::packs::{read_frames, read_pack};
 use super::scan::Source;
 use super::segment::Segment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::{DroppedRange, DroppedRanges};
 use crate::format::footer::{Footer, Part};
+use crate::format::packs::{Pack, Packs};
 use crate::position::Seq;
 use crate::storage::Region;
 
@@ -16,6 +18,14 @@ use crate::storage::Region;
 pub(crate) struct Contents {
     region: Arc<Region>,
     dropped: Vec<DroppedRange>,
+    packed: Option<PackedFrames>,
+}
+
+/// Where the frames of a compressed segment are.
+#[derive(Debug)]
+struct PackedFrames {
+    list: Vec<u8>,
+    frames_end: usize,
 }
 
 impl Contents {
@@ -27,7 +37,17 @@ impl Contents {
         let part = footer.map_or(Part::default(), |footer| footer.rewritten.dropped);
         let bytes = read_part(&region, &part, "the ranges of dropped Seqs")?;
         let dropped = DroppedRanges::of(&bytes).iter().collect();
-        Ok(Contents { region, dropped })
+        let packed = footer.and_then(|footer| Some((footer, footer.rewritten.packed?)));
+        let packed = packed.map(|(footer, packed)| {
+            let list = read_part(&region, &packed.list, "the list of compressed frames")?;
+            let frames_end = usize::try_from(footer.frames_end).unwrap_or(usize::MAX);
+            Ok(PackedFrames { list, frames_end })
+        });
+        Ok(Contents {
+            packed: packed.transpose()?,
+            region,
+            dropped,
+        })
     }
 
     /// The file.
@@ -46,10 +66,17 @@ impl Contents {
 /// there is no file.
 impl Source for Segment {
     fn len(&self) -> usize {
+        if self.header.is_packed() {
+            return self.frames_end();
+        }
         self.region.len()
     }
 
     fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
+        if self.header.is_packed() {
+            let read = |pack: &Pack| read_pack(&self.region, pack);
+            return read_frames(self.packs(), self.frames_end(), &read, offset, out);
+        }
         if self.region.is_file() {
             return self.region.read_at(offset, out);
         }
@@ -59,11 +86,19 @@ impl Source for Segment {
 
 impl Source for Contents {
     fn len(&self) -> usize {
-        self.region.len()
+        match &self.packed {
+            Some(packed) => packed.frames_end,
+            None => self.region.len(),
+        }
     }
 
     fn read_at(&self, offset: usize, out: &mut [u8]) -> Result<()> {
-        self.region.read_at(offset, out)
+        let Some(packed) = &self.packed else {
+            return self.region.read_at(offset, out);
+        };
+        let list = Packs::of(&packed.list);
+        let read = |pack: &Pack| read_pack(&self.region, pack);
+        read_frames(list, packed.frames_end, &read, offset, out)
     }
 }
 

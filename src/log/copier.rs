@@ -9,6 +9,15 @@ use crate::storage::Region;
 /// sync at the end has little left to wait for.
 const PIECE: usize = 1 << 20;
 
+/// Takes checked frames, behind each other.
+pub(super) trait Sink {
+    /// Copies a frame; returns the offset that it has now.
+    ///
+    /// # Errors
+    /// If it does not fit, or a write fails.
+    fn copy(&mut self, bytes: &[u8], content_crc: u32) -> Result<usize>;
+}
+
 /// Frames on their way from one region to another.
 #[derive(Debug)]
 pub(super) struct Copier<'a> {
@@ -28,26 +37,6 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Copies a checked frame; returns its offset in the region.
-    ///
-    /// # Errors
-    /// If it does not fit, or a write fails.
-    pub(super) fn copy(&mut self, bytes: &[u8], content_crc: u32) -> Result<usize> {
-        let (start, len) = (self.piece.len(), frame::padded(bytes.len()));
-        let offset = self.region.published().saturating_add(start);
-        self.piece.resize(start.saturating_add(len), 0);
-        let place = Place {
-            salt: self.salt,
-            offset,
-        };
-        let room = self.piece.get_mut(start..).unwrap_or_default();
-        frame::relocate(room, bytes, content_crc, place);
-        if self.piece.len() >= PIECE {
-            self.write()?;
-        }
-        Ok(offset)
-    }
-
     /// Writes what is left. Nothing is synced.
     pub(super) fn finish(mut self) -> Result<()> {
         self.write()
@@ -65,5 +54,23 @@ impl<'a> Copier<'a> {
         let end = self.region.published();
         self.region.begin_write_back(whole(start)..whole(end));
         Ok(())
+    }
+}
+
+impl Sink for Copier<'_> {
+    fn copy(&mut self, bytes: &[u8], content_crc: u32) -> Result<usize> {
+        let (start, len) = (self.piece.len(), frame::padded(bytes.len()));
+        let offset = self.region.published().saturating_add(start);
+        self.piece.resize(start.saturating_add(len), 0);
+        let place = Place {
+            salt: self.salt,
+            offset,
+        };
+        let room = self.piece.get_mut(start..).unwrap_or_default();
+        frame::relocate(room, bytes, content_crc, place);
+        if self.piece.len() >= PIECE {
+            self.write()?;
+        }
+        Ok(offset)
     }
 }

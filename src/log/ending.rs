@@ -25,6 +25,7 @@ pub(crate) fn read_footer(region: &Region, header: &SegmentHeader) -> Result<Opt
             .and_then(|end| end.checked_add(TRAILER_LEN));
         let is_rewritten = footer.rewritten != Rewritten::default();
         is_rewritten == header.is_rewritten()
+            && footer.rewritten.packed.is_some() == header.is_packed()
             && footer.segment_id == header.segment_id
             && footer.generation == header.generation
             && footer.salt == header.salt

@@ -1,5 +1,6 @@
 //! [`Rewriting`]: how far the rewriting of segments has come, and whether it is to end.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,8 @@ pub(super) struct Rewriting {
     is_stopping: AtomicBool,
     /// The newest segment that a pass has gone through since the log was opened.
     passed: Mutex<Option<SegmentId>>,
+    /// Segments that compression does not make smaller, or could not rewrite.
+    left_plain: Mutex<HashSet<SegmentId>>,
 }
 
 impl Rewriting {
@@ -37,5 +40,10 @@ impl Rewriting {
 
     pub(super) fn passed(&self) -> MutexGuard<'_, Option<SegmentId>> {
         self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn left_plain(&self) -> MutexGuard<'_, HashSet<SegmentId>> {
+        let held = self.left_plain.lock();
+        held.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use super::copied::Copied;
 use super::examine::Examination;
+use super::packs::PackCache;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::sighting::{Sighted, insist};
@@ -86,6 +87,7 @@ impl Mirror {
             segments: Segments::new(seen.segments),
             log_id: seen.log_id,
             time_blocks: TimeBlocks::default(),
+            packs: PackCache::default(),
             expiry,
             clock,
         };

@@ -26,8 +26,10 @@ mod walk;
 pub(crate) mod examine;
 mod room;
 mod guesses;
+mod frames;
 mod live_table;
 pub(crate) mod segment;
+mod packs;
 pub(crate) mod contents;
 pub(crate) mod segments;
 mod sums;
@@ -51,8 +53,12 @@ mod lacking;
 mod going;
 mod shared;
 mod rotation;
+mod drops;
+mod course;
+mod packing;
 mod rewriting;
 mod compaction;
+mod compression;
 mod append;
 pub(crate) mod reader;
 pub(crate) mod past;
@@ -74,6 +80,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 pub(crate) use append::Appended;
+pub(crate) use compression::check as check_compression;
 pub(crate) use config::LogConfig;
 pub use explain::{RetentionReport, SegmentRetention};
 pub use judge::{Fate, RetentionWait};
@@ -95,6 +102,7 @@ use crate::storage::Storage;
 use crate::upcast::Upcasters;
 use committer::Committer;
 use keeper::Keeper;
+use packs::Unpacked;
 use pins::Pins;
 use segment::Segment;
 
@@ -117,7 +125,8 @@ pub struct Recovery {
 }
 
 /// An event in the log, checked; it holds the segment that it lies in, and copies nothing. One that is
-/// [shown as a newer version](crate::Builder::upcaster) is a copy.
+/// [shown as a newer version](crate::Builder::upcaster), or [compressed](crate::Builder::compression), is a
+/// copy.
 #[derive(Debug, Clone)]
 pub struct StoredEvent(Lying);
 
@@ -128,6 +137,12 @@ enum Lying {
         segment: Arc<Segment>,
         offset: usize,
         /// The length of its frame.
+        len: usize,
+    },
+    /// Of a compressed segment; the bytes are a copy that others may have as well.
+    Unpacked {
+        unpacked: Arc<Unpacked>,
+        offset: usize,
         len: usize,
     },
     Alone(Alone),
@@ -143,6 +158,11 @@ impl StoredEvent {
                 offset,
                 len,
             } => segment.located(*offset, *len),
+            Lying::Unpacked {
+                unpacked,
+                offset,
+                len,
+            } => unpacked.frames().located(*offset, *len),
             Lying::Alone(alone) => alone.event(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::packs::Unpacked;
 use super::segment::Segment;
 use super::view::View;
 use crate::error::Result;
@@ -26,6 +27,8 @@ pub(crate) struct Reader {
     /// Where the frame of `next` starts, if nothing stands between it and the one before; 0 if that is
     /// not known.
     next_at: usize,
+    /// What was unpacked last of a compressed segment; there `next_at` is not used.
+    unpacked: Option<Arc<Unpacked>>,
     /// Whether events that were emitted to be synced first are held back until they are.
     await_sync: bool,
 }
@@ -60,6 +63,7 @@ impl Reader {
             segment: None,
             run_end: Seq::ZERO,
             next_at: 0,
+            unpacked: None,
             await_sync,
         }
     }
@@ -126,6 +130,10 @@ impl Reader {
     #[inline]
     fn event_here(&mut self) -> Result<Option<EventRef<'_>>> {
         let seq = self.next;
+        let held = self.segment.as_deref().filter(|_| seq <= self.run_end);
+        if held.is_some_and(|segment| segment.header.is_packed()) {
+            return self.unpacked_event_here();
+        }
         let Some(segment) = self.segment.as_deref().filter(|_| seq <= self.run_end) else {
             return Ok(None);
         };
@@ -149,6 +157,26 @@ impl Reader {
         segment
             .region
             .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
+        Ok(Some(event))
+    }
+
+    /// The same in a compressed segment, all of which is synced.
+    fn unpacked_event_here(&mut self) -> Result<Option<EventRef<'_>>> {
+        let seq = self.next;
+        let Some(segment) = self.segment.as_deref() else {
+            return Ok(None);
+        };
+        let Some(offset) = segment.offset_of(seq)? else {
+            return Ok(None);
+        };
+        let held = self.unpacked.take().filter(|held| held.holds(offset));
+        let unpacked = match held {
+            Some(held) => held,
+            None => self.view.packs.unpacked(segment, seq, offset)?,
+        };
+        let frames = self.unpacked.insert(unpacked).frames();
+        let event = segment.checked(frames, seq, offset)?;
+        self.next = seq.next();
         Ok(Some(event))
     }
 
@@ -192,6 +220,7 @@ impl Reader {
     /// The segment that holds `seq`, or else the first one behind it.
     fn enter(&mut self, seq: Seq) -> Result<Option<Arc<Segment>>> {
         self.next_at = 0;
+        self.unpacked = None;
         let Some(segment) = self.view.segments.at_or_after(seq) else {
             return Ok(None);
         };

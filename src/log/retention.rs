@@ -244,7 +244,15 @@ impl Shared {
             return false;
         };
         let mut aging = self.aging();
-        aging.look(oldest, &self.config.expiry);
+        aging.look(oldest, &|seq| {
+            let found = self.view.get_in(oldest.clone(), seq)?;
+            Ok(found.map(|stored| {
+                let event = stored.event();
+                let expiry = &self.config.expiry;
+                let at = expiry.expires_at(event.event_type(), event.appended_at());
+                at.map_or(At::Never, At::Time)
+            }))
+        });
         aging.expires_at(oldest).is_none()
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Recovery;
-use super::copier::Copier;
+use super::copier::{Copier, Sink};
 use super::examine::{Examination, Open, Torn};
 use super::opening::{
     Chores, Opened, Opening, first_of, gap_between, note_failed_sync, random, tail_of,

@@ -51,7 +51,7 @@ fn tell(done: Result<()>) {
 
 impl Shared {
     fn wants_rewriting(&self) -> bool {
-        self.wants_compaction()
+        self.wants_compaction() || self.wants_compression()
     }
 
     /// Rewrites the segments for which that is due.
@@ -59,6 +59,8 @@ impl Shared {
     /// # Errors
     /// What kept one of them from being rewritten.
     pub(super) fn rewrite_what_is_due(&self) -> Result<()> {
-        self.compact()
+        let compacted = self.compact();
+        let compressed = self.compress();
+        compacted.and(compressed)
     }
 }

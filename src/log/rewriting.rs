@@ -1,4 +1,4 @@
-//! Writing a sealed segment anew, with less in it, and putting it in the place of the old one.
+//! Writing a sealed segment anew, with less in it, or compressed, and putting it in the place of the old one.
 //!
 //! **On the disk:** (1) the new file is built under a temporary name, and synced, (2) renamed to the
 //! segment's name with the next generation, (3) the folder is synced, (4) the old file is unlinked, (5) the
@@ -17,233 +17,146 @@
 //! **What is checked:** every frame, that Seqs follow each other, and at the end the chain over all events.
 //! What is damaged is left as it is: it has something to tell.
 //!
+//! **Compressed** frames go into packs in a second temporary file first, because the new file is as long as
+//! its parts, and no longer. Nobody reads it, and the next opening removes one that a crash has left.
+//!
 //! **Readers** that hold the old file read it to its end; its blocks are free once they have gone on.
 
 use std::sync::{Arc, PoisonError};
 
-use super::copier::Copier;
+use super::copier::{Copier, Sink};
+use super::course::Course;
+use super::drops::Drops;
 use super::opening::{begin_segment, random};
+use super::packing::Packer;
 use super::scan::{Found, Scanner};
 use super::segment::Segment;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::dropped::{DroppedRange, RANGE_LEN};
-use crate::format::footer::{ENTRY_LEN, Footer, Part, Rewritten, TRAILER_LEN, TimeRanges};
-use crate::format::frame::{Chain, FrameHeader, Kind, padded};
+use crate::format::dropped::RANGE_LEN;
+use crate::format::footer::{Footer, Packed, Part, Rewritten, TRAILER_LEN};
+use crate::format::frame::Kind;
 use crate::format::names;
-use crate::format::segment::{BLOCK_LEN, REWRITTEN, SegmentHeader};
-use crate::position::Seq;
+use crate::format::segment::{BLOCK_LEN, PACKED, REWRITTEN, SegmentHeader};
 use crate::storage::Region;
 
-/// Which of a segment's Seqs hold no event once it is rewritten.
-#[derive(Debug)]
-pub(super) struct Drops {
-    first: Seq,
-    /// A bit for each Seq.
-    bits: Vec<u64>,
-    /// The room that the frames take that are kept.
-    kept_len: usize,
-    /// How many events there are to be dropped, and the room that they take.
-    pub(super) count: u64,
-    pub(super) len: usize,
-}
+/// How much of the packs is written with one call.
+const PIECE: usize = 1 << 20;
 
-impl Drops {
-    /// None but those that an earlier compaction has dropped from this segment.
-    pub(super) fn none(segment: &Segment) -> Drops {
-        let first = segment.base_seq();
-        let span = segment.last_seq().next().since(first);
-        let words = usize::try_from(span.div_ceil(64)).unwrap_or(usize::MAX);
-        let mut drops = Drops {
-            first,
-            bits: vec![0; words],
-            kept_len: 0,
-            count: 0,
-            len: 0,
-        };
-        for range in segment.dropped().iter() {
-            for seq in range.first.0..=range.last.0.min(segment.last_seq().0) {
-                drops.set(Seq(seq));
-            }
-        }
-        drops
-    }
-
-    /// None besides, all events noted.
-    #[cfg(test)]
-    pub(super) fn of_all(segment: &Segment) -> Drops {
-        let mut drops = Drops::none(segment);
-        for seq in (segment.base_seq().0..=segment.last_seq().0).map(Seq) {
-            if let Some(event) = segment.event(seq).unwrap() {
-                drops.keep(event.frame().len());
-            }
-        }
-        drops
-    }
-
-    /// Notes an event, to be kept unless it is dropped later.
-    pub(super) fn keep(&mut self, frame_len: usize) {
-        self.kept_len = self.kept_len.saturating_add(padded(frame_len));
-    }
-
-    /// Drops an event that was noted.
-    pub(super) fn drop(&mut self, seq: Seq, frame_len: usize) {
-        self.set(seq);
-        self.count += 1;
-        self.len = self.len.saturating_add(padded(frame_len));
-        self.kept_len = self.kept_len.saturating_sub(padded(frame_len));
-    }
-
-    /// The room of the frames of all events that were noted.
-    pub(super) fn all_len(&self) -> usize {
-        self.kept_len.saturating_add(self.len)
-    }
-
-    fn set(&mut self, seq: Seq) {
-        let (word, bit) = self.place(seq);
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= bit;
-        }
-    }
-
-    fn has(&self, seq: Seq) -> bool {
-        let (word, bit) = self.place(seq);
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
-    }
-
-    fn place(&self, seq: Seq) -> (usize, u64) {
-        let index = seq.since(self.first);
-        let word = usize::try_from(index / 64).unwrap_or(usize::MAX);
-        (word, 1 << (index % 64))
-    }
-
-    /// How many ranges of Seqs there are that follow each other.
-    fn ranges(&self, last: Seq) -> usize {
-        let seqs = (self.first.0..=last.0).map(Seq);
-        let begins = |seq: &Seq| self.has(*seq) && (*seq == self.first || !self.has(seq.prev()));
-        seqs.filter(begins).count()
-    }
-}
-
-/// What has been gone through of the old segment, and what of it stands in the new one.
-struct Course<'a> {
-    old: &'a Segment,
+/// A segment that is to be written anew.
+struct Anew<'a> {
+    old: &'a Arc<Segment>,
+    footer: &'a Footer,
     drops: &'a Drops,
-    /// The Seq that has to come next, and the chain up to it.
-    next: Seq,
-    chain: Chain,
-    earlier: Box<dyn Iterator<Item = DroppedRange> + 'a>,
-    /// The next of those that were dropped before.
-    pending: Option<DroppedRange>,
-    /// The range that the last Seq belongs to, if it is dropped: its first, and the chain before it.
-    open: Option<(Seq, Chain)>,
-    ranges: Vec<u8>,
-    table: Vec<u8>,
-    times: TimeRanges,
-    count: u64,
+    /// Of the new file, but for its length.
+    header: SegmentHeader,
 }
 
-impl<'a> Course<'a> {
-    fn new(old: &'a Segment, drops: &'a Drops) -> Self {
-        let mut earlier = Box::new(old.dropped().iter());
-        Course {
-            pending: earlier.next(),
-            earlier,
+/// The new file, whole and synced, under its temporary name.
+struct Built {
+    header: SegmentHeader,
+    region: Region,
+    footer: Footer,
+}
+
+/// What frames a new file has, and how.
+struct Frames {
+    /// Where they end; without compression, if they are in packs.
+    end: usize,
+    /// The list of packs.
+    packs: Option<Vec<u8>>,
+}
+
+impl<'a> Anew<'a> {
+    fn of(old: &'a Arc<Segment>, footer: &'a Footer, drops: &'a Drops) -> Self {
+        let header = SegmentHeader {
+            generation: old.header.generation.saturating_add(1),
+            incompatible: old.header.incompatible & !PACKED | REWRITTEN,
+            salt: random(),
+            ..old.header
+        };
+        Anew {
             old,
+            footer,
             drops,
-            next: old.base_seq(),
-            chain: old.header.prev_chain,
-            open: None,
-            ranges: Vec::new(),
-            table: Vec::new(),
-            times: TimeRanges::EMPTY,
-            count: 0,
+            header,
         }
     }
 
-    /// Passes what was dropped before, up to the next event.
-    fn pass_dropped(&mut self) -> Result<()> {
-        while let Some(range) = self.pending.filter(|range| range.first == self.next) {
-            if range.before != self.chain {
-                return Err(self.damaged("the chain before dropped events is another one"));
-            }
-            self.open.get_or_insert((range.first, self.chain));
-            let span = range.last.next().since(range.first);
-            let entries = usize::try_from(span).unwrap_or(usize::MAX);
-            let len = self
-                .table
-                .len()
-                .saturating_add(entries.saturating_mul(ENTRY_LEN));
-            self.table.resize(len, 0);
-            self.chain = range.after;
-            self.next = range.last.next();
-            self.pending = self.earlier.next();
-        }
-        Ok(())
+    fn name(&self) -> String {
+        names::segment(self.header.segment_id, self.header.generation)
     }
 
-    /// Takes the next event; says whether it is kept.
-    fn take(&mut self, header: &FrameHeader) -> Result<bool> {
-        self.pass_dropped()?;
-        if header.seq != self.next {
-            return Err(self.damaged("an event is missing"));
-        }
-        let is_kept = !self.drops.has(header.seq);
-        if is_kept {
-            self.close_range();
-            self.times.include(header.timestamp, header.appended_at);
-            self.count += 1;
-        } else {
-            self.open.get_or_insert((header.seq, self.chain));
-            self.table.extend([0; ENTRY_LEN]);
-        }
-        self.chain = self.chain.extend(header.len, header.content_crc);
-        self.next = header.seq.next();
-        Ok(is_kept)
+    fn tmp(&self) -> String {
+        names::tmp(&self.name())
     }
 
-    /// Notes where the event stands now that was taken.
-    fn stands_at(&mut self, offset: usize) {
-        let offset = u32::try_from(offset).unwrap_or(0);
-        self.table.extend(offset.to_le_bytes());
+    /// The header of a file whose frames take so many bytes, and their list of packs so many.
+    fn header_for(&self, frames_len: usize, list_len: usize) -> SegmentHeader {
+        let ranges_len = self.drops.ranges(self.old.last_seq()) * RANGE_LEN;
+        let table_len = self.footer.table_len().unwrap_or(0);
+        let parts = BLOCK_LEN + frames_len + table_len + ranges_len + list_len + TRAILER_LEN;
+        SegmentHeader {
+            segment_len: parts.next_multiple_of(BLOCK_LEN) as u64,
+            ..self.header
+        }
     }
 
-    fn close_range(&mut self) {
-        let Some((first, before)) = self.open.take() else {
-            return;
+    /// Writes what stands behind the frames, and syncs the file.
+    fn seal(
+        &self,
+        header: SegmentHeader,
+        mut region: Region,
+        course: &Course<'_>,
+        frames: &Frames,
+    ) -> Result<Built> {
+        let list = frames.packs.as_deref().unwrap_or_default();
+        let table_at = region.published() as u64;
+        let part = |at: u64, bytes: &[u8]| Part {
+            at,
+            len: bytes.len() as u64,
+            checksum: crc32fast::hash(bytes),
         };
-        let range = DroppedRange {
-            first,
-            last: self.next.prev(),
-            before,
-            after: self.chain,
+        let dropped = part(table_at + course.table.len() as u64, &course.ranges);
+        let packed = frames.packs.is_some().then(|| Packed {
+            table_at,
+            list: part(dropped.at + dropped.len, list),
+        });
+        let footer = Footer {
+            generation: header.generation,
+            salt: header.salt,
+            count: course.count,
+            frames_end: frames.end as u64,
+            table_checksum: crc32fast::hash(&course.table),
+            times: course.times,
+            rewritten: Rewritten {
+                pinned_end: self.footer.pinned_end(),
+                dropped,
+                packed,
+            },
+            ..*self.footer
         };
-        self.ranges.extend(range.encode());
-    }
-
-    /// Comes to the end of the old segment.
-    fn end(&mut self, footer: &Footer) -> Result<()> {
-        self.pass_dropped()?;
-        self.close_range();
-        if self.next.prev() != footer.last_seq || self.chain != footer.chain {
-            return Err(self.damaged("its events are not those that its footer was made for"));
+        let mut rest = [&course.table, &course.ranges, list].concat();
+        let room = region.len().saturating_sub(region.published());
+        if rest.len().saturating_add(TRAILER_LEN) > room {
+            return Err(full(&region));
         }
-        Ok(())
-    }
-
-    fn damaged(&self, reason: &str) -> Error {
-        let message =
-            format!("{reason}: the segment is left as it is; run forelog-recovery verify");
-        Error::new(ErrorKind::Corrupt, message)
-            .at_path(self.old.region.path())
-            .at_segment(self.old.id())
-            .at_seq(self.next)
+        rest.resize(room.saturating_sub(TRAILER_LEN), 0);
+        rest.extend(footer.encode());
+        region.append(&rest)?;
+        // Another file than those that the log's syncs cover: what fails here is told of here.
+        region.sync()?;
+        Ok(Built {
+            header,
+            region,
+            footer,
+        })
     }
 }
 
 impl Shared {
-    /// Writes a settled segment anew without the events that are dropped, and puts it in the place of the
-    /// old one; `false` if that has gone meanwhile, or the log is closed.
+    /// Writes a settled segment anew without the events that are dropped, compressed if that is set, and
+    /// puts it in the place of the old one; `false` if that has gone meanwhile, or the log is closed.
     ///
     /// # Errors
     /// If the old segment is damaged, or the new one cannot be written: nothing has changed then. After a
@@ -252,35 +165,83 @@ impl Shared {
         let Some(footer) = old.footer() else {
             return Ok(false);
         };
-        let (header, tmp, len) = header_anew(old, drops);
-        let built = self.build_anew(old, drops, footer, (header, &tmp, len));
-        let put =
-            built.and_then(|(region, footer)| self.put_anew(old, (header, &tmp), region, footer));
+        let anew = Anew::of(old, footer, drops);
+        let level = self.config.compression.filter(|_| drops.kept_len > 0);
+        let built = match level {
+            Some(level) => self.build_packed(&anew, level),
+            None => self.build_plain(&anew),
+        };
+        let put = built.and_then(|built| self.put_anew(&anew, built));
         if !matches!(put, Ok(true)) && self.check_alive().is_ok() {
             // What cannot be removed the next opening removes.
-            let _ignored = self.storage.remove(&tmp);
+            let _ignored = self.storage.remove(&anew.tmp());
         }
         put
     }
 
-    /// Builds and syncs the new file.
-    fn build_anew(
-        &self,
-        old: &Arc<Segment>,
-        drops: &Drops,
-        footer: &Footer,
-        (header, tmp, len): (SegmentHeader, &str, usize),
-    ) -> Result<(Region, Footer)> {
-        let mut region = self.storage.create(tmp, len)?;
-        begin_segment(&mut region, &header);
-        let mut course = Course::new(old, drops);
-        let mut scanner = Scanner::new(old.clone(), old.header.salt, old.frames_end());
+    /// Builds and syncs the new file, its frames as they were.
+    fn build_plain(&self, anew: &Anew<'_>) -> Result<Built> {
+        let header = anew.header_for(anew.drops.kept_len, 0);
+        let mut region = self.begin_anew(anew, &header)?;
         let mut copier = Copier::new(&mut region, header.salt);
+        let course = self.copy_kept(anew, &mut copier)?;
+        copier.finish()?;
+        let frames = Frames {
+            end: region.published(),
+            packs: None,
+        };
+        anew.seal(header, region, &course, &frames)
+    }
+
+    /// The same with its frames in packs.
+    fn build_packed(&self, anew: &Anew<'_>, level: i32) -> Result<Built> {
+        let name = names::packs_tmp(&anew.name());
+        let scratch = self.storage.create(&name, anew.drops.kept_len);
+        let built = scratch.and_then(|scratch| self.build_from_packs(anew, level, scratch));
+        if self.check_alive().is_ok() {
+            let _ignored = self.storage.remove(&name);
+        }
+        built
+    }
+
+    fn build_from_packs(&self, anew: &Anew<'_>, level: i32, mut scratch: Region) -> Result<Built> {
+        let mut packer = Packer::new(&mut scratch, anew.header.salt, level)?;
+        let course = self.copy_kept(anew, &mut packer)?;
+        let (end, list) = packer.finish()?;
+        let mut header = anew.header_for(scratch.published(), list.len());
+        header.incompatible |= PACKED;
+        let mut region = self.begin_anew(anew, &header)?;
+        for piece in scratch.bytes().chunks(PIECE) {
+            let start = region.published();
+            if !region.append(piece)? {
+                return Err(full(&region));
+            }
+            region.begin_write_back(start..region.published());
+        }
+        let frames = Frames {
+            end,
+            packs: Some(list),
+        };
+        anew.seal(header, region, &course, &frames)
+    }
+
+    fn begin_anew(&self, anew: &Anew<'_>, header: &SegmentHeader) -> Result<Region> {
+        let len = usize::try_from(header.segment_len).unwrap_or(usize::MAX);
+        let mut region = self.storage.create(&anew.tmp(), len)?;
+        begin_segment(&mut region, header);
+        Ok(region)
+    }
+
+    /// Hands the events that are kept to `sink`, all of them checked.
+    fn copy_kept<'a>(&self, anew: &Anew<'a>, sink: &mut dyn Sink) -> Result<Course<'a>> {
+        let old = anew.old;
+        let mut course = Course::new(old, anew.drops);
+        let mut scanner = Scanner::new(old.clone(), old.header.salt, old.frames_end());
         loop {
             match scanner.next()? {
                 Found::Frame { frame, bytes, .. } if frame.header.kind == Kind::Event => {
                     if course.take(&frame.header)? {
-                        course.stands_at(copier.copy(bytes, frame.header.content_crc)?);
+                        course.stands_at(sink.copy(bytes, frame.header.content_crc)?);
                     }
                     self.rewriting.check_going(course.next)?;
                 }
@@ -289,22 +250,13 @@ impl Shared {
                 Found::End => break,
             }
         }
-        copier.finish()?;
-        course.end(footer)?;
-        let footer = seal_anew(&mut region, &header, footer, &course)?;
-        // Another file than those that the log's syncs cover: what fails here is told of here.
-        region.sync()?;
-        Ok((region, footer))
+        course.end(anew.footer)?;
+        Ok(course)
     }
 
     /// Gives the new file its name, and puts it in the place of the old one.
-    fn put_anew(
-        &self,
-        old: &Arc<Segment>,
-        (header, tmp): (SegmentHeader, &str),
-        mut region: Region,
-        footer: Footer,
-    ) -> Result<bool> {
+    fn put_anew(&self, anew: &Anew<'_>, built: Built) -> Result<bool> {
+        let old = anew.old;
         self.begin_durably()?;
         // Nothing is removed meanwhile, and a close waits.
         let _one_at_a_time = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -313,12 +265,13 @@ impl Shared {
             return Ok(false);
         }
         self.check_alive()?;
-        let name = names::segment(header.segment_id, header.generation);
-        self.storage.rename(tmp, &name)?;
+        let name = anew.name();
+        self.storage.rename(&anew.tmp(), &name)?;
         self.sync_names()?;
+        let mut region = built.region;
         region.set_path(self.storage.path(&name));
         region.let_go_of_file();
-        let new = Segment::sealed(header, name, Arc::new(region), footer);
+        let new = Segment::sealed(built.header, name, Arc::new(region), built.footer);
         self.segments.swap(old, Arc::new(new));
         self.storage.remove(&old.name)?;
         self.sync_names()?;
@@ -326,58 +279,7 @@ impl Shared {
     }
 }
 
-/// The header of the new file, its temporary name and its length.
-fn header_anew(old: &Segment, drops: &Drops) -> (SegmentHeader, String, usize) {
-    let span = old.last_seq().next().since(old.base_seq());
-    let table_len = usize::try_from(span).unwrap_or(usize::MAX) * ENTRY_LEN;
-    let ranges_len = drops.ranges(old.last_seq()) * RANGE_LEN;
-    let parts = BLOCK_LEN + drops.kept_len + table_len + ranges_len + TRAILER_LEN;
-    let len = parts.next_multiple_of(BLOCK_LEN);
-    let header = SegmentHeader {
-        generation: old.header.generation.saturating_add(1),
-        incompatible: old.header.incompatible | REWRITTEN,
-        segment_len: len as u64,
-        salt: random(),
-        ..old.header
-    };
-    let name = names::segment(header.segment_id, header.generation);
-    (header, names::tmp(&name), len)
-}
-
-/// Writes what stands behind the frames.
-fn seal_anew(
-    region: &mut Region,
-    header: &SegmentHeader,
-    old: &Footer,
-    course: &Course<'_>,
-) -> Result<Footer> {
-    let frames_end = region.published() as u64;
-    let table_len = course.table.len() as u64;
-    let footer = Footer {
-        generation: header.generation,
-        salt: header.salt,
-        count: course.count,
-        frames_end,
-        table_checksum: crc32fast::hash(&course.table),
-        times: course.times,
-        rewritten: Rewritten {
-            pinned_end: old.pinned_end(),
-            dropped: Part {
-                at: frames_end + table_len,
-                len: course.ranges.len() as u64,
-                checksum: crc32fast::hash(&course.ranges),
-            },
-        },
-        ..*old
-    };
-    let mut rest = [course.table.as_slice(), course.ranges.as_slice()].concat();
-    let room = region.len().saturating_sub(region.published());
-    if rest.len().saturating_add(TRAILER_LEN) > room {
-        let message = "the rewritten segment is full";
-        return Err(Error::new(ErrorKind::Io, message).at_path(region.path()));
-    }
-    rest.resize(room.saturating_sub(TRAILER_LEN), 0);
-    rest.extend(footer.encode());
-    region.append(&rest)?;
-    Ok(footer)
+fn full(region: &Region) -> Error {
+    let message = "the rewritten segment is full";
+    Error::new(ErrorKind::Io, message).at_path(region.path())
 }

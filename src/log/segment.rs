@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::frames::Frames;
 use super::guesses::Guesses;
 use super::live_table::LiveTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::checked::{self, Checked};
 use crate::format::footer::{Footer, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
-use crate::format::frame::{self, Chain, Invalid, Place};
+use crate::format::frame::{Chain, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
@@ -30,6 +30,8 @@ pub(crate) struct Segment {
     disk_len: AtomicU64,
     /// Whether the ranges of dropped Seqs pass their check, once they were looked at.
     pub(super) has_whole_ranges: OnceLock<bool>,
+    /// Whether the list of packs passes its check, likewise.
+    pub(super) has_whole_packs: OnceLock<bool>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl Segment {
             offsets: Offsets::Live(table),
             disk_len: AtomicU64::new(0),
             has_whole_ranges: OnceLock::new(),
+            has_whole_packs: OnceLock::new(),
         }
     }
 
@@ -68,6 +71,7 @@ impl Segment {
             offsets: Offsets::Sealed(footer, Guesses::default()),
             disk_len: AtomicU64::new(0),
             has_whole_ranges: OnceLock::new(),
+            has_whole_packs: OnceLock::new(),
         }
     }
 
@@ -139,78 +143,66 @@ impl Segment {
         }
     }
 
-    /// The event of this Seq, checked; `None` if it was dropped from this segment.
-    pub(crate) fn event(&self, seq: Seq) -> Result<Option<EventRef<'_>>> {
+    /// The event of this Seq, checked; `None` if it was dropped. For segments that are not compressed.
+    pub(super) fn event(&self, seq: Seq) -> Result<Option<EventRef<'_>>> {
         Ok(self.locate(seq)?.map(|(_, event)| event))
     }
 
     /// Where the frame of this Seq starts and how long it is, if its event is here and passes the check;
-    /// where not, [`Segment::locate`] tells why.
+    /// where not, [`Segment::locate`] tells why. Finds nothing where frames are compressed.
     #[inline]
     pub(crate) fn find(&self, seq: Seq) -> Option<(usize, usize)> {
+        if self.header.is_packed() {
+            return None;
+        }
         let offset = self.offset_of(seq).ok()??;
         let event = self.event_at(seq, offset)?;
         Some((offset, event.frame().len()))
     }
 
-    /// The event of this Seq, checked, and where its frame starts; `None` if it was dropped.
-    pub(crate) fn locate(&self, seq: Seq) -> Result<Option<(usize, EventRef<'_>)>> {
+    /// The event of this Seq, checked, and where its frame starts; `None` if it was dropped. For segments
+    /// that are not compressed.
+    pub(super) fn locate(&self, seq: Seq) -> Result<Option<(usize, EventRef<'_>)>> {
         let Some(offset) = self.offset_of(seq)? else {
             return Ok(None);
         };
-        let frame = self
-            .frame_at(offset)
-            .ok_or_else(|| self.corrupt(seq, offset, self.why_invalid(offset)))?;
-        if frame.seq() != seq || !frame.is_event() {
-            return Err(self.corrupt(seq, offset, "another Seq's frame stands at its place"));
-        }
-        match EventRef::new(frame) {
-            Some(event) => Ok(Some((offset, event))),
-            None => Err(self.corrupt(seq, offset, "type or source is no UTF-8")),
-        }
+        let event = self.checked(self.frames(), seq, offset)?;
+        Ok(Some((offset, event)))
+    }
+
+    /// The event of this Seq in frames of this segment, at this offset.
+    pub(super) fn checked<'a>(
+        &self,
+        frames: Frames<'a>,
+        seq: Seq,
+        offset: usize,
+    ) -> Result<EventRef<'a>> {
+        let found = frames.look(seq, offset);
+        found.map_err(|reason| self.corrupt(seq, offset, reason))
     }
 
     /// The event of this Seq, checked, if its frame starts at this offset; for whoever has read the one
     /// before, which ends there. The Seq must be held here, and its bytes be published.
     #[inline]
     pub(crate) fn event_at(&self, seq: Seq, offset: usize) -> Option<EventRef<'_>> {
-        let bytes = self.region.bytes().get(offset..)?;
-        // Before anything else: what is no frame may give any length, and a checksum goes through all of it.
-        if !checked::is_of(bytes, seq) {
-            return None;
-        }
-        let frame = checked::check(bytes, self.place(offset))?;
-        if frame.is_event() {
-            EventRef::new(frame)
-        } else {
-            None
-        }
+        self.frames().event_at(seq, offset)
     }
 
     /// The event of `len` bytes at an offset, which [`Segment::locate`] has found there.
     #[inline]
     pub(crate) fn located(&self, offset: usize, len: usize) -> EventRef<'_> {
-        let end = offset.saturating_add(len);
-        let frame = self.region.bytes().get(offset..end).and_then(Checked::of);
-        EventRef::of_checked(frame.unwrap_or(Checked::NOTHING))
+        self.frames().located(offset, len)
     }
 
+    /// The frames as they stand in the file.
     #[inline]
-    fn frame_at(&self, offset: usize) -> Option<Checked<'_>> {
-        checked::check(self.region.bytes().get(offset..)?, self.place(offset))
-    }
-
-    /// Why no frame is at this offset.
-    #[cold]
-    fn why_invalid(&self, offset: usize) -> &'static str {
-        let bytes = self.region.bytes().get(offset..).unwrap_or_default();
-        let decoded = frame::decode(bytes, self.place(offset));
-        decoded.err().unwrap_or(Invalid::Checksum).reason()
+    fn frames(&self) -> Frames<'_> {
+        Frames::new(self.region.bytes(), 0, self.header.salt)
     }
 
     /// The offset of a Seq's frame, which is being fetched by then.
     #[inline]
-    fn offset_of(&self, seq: Seq) -> Result<Option<usize>> {
+    pub(super) fn offset_of(&self, seq: Seq) -> Result<Option<usize>> {
         let index = seq.since(self.header.base_seq);
         if seq < self.base_seq() || seq > self.last_seq() {
             return Ok(None);
@@ -249,7 +241,7 @@ impl Segment {
     }
 
     #[cold]
-    fn corrupt(&self, seq: Seq, offset: usize, reason: &str) -> Error {
+    pub(super) fn corrupt(&self, seq: Seq, offset: usize, reason: &str) -> Error {
         let message = format!(
             "{reason}: the event was once durable and cannot be read; run forelog-recovery verify \
              on the directory"
@@ -292,7 +284,7 @@ impl Segment {
         footer.map(|footer| footer.times.appended_max)
     }
 
-    /// Where the frames end.
+    /// Where the frames end; in a compressed segment, without compression.
     pub(crate) fn frames_end(&self) -> usize {
         match &self.offsets {
             Offsets::Live(_) => self.region.published(),
@@ -347,10 +339,10 @@ impl Segment {
         let Some(footer) = self.footer() else {
             return;
         };
-        let table_end = self
-            .frames_end()
-            .saturating_add(footer.table_len().unwrap_or(0));
-        let start = table_end.next_multiple_of(BLOCK_LEN);
+        let Some(parts_end) = footer.parts_end() else {
+            return;
+        };
+        let start = parts_end.next_multiple_of(BLOCK_LEN);
         let end = self.region.len().saturating_sub(TRAILER_LEN) / BLOCK_LEN * BLOCK_LEN;
         if end > start
             && let Err(error) = self.region.punch_hole(start, end - start)

@@ -12,6 +12,7 @@ use super::commit::Commit;
 use super::going::Rewriting;
 use super::judge::RetentionWait;
 use super::opening::{Opened, note_failed_sync};
+use super::packs::PackCache;
 use super::pins::Pins;
 use super::prefault::Prefault;
 use super::segments::Segments;
@@ -96,6 +97,7 @@ impl Shared {
             segments: Segments::new(opened.segments),
             log_id: opened.log_id,
             time_blocks: TimeBlocks::default(),
+            packs: PackCache::default(),
             expiry: config.expiry.clone(),
             clock: clock.clone(),
         };

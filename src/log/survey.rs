@@ -15,6 +15,13 @@ use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Entry, Storage};
 
+/// What is to be said of features that this build lacks.
+const OR_BUILD_IT: &str = if cfg!(feature = "compression") {
+    ""
+} else {
+    ", or, if its events are compressed, build with the feature `compression`"
+};
+
 /// No segment is shorter.
 const LEN_MIN: u64 = (BLOCK_LEN + TRAILER_LEN) as u64;
 
@@ -317,7 +324,7 @@ pub(crate) fn look(
         HeaderState::Unsupported => {
             let message = format!(
                 "the segment was written by a newer version of Forelog (this one reads format \
-                 {FORMAT_VERSION}); upgrade"
+                 {FORMAT_VERSION}); upgrade{OR_BUILD_IT}"
             );
             return broken(ErrorKind::UnsupportedVersion, &message);
         }

@@ -2,6 +2,8 @@
 
 mod basics;
 mod compaction;
+#[cfg(feature = "compression")]
+mod compression;
 mod crash;
 mod damage;
 mod faults;

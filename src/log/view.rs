@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::packs::PackCache;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::time_blocks::TimeBlocks;
@@ -22,6 +23,7 @@ pub(crate) struct View {
     pub(super) segments: Segments,
     pub(super) log_id: u128,
     pub(super) time_blocks: TimeBlocks,
+    pub(super) packs: PackCache,
     /// For how long events of some types are worth anything.
     pub(super) expiry: Arc<Expiry>,
     pub(super) clock: Arc<dyn Clock>,
@@ -55,6 +57,7 @@ impl View {
                 offset,
                 len,
             }))),
+            None if segment.header.is_packed() => self.get_unpacked(&segment, seq),
             None => View::why_not_found(segment, seq),
         }
     }
@@ -68,6 +71,24 @@ impl View {
         let len = event.frame().len();
         Ok(Some(StoredEvent(Lying::InSegment {
             segment,
+            offset,
+            len,
+        })))
+    }
+
+    /// The event of this Seq in a compressed segment.
+    #[cold]
+    fn get_unpacked(&self, segment: &Segment, seq: Seq) -> Result<Option<StoredEvent>> {
+        let Some(offset) = segment.offset_of(seq)? else {
+            return Ok(None);
+        };
+        let unpacked = self.packs.unpacked(segment, seq, offset)?;
+        let len = segment
+            .checked(unpacked.frames(), seq, offset)?
+            .frame()
+            .len();
+        Ok(Some(StoredEvent(Lying::Unpacked {
+            unpacked,
             offset,
             len,
         })))

@@ -14,9 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Expiry, KeepLast};
 use crate::format::segment::BLOCK_LEN;
 use crate::index::IndexConfig;
-use crate::log::LogConfig;
 use crate::log::limits::{Retention, WhenPinned};
 use crate::log::pins::DetachedLag;
+use crate::log::{LogConfig, check_compression};
 use crate::upcast::Upcasters;
 
 /// The events that a system in memory keeps unless told otherwise.
@@ -49,6 +49,7 @@ pub struct Builder {
     pub(super) expiry: Expiry,
     pub(super) keep_last: KeepLast,
     pub(super) compaction_leave: usize,
+    pub(super) compression: Option<i32>,
     segment_size: Option<usize>,
     event_size_max: usize,
     index_memory_max: u64,
@@ -78,6 +79,7 @@ impl Default for Builder {
             expiry: Expiry::default(),
             keep_last: KeepLast::default(),
             compaction_leave: log.compaction_leave,
+            compression: log.compression,
             segment_size: None,
             event_size_max: log.event_len_max,
             index_memory_max: IndexConfig::default().memory_max,
@@ -406,6 +408,7 @@ impl Builder {
         }
         self.expiry.check()?;
         self.keep_last.check()?;
+        check_compression(self.compression)?;
         if self.index_memory_max < IndexConfig::MEMORY_MIN {
             return Err(invalid("index_memory_max must be 8 MiB or more"));
         }
@@ -425,6 +428,7 @@ impl Builder {
             expiry: Arc::new(self.expiry.clone()),
             keep_last: Arc::new(self.keep_last.clone()),
             compaction_leave: self.compaction_leave,
+            compression: self.compression,
             ..LogConfig::default()
         })
     }

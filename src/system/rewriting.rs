@@ -36,4 +36,20 @@ impl Builder {
         self.compaction_leave = segments;
         self
     }
+
+    /// Has sealed segments compressed with Zstandard at this level, in the background; none are unless this
+    /// is set. Needs the crate's feature `compression`. Level 3 is a good choice; higher ones, to 22, take
+    /// more time for less room, negative ones the reverse.
+    ///
+    /// All but the newest two segments are written anew with their events in packs of some 32 KiB, if that
+    /// saves an eighth of their room. Reading needs no setting: handlers, queries, replays and tools see the
+    /// same events, and a look-up unpacks one pack, of which the last 16 MiB are kept. Without the setting
+    /// what was compressed stays so. See [`manual::retention`](crate::manual::retention).
+    ///
+    /// [`Builder::open`] fails with [`Invalid`](crate::ErrorKind::Invalid) if the level is out of range or
+    /// the feature is missing.
+    pub fn compression(mut self, level: i32) -> Self {
+        self.compression = Some(level);
+        self
+    }
 }

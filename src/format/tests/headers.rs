@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::position::{Gap, SegmentId, Seq};
 
 /// How many feature bits are known that a reader must know.
-const KNOWN_BITS: u32 = 1;
+const KNOWN_BITS: u32 = if cfg!(feature = "compression") { 2 } else { 1 };
 
 fn sample(random: &mut Random) -> SegmentHeader {
     SegmentHeader {

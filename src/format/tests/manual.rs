@@ -1,7 +1,7 @@
 //! `src/manual/format.md` says what the code does.
 
 use super::super::frame::{self, Chain, Kind, Place, Stamp};
-use super::super::{dropped, footer, names, payload, segment, snapshot};
+use super::super::{dropped, footer, names, packs, payload, segment, snapshot};
 use super::{Field, frame_of};
 use crate::clock::Timestamp;
 use crate::event::{Data, Event, EventId};
@@ -58,6 +58,7 @@ fn the_byte_maps_are_the_code_s() {
     holds("header", segment::FIELDS, segment::SECTOR_LEN);
     holds("trailer", footer::FIELDS, footer::TRAILER_LEN);
     holds("dropped", dropped::FIELDS, dropped::RANGE_LEN);
+    holds("pack", packs::FIELDS, packs::PACK_LEN);
     holds("snapshot", snapshot::FIELDS, snapshot::HEADER_LEN);
     holds(
         "entry",
@@ -90,11 +91,13 @@ fn the_map_of_the_header_block_is_the_code_s() {
 fn every_name_is_in_the_manual() {
     let segment = names::segment(SegmentId::FIRST, 0);
     let building = names::tmp(&names::segment(SegmentId::FIRST, 1));
+    let packs = names::packs_tmp(&names::segment(SegmentId::FIRST, 1));
     let state = names::snapshot("NAME", 1, Seq(42));
     let expected = [
         names::LOCK.to_owned(),
         format!("{}/{segment}", names::LOG),
         format!("{}/{building}", names::LOG),
+        format!("{}/{packs}", names::LOG),
         format!("{}/{}", names::LOG, names::POISONED),
         names::scheduled(EventId(7))
             .replace(&EventId(7).to_string(), &format!("{}/ID", names::SCHEDULE)),

@@ -1,6 +1,8 @@
 //! The trailer and the offset table.
 
-use super::super::footer::{FIELDS, Footer, Part, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
+use super::super::footer::{
+    FIELDS, Footer, Packed, Part, Rewritten, TRAILER_LEN, TimeRanges, table_entry,
+};
 use super::super::frame::Chain;
 use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
@@ -35,6 +37,10 @@ fn sample(random: &mut Random) -> Footer {
         rewritten: Rewritten {
             pinned_end: random.next(),
             dropped: part(random),
+            packed: (random.next() % 2 == 0).then(|| Packed {
+                table_at: random.next(),
+                list: part(random),
+            }),
         },
     }
 }
@@ -80,7 +86,7 @@ fn random_sectors_are_no_trailer() {
 #[test]
 fn a_codec_of_a_newer_version_is_refused() {
     let mut bytes = sample(&mut Random::new(3)).encode();
-    bytes[place_of(FIELDS, "codec")].copy_from_slice(&1_u32.to_le_bytes());
+    bytes[place_of(FIELDS, "codec")].copy_from_slice(&2_u32.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[..TRAILER_LEN - 4]);
     bytes[TRAILER_LEN - 4..].copy_from_slice(&checksum.to_le_bytes());
     assert_eq!(Footer::decode(&bytes), None);

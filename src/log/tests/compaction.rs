@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::event::{KeepLast, StateKey};
 use crate::format::names;
 use crate::format::record::Record;
+use crate::log::drops::Drops;
 use crate::log::reader::Step;
 use crate::log::survey::Survey;
 use crate::log::{Log, LogConfig, View};
@@ -24,25 +25,54 @@ const NOTE: &str = "note";
 /// What was appended: type, source and how many bytes.
 type Sent = (Seq, &'static str, u64, usize);
 
-fn config(keys_max: usize) -> LogConfig {
+/// How a log is compacted, and whether it is compressed besides.
+#[derive(Debug, Clone, Copy)]
+struct Setup {
+    keys_max: usize,
+    compression: Option<i32>,
+}
+
+impl Setup {
+    fn keys(keys_max: usize) -> Setup {
+        Setup {
+            keys_max,
+            compression: None,
+        }
+    }
+}
+
+const PLAIN: Option<i32> = None;
+/// Where the build can.
+const COMPRESSED: Option<i32> = if cfg!(feature = "compression") {
+    Some(3)
+} else {
+    None
+};
+
+fn config(setup: Setup) -> LogConfig {
     let mut keep_last = KeepLast::default();
     keep_last.set(STATE.to_owned(), StateKey::Source);
     LogConfig {
         segment_len: 8 << 10,
         background: false,
         keep_last: Arc::new(keep_last),
-        compaction_keys_max: keys_max,
+        compaction_keys_max: setup.keys_max,
+        compression: setup.compression,
         ..LogConfig::default()
     }
 }
 
-fn open_in(storage: Arc<dyn Storage>, keys_max: usize) -> Result<Log> {
+fn open_in(storage: Arc<dyn Storage>, setup: Setup) -> Result<Log> {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(1_000)));
-    Log::open(storage, config(keys_max), clock, Seq::ZERO)
+    Log::open(storage, config(setup), clock, Seq::ZERO)
 }
 
-fn open(disk: &SimDisk) -> Result<Log> {
-    open_in(disk.storage().folder(names::LOG)?, 1000)
+fn open(disk: &SimDisk, compression: Option<i32>) -> Result<Log> {
+    let setup = Setup {
+        keys_max: 1000,
+        compression,
+    };
+    open_in(disk.storage().folder(names::LOG)?, setup)
 }
 
 fn data(source: u64, len: usize) -> Vec<u8> {
@@ -143,14 +173,14 @@ fn batch_of(random: &mut Random, keys: u64) -> Vec<(&'static str, u64, usize)> {
 /// Every frame, table and chain is what a rewriting checks: another one goes through all of it.
 fn rewrite_all(log: &Log) {
     for segment in log.shared.may_be_rewritten(0) {
-        let drops = super::super::rewriting::Drops::of_all(&segment);
+        let drops = Drops::keeping_all(&segment);
         assert!(log.shared.rewrite(&segment, &drops).unwrap());
     }
 }
 
 #[test]
 fn the_last_of_each_key_stays_and_its_forerunners_go() {
-    let log = open_in(Arc::new(MemoryStorage::default()), 1000).unwrap();
+    let log = open_in(Arc::new(MemoryStorage::default()), Setup::keys(1000)).unwrap();
     let mut sent = Vec::new();
     for n in 0..120 {
         append(&log, &[(STATE, n % 3, 500)], &mut sent).unwrap();
@@ -180,7 +210,7 @@ fn the_last_of_each_key_stays_and_its_forerunners_go() {
 
 #[test]
 fn what_somebody_still_needs_is_not_touched() {
-    let log = open_in(Arc::new(MemoryStorage::default()), 1000).unwrap();
+    let log = open_in(Arc::new(MemoryStorage::default()), Setup::keys(1000)).unwrap();
     let mut sent = Vec::new();
     for _ in 0..100 {
         append(&log, &[(STATE, 1, 500)], &mut sent).unwrap();
@@ -205,7 +235,7 @@ fn what_somebody_still_needs_is_not_touched() {
 fn with_more_keys_than_are_remembered_less_goes_and_nothing_is_lost() {
     let mut counts = Vec::new();
     for keys_max in [0, 5, 100] {
-        let log = open_in(Arc::new(MemoryStorage::default()), keys_max).unwrap();
+        let log = open_in(Arc::new(MemoryStorage::default()), Setup::keys(keys_max)).unwrap();
         let mut sent = Vec::new();
         for n in 0..200 {
             append(&log, &[(STATE, n % 10, 500)], &mut sent).unwrap();
@@ -226,22 +256,24 @@ fn whatever_is_appended_compaction_loses_nothing_that_counts() {
     for seed in 0..rounds(60) {
         let mut random = Random(seed);
         let disk = SimDisk::new();
-        let mut log = open(&disk).unwrap();
+        // A log may be compressed at one opening, and not at the next.
+        let how = random.pick(&[[PLAIN; 2], [COMPRESSED; 2], [PLAIN, COMPRESSED]]);
+        let mut log = open(&disk, how[0]).unwrap();
         let seen = mirror::open(&disk).unwrap();
         let mut sent = Vec::new();
         let keys = random.pick(&[1, 4, 30, 200]);
         for _ in 0..150 {
             match random.below(20) {
                 0..=15 => append(&log, &batch_of(&mut random, keys), &mut sent).unwrap(),
-                16 | 17 => log.shared.compact().unwrap(),
+                16 | 17 => log.shared.rewrite_what_is_due().unwrap(),
                 18 => {
                     log.close().unwrap();
                     drop(log);
-                    log = open(&disk).unwrap();
+                    log = open(&disk, random.pick(&how)).unwrap();
                 }
                 _ => {
                     drop(log);
-                    log = open(&disk).unwrap();
+                    log = open(&disk, random.pick(&how)).unwrap();
                 }
             }
             let found = read(&log);
@@ -257,8 +289,13 @@ fn whatever_is_appended_compaction_loses_nothing_that_counts() {
 /// A reader in another process stands in a segment while it is rewritten, twice, and then goes on.
 #[test]
 fn a_reader_elsewhere_reads_on_while_segments_are_rewritten() {
+    reads_on_while_segments_are_rewritten(PLAIN);
+    reads_on_while_segments_are_rewritten(COMPRESSED);
+}
+
+fn reads_on_while_segments_are_rewritten(compression: Option<i32>) {
     let disk = SimDisk::new();
-    let log = open(&disk).unwrap();
+    let log = open(&disk, compression).unwrap();
     let mut sent = Vec::new();
     for n in 0..120 {
         append(&log, &[(STATE, n % 3, 500)], &mut sent).unwrap();
@@ -284,8 +321,8 @@ fn a_reader_elsewhere_reads_on_while_segments_are_rewritten() {
 }
 
 /// Appends, compacts, appends more, and compacts again; what was synced when the disk stopped.
-fn run(disk: &SimDisk) -> Result<Log> {
-    let log = open(disk)?;
+fn run(disk: &SimDisk, compression: Option<i32>) -> Result<Log> {
+    let log = open(disk, compression)?;
     let mut random = Random(7);
     let mut sent = Vec::new();
     for _ in 0..2 {
@@ -293,14 +330,14 @@ fn run(disk: &SimDisk) -> Result<Log> {
             append(&log, &batch_of(&mut random, 4), &mut sent)?;
         }
         log.flush()?;
-        log.shared.compact()?;
+        log.shared.rewrite_what_is_due()?;
     }
     Ok(log)
 }
 
 fn all_sent() -> Vec<Sent> {
     let disk = SimDisk::new();
-    let log = open(&disk).unwrap();
+    let log = open(&disk, PLAIN).unwrap();
     let (mut random, mut sent) = (Random(7), Vec::new());
     for _ in 0..90 {
         append(&log, &batch_of(&mut random, 4), &mut sent).unwrap();
@@ -310,9 +347,21 @@ fn all_sent() -> Vec<Sent> {
 
 #[test]
 fn a_crash_at_every_operation_leaves_the_old_segment_or_the_new_one() {
+    crash_at_every_operation(PLAIN);
+}
+
+#[test]
+#[cfg(feature = "compression")]
+fn a_crash_at_every_operation_of_a_compression_leaves_the_old_segment_or_the_new_one() {
+    crash_at_every_operation(COMPRESSED);
+}
+
+fn crash_at_every_operation(compression: Option<i32>) {
     let sent = all_sent();
     let whole = SimDisk::new();
-    let log = run(&whole).unwrap();
+    let log = run(&whole, compression).unwrap();
+    let packed = log.segments().iter().any(|one| one.header.is_packed());
+    assert_eq!(packed, compression.is_some());
     let twice = log
         .segments()
         .iter()
@@ -324,27 +373,28 @@ fn a_crash_at_every_operation_leaves_the_old_segment_or_the_new_one() {
     for nth in 1..=whole.op_count() {
         let disk = SimDisk::new();
         disk.crash_at(nth);
-        let shown = run(&disk).map_or(Seq::ZERO, |log| log.watermark().durable());
+        let shown = run(&disk, compression).map_or(Seq::ZERO, |log| log.watermark().durable());
         for kind in [CrashKind::Process, CrashKind::System] {
             for image in disk.images(kind, 6, 8, nth) {
                 let shown_first = mirror_of(&image);
                 let listed = image.storage().folder(names::LOG).unwrap();
                 let survey = Survey::take(listed.as_ref(), None).unwrap();
                 both += u64::from(survey.leftovers.iter().any(|name| !names::is_tmp(name)));
-                let log = open(&image).unwrap_or_else(|error| panic!("operation {nth}: {error:?}"));
+                let log = open(&image, compression)
+                    .unwrap_or_else(|error| panic!("operation {nth}: {error:?}"));
                 let found = read(&log);
                 assert_eq!(shown_first.unwrap_or_default(), found, "operation {nth}");
                 check(&found, &sent, shown.min(log.watermark().appended()));
                 let left = listed.list().unwrap();
                 assert!(left.iter().all(|entry| !names::is_tmp(&entry.name)));
                 // Twice in a row: what a crash left is compacted anew, and opened once more.
-                log.shared.compact().unwrap();
+                log.shared.rewrite_what_is_due().unwrap();
                 rewrite_all(&log);
                 check(&read(&log), &found, log.watermark().appended());
                 let found = read(&log);
                 drop(log);
                 let again = image.crash(CrashKind::Process, Choice::AllKept);
-                assert_eq!(read(&open(&again).unwrap()), found);
+                assert_eq!(read(&open(&again, compression).unwrap()), found);
                 states += 1;
             }
         }
@@ -366,7 +416,7 @@ fn mirror_of(disk: &SimDisk) -> Option<Vec<Sent>> {
 #[test]
 fn damage_in_what_is_dropped_is_no_gap() {
     let disk = SimDisk::new();
-    let log = open(&disk).unwrap();
+    let log = open(&disk, PLAIN).unwrap();
     let mut sent = Vec::new();
     for n in 0..100 {
         let of = if n % 4 == 0 { NOTE } else { STATE };
@@ -389,7 +439,7 @@ fn damage_in_what_is_dropped_is_no_gap() {
         let copy = disk.crash(CrashKind::Process, Choice::AllKept);
         copy.corrupt(&name, offset..offset + 1, |bytes| bytes[0] ^= 0x41)
             .unwrap();
-        let log = open(&copy).unwrap();
+        let log = open(&copy, PLAIN).unwrap();
         let mut reader = log.reader(Seq::FIRST);
         let (mut read, mut failed) = (Vec::new(), false);
         loop {

@@ -1,0 +1,89 @@
+//! Compression: sealed segments are written anew with their frames in packs.
+//!
+//! **Which:** each but the last two, whose frames recovery may have to read, whoever still needs it: what
+//! is compressed is read like any other. One that compression does not make smaller by an eighth, by some
+//! places of it, stays as it is, and is not tried again before the log is opened anew.
+//!
+//! **How:** as [`rewriting`](super::rewriting) says; nothing is dropped.
+
+use std::sync::Arc;
+
+use super::compaction::LEAVE_MIN;
+use super::drops::Drops;
+use super::packing::is_worth;
+use super::packs::not_built;
+use super::segment::Segment;
+use super::shared::Shared;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The levels of Zstandard.
+const LEVELS: std::ops::RangeInclusive<i32> = -7..=22;
+
+/// Whether this build can compress at this level.
+///
+/// # Errors
+/// [`Invalid`](ErrorKind::Invalid).
+pub(crate) fn check(level: Option<i32>) -> Result<()> {
+    match level {
+        None => Ok(()),
+        Some(_) if !cfg!(feature = "compression") => Err(not_built()),
+        Some(level) if LEVELS.contains(&level) => Ok(()),
+        Some(level) => {
+            let message = format!("the level of compression is {level}; choose one from -7 to 22");
+            Err(Error::new(ErrorKind::Invalid, message))
+        }
+    }
+}
+
+impl Shared {
+    /// Whether there is a segment to compress.
+    pub(super) fn wants_compression(&self) -> bool {
+        self.next_to_compress().is_some()
+    }
+
+    /// Compresses all segments that may be.
+    ///
+    /// # Errors
+    /// What kept one of them from being compressed; it is not tried again.
+    pub(super) fn compress(&self) -> Result<()> {
+        let mut failed = None;
+        while let Some((segment, level)) = self.next_to_compress() {
+            if self.rewriting.is_stopping() {
+                break;
+            }
+            let done = self.compress_one(&segment, level);
+            if !matches!(done, Ok(true)) {
+                // It is damaged, the disk is full, or it would not be smaller.
+                self.rewriting.left_plain().insert(segment.id());
+            }
+            if let Err(error) = done {
+                self.check_alive()?;
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn compress_one(&self, segment: &Arc<Segment>, level: i32) -> Result<bool> {
+        if !is_worth(segment, level)? || !self.rewrite(segment, &Drops::keeping_all(segment))? {
+            return Ok(false);
+        }
+        tracing::debug!(target: "forelog::log", segment = %segment.id(), "a segment was compressed");
+        Ok(true)
+    }
+
+    /// The oldest that is plain, and the level to compress it with.
+    fn next_to_compress(&self) -> Option<(Arc<Segment>, i32)> {
+        let level = self.config.compression?;
+        let left_plain = self.rewriting.left_plain();
+        let is_due = |one: &&Arc<Segment>| {
+            let is_sealed = one.footer().is_some_and(|footer| footer.count > 0);
+            is_sealed && !one.header.is_packed() && !left_plain.contains(&one.id())
+        };
+        let due = self.segments.with(|held| {
+            let old = held.len().saturating_sub(LEAVE_MIN);
+            held.iter().take(old).find(is_due).cloned()
+        });
+        due.map(|segment| (segment, level))
+    }
+}
