@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use forelog::inspect::{Inspector, Selector};
+use forelog::inspect::{Inspector, SegmentReport, Selector};
 use forelog::{
     Delivery, Durability, Event, EventId, EventStore, EventSystem, Gap, Handler, IntoOutcome,
     Outcome, Seq, Start, StateKey, Subscription,
@@ -20,14 +20,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What was emitted: id, type, source, key.
 type Sent = BTreeMap<Seq, (EventId, &'static str, String, u64)>;
 
-fn open(path: &Path) -> EventSystem {
-    EventSystem::builder()
+/// Whether segments are compressed besides.
+type Compression = Option<i32>;
+
+/// Plain, and compressed where the build can.
+const BOTH: &[Compression] = if cfg!(feature = "compression") {
+    &[None, Some(3)]
+} else {
+    &[None]
+};
+
+fn open(path: &Path, compression: Compression) -> EventSystem {
+    let builder = EventSystem::builder()
         .persistence_path(path)
         .segment_size(64 << 10)
         .durability(Durability::Os)
-        .keep_last("position.*", StateKey::Header("flight".into()))
-        .open()
-        .unwrap()
+        .keep_last("position.*", StateKey::Header("flight".into()));
+    let builder = match compression {
+        Some(level) => builder.compression(level),
+        None => builder,
+    };
+    builder.open().unwrap()
 }
 
 fn emit(system: &EventSystem, n: u64, sent: &mut Sent) {
@@ -156,9 +169,15 @@ fn check(store: &EventStore, sent: &Sent) -> u64 {
 
 #[test]
 fn look_ups_queries_and_tools_find_what_a_scan_finds() {
+    for compression in BOTH {
+        look_ups_queries_and_tools(*compression);
+    }
+}
+
+fn look_ups_queries_and_tools(compression: Compression) {
     let dir = tempfile::tempdir().unwrap();
     let mut sent = Sent::new();
-    let system = open(dir.path());
+    let system = open(dir.path(), compression);
     let next = emit_until_dropped(&system, 0, 4_000, &mut sent);
     system.close().unwrap();
     // Without rules nothing more is dropped, and all can be compared at rest.
@@ -192,6 +211,13 @@ fn look_ups_queries_and_tools_find_what_a_scan_finds() {
         );
         assert_eq!(report.index_ok, Some(true), "{report:?}");
         assert_eq!(report.log.count, sent.len() as u64 - dropped);
+        let segments = inspector.segments().unwrap();
+        let is_packed = |one: &&SegmentReport| {
+            let footer = one.footer.as_ref();
+            footer.is_some_and(|footer| footer.compressed_len.is_some())
+        };
+        let packed = segments.iter().filter(is_packed).count();
+        assert_eq!(packed > 0, compression.is_some());
         let records = inspector.records(Selector::all()).unwrap();
         let records: Vec<Seq> = records
             .map(|record| record.unwrap().view().unwrap().seq())
@@ -205,9 +231,15 @@ fn look_ups_queries_and_tools_find_what_a_scan_finds() {
 /// A store that is only read follows through the swaps, and a file that is gone is never missing.
 #[test]
 fn a_read_only_store_follows_while_segments_are_rewritten() {
+    for compression in BOTH {
+        follows_while_segments_are_rewritten(*compression);
+    }
+}
+
+fn follows_while_segments_are_rewritten(compression: Compression) {
     let dir = tempfile::tempdir().unwrap();
     let mut sent = Sent::new();
-    let system = open(dir.path());
+    let system = open(dir.path(), compression);
     for n in 0..500 {
         emit(&system, n, &mut sent);
     }
@@ -258,9 +290,15 @@ impl Handler for Told {
 
 #[test]
 fn a_subscription_holds_what_it_needs_and_a_later_one_is_told_of_gaps() {
+    for compression in BOTH {
+        holds_what_it_needs(*compression);
+    }
+}
+
+fn holds_what_it_needs(compression: Compression) {
     let dir = tempfile::tempdir().unwrap();
     let mut sent = Sent::new();
-    let system = open(dir.path());
+    let system = open(dir.path(), compression);
     let (early, late) = (Told::default(), Told::default());
     let from = Subscription::named("early").start(Start::Beginning);
     system.register_handler(from, early.clone()).unwrap();

@@ -26,7 +26,7 @@ use crate::event::KeepLast;
 use crate::format::checked::Checked;
 use crate::format::frame::Kind;
 use crate::format::record::EventRef;
-use crate::position::Seq;
+use crate::position::{SegmentId, Seq};
 
 /// How many of the newest segments are never rewritten, whatever is asked for: recovery may read them.
 pub(super) const LEAVE_MIN: usize = 2;
@@ -81,10 +81,7 @@ impl Shared {
     /// The segments to go through, oldest first; none while there is too little that is new.
     fn due(&self) -> Vec<Arc<Segment>> {
         let may = self.may_be_rewritten(self.config.compaction_leave);
-        let passed = *self.rewriting.passed();
-        // Of what an earlier opening has compacted it is known that a pass went through it.
-        let rewritten = may.iter().rev().find(|one| one.header.is_rewritten());
-        let passed = passed.max(rewritten.map(|one| one.id()));
+        let passed = self.compacted_upto(&may);
         let is_new = |one: &&Arc<Segment>| Some(one.id()) > passed;
         let len = |one: &Arc<Segment>| one.used_len();
         let new: u64 = may.iter().filter(is_new).map(len).sum();
@@ -93,6 +90,14 @@ impl Shared {
             return Vec::new();
         }
         may
+    }
+
+    /// The newest of these segments that a pass has gone through. Of what an earlier opening has compacted
+    /// it is known.
+    pub(super) fn compacted_upto(&self, segments: &[Arc<Segment>]) -> Option<SegmentId> {
+        let cut = segments.iter().rev().find(|one| !one.is_full());
+        let passed = *self.rewriting.passed();
+        passed.max(cut.map(|one| one.id()))
     }
 
     /// The oldest segments that are settled and that nobody needs, without the newest of all.

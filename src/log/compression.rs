@@ -2,7 +2,8 @@
 //!
 //! **Which:** each but the last two, whose frames recovery may have to read, whoever still needs it: what
 //! is compressed is read like any other. One that compression does not make smaller by an eighth, by some
-//! places of it, stays as it is, and is not tried again before the log is opened anew.
+//! places of it, stays as it is, and is not tried again before the log is opened anew. Where there are rules
+//! for a compaction, a pass of it comes first.
 //!
 //! **How:** as [`rewriting`](super::rewriting) says; nothing is dropped.
 
@@ -80,9 +81,14 @@ impl Shared {
             let is_sealed = one.footer().is_some_and(|footer| footer.count > 0);
             is_sealed && !one.header.is_packed() && !left_plain.contains(&one.id())
         };
+        let is_compacted = !self.config.keep_last.is_empty();
         let due = self.segments.with(|held| {
             let old = held.len().saturating_sub(LEAVE_MIN);
-            held.iter().take(old).find(is_due).cloned()
+            // What a compaction will write anew is compressed by it.
+            let upto = is_compacted.then(|| self.compacted_upto(held));
+            let is_passed = |one: &&Arc<Segment>| upto.is_none_or(|upto| Some(one.id()) <= upto);
+            let mut old = held.iter().take(old).take_while(is_passed);
+            old.find(is_due).cloned()
         });
         due.map(|segment| (segment, level))
     }
