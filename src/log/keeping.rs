@@ -1,9 +1,13 @@
 //! What is kept of the past and why, and what of it is still worth showing.
 
+use std::sync::Arc;
+
+use super::aging::At;
 use super::explain::Explain;
 use super::judge::Facts;
 use super::limits::{Retention, WhenPinned};
 use super::mirror::Mirror;
+use super::segment::Segment;
 use super::{Log, RetentionReport, RetentionWait, StoredEvent, View};
 use crate::error::Result;
 use crate::format::record::EventRef;
@@ -38,6 +42,18 @@ impl View {
     pub(crate) fn get_unexpired(&self, seq: Seq) -> Result<Option<StoredEvent>> {
         let found = self.get(seq)?;
         Ok(found.filter(|stored| !self.is_expired(&stored.event())))
+    }
+
+    /// When the event of this Seq expires, in the segment that holds it; `None` if a compaction has dropped it.
+    pub(super) fn expires_at(&self, segment: &Arc<Segment>, seq: Seq) -> Result<Option<At>> {
+        let found = self.get_in(segment.clone(), seq)?;
+        Ok(found.map(|stored| {
+            let event = stored.event();
+            let at = self
+                .expiry
+                .expires_at(event.event_type(), event.appended_at());
+            at.map_or(At::Never, At::Time)
+        }))
     }
 
     /// Whether events of some types expire.

@@ -330,6 +330,12 @@ impl Log {
         &self.shared.pins
     }
 
+    /// Compacts and compresses what is due, for logs without a thread that does.
+    #[cfg(test)]
+    pub(crate) fn rewrite_what_is_due(&self) -> Result<()> {
+        self.shared.rewrite_what_is_due()
+    }
+
     /// When the newest event was appended; the zero time if there is none.
     #[cfg(test)]
     pub(crate) fn last_appended_at(&self) -> Timestamp {

@@ -244,15 +244,7 @@ impl Shared {
             return false;
         };
         let mut aging = self.aging();
-        aging.look(oldest, &|seq| {
-            let found = self.view.get_in(oldest.clone(), seq)?;
-            Ok(found.map(|stored| {
-                let event = stored.event();
-                let expiry = &self.config.expiry;
-                let at = expiry.expires_at(event.event_type(), event.appended_at());
-                at.map_or(At::Never, At::Time)
-            }))
-        });
+        aging.look(oldest, &|seq| self.view.expires_at(oldest, seq));
         aging.expires_at(oldest).is_none()
     }
 

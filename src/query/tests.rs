@@ -2,6 +2,7 @@
 
 mod basics;
 mod program;
+mod opened;
 mod harm;
 mod rows;
 mod world;

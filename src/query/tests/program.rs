@@ -10,7 +10,15 @@ use proptest::prelude::*;
 pub(super) struct Program {
     pub(super) seed: u64,
     pub(super) max_events: Option<u64>,
+    /// Whether of some events only the last of each source counts, and whether what is old is compressed.
+    pub(super) rewriting: Rewriting,
     pub(super) ops: Vec<Op>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rewriting {
+    pub(super) compacts: bool,
+    pub(super) compresses: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +33,8 @@ pub(super) enum Op {
     Names,
     CatchUp,
     Retire(u64),
+    /// Compacts and compresses what is due.
+    Rewrite,
     Reopen,
     Crash(Crash),
     Harm(Harm, u64),
@@ -121,6 +131,7 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => Just(Op::Names),
         2 => Just(Op::CatchUp),
         1 => (0..=100_u64).prop_map(Op::Retire),
+        2 => Just(Op::Rewrite),
         1 => Just(Op::Reopen),
         1 => crash.prop_map(Op::Crash),
         1 => (harm, any::<u64>()).prop_map(|(harm, place)| Op::Harm(harm, place)),
@@ -129,14 +140,24 @@ fn ops() -> impl Strategy<Value = Op> {
 
 pub(super) fn programs() -> impl Strategy<Value = Program> {
     let max_events = option::weighted(0.3, 500..4000_u64);
-    (any::<u64>(), max_events, 0..6000_u64, vec(ops(), 1..16)).prop_map(
-        |(seed, max_events, first, mut ops)| {
+    let rewriting = (any::<bool>(), any::<bool>()).prop_map(|(compacts, compresses)| Rewriting {
+        compacts,
+        compresses: compresses && cfg!(feature = "compression"),
+    });
+    (
+        any::<u64>(),
+        max_events,
+        rewriting,
+        0..6000_u64,
+        vec(ops(), 1..16),
+    )
+        .prop_map(|(seed, max_events, rewriting, first, mut ops)| {
             ops.insert(0, Op::Emit(first));
             Program {
                 seed,
                 max_events,
+                rewriting,
                 ops,
             }
-        },
-    )
+        })
 }

@@ -1,21 +1,21 @@
 //! [`World`]: a log and its index, to which one thing of a program after the other is done.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::harm::{copy, damage};
-use super::program::{Ask, Crash, HEADERS, Op, PATTERNS, Program, SOURCES};
+use super::opened::{open_index, open_log, open_mirror};
+use super::program::{Ask, Crash, HEADERS, Op, PATTERNS, Program, Rewriting, SOURCES};
 use super::rows::{Row, Wanted, rows_of};
 use crate::clock::{ManualClock, Timestamp};
 use crate::durability::Durability;
 use crate::error::ErrorKind;
 use crate::event::EventId;
 use crate::format::record::Record;
-use crate::index::{Dimension, Index, IndexConfig};
-use crate::log::limits::Retention;
+use crate::index::{Dimension, Index};
+use crate::log::Log;
 use crate::log::mirror::Mirror;
-use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::query::{NameSummaries, Plan, Query, QueryResults, scan_for_id};
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
@@ -36,6 +36,7 @@ impl Counts {
     }
 
     pub(super) fn assert_all_happened(&self) {
+        let compressed = cfg!(feature = "compression").then_some("compressed");
         for what in [
             "nothing",
             "ids",
@@ -50,11 +51,15 @@ impl Counts {
             "crash",
             "reopened",
             "retired",
+            "compacted",
             "harmed",
             "pages",
             "found",
             "without an index",
-        ] {
+        ]
+        .into_iter()
+        .chain(compressed)
+        {
             assert!(self.0.contains_key(what), "{what} never happened: {self:?}");
         }
     }
@@ -76,6 +81,7 @@ pub(super) struct World {
     disk: SimDisk,
     clock: Arc<ManualClock>,
     max_events: Option<u64>,
+    rewriting: Rewriting,
     log: Arc<Log>,
     /// The log once more, read beside its writer, without an index.
     mirror: Mirror,
@@ -95,13 +101,14 @@ impl World {
         let disk = SimDisk::new();
         let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
         let dir = tempfile::tempdir().unwrap();
-        let log = open_log(&disk, &clock, program.max_events);
+        let log = open_log(&disk, &clock, program.max_events, program.rewriting);
         let index = open_index(&log, &dir.path().join("0"));
         World {
             mirror: open_mirror(&disk, &clock),
             disk,
             clock,
             max_events: program.max_events,
+            rewriting: program.rewriting,
             log,
             index,
             dir,
@@ -122,6 +129,7 @@ impl World {
             Op::Names => self.names(),
             Op::CatchUp => assert!(self.index.catch_up()),
             Op::Retire(share) => self.retire(*share),
+            Op::Rewrite => self.rewrite(),
             Op::Reopen => {
                 self.index.close();
                 self.log.close().unwrap();
@@ -164,7 +172,7 @@ impl World {
         if is_copy {
             self.lives += 1;
         }
-        self.log = open_log(&disk, &self.clock, self.max_events);
+        self.log = open_log(&disk, &self.clock, self.max_events, self.rewriting);
         self.mirror = open_mirror(&disk, &self.clock);
         self.disk = disk;
         self.index = open_index(&self.log, &self.folder());
@@ -231,6 +239,18 @@ impl World {
         self.log.retire_before(Seq(before)).unwrap();
         if self.log.first_seq().0 > first {
             self.counts.note("retired");
+        }
+    }
+
+    fn rewrite(&mut self) {
+        let before = self.log.explain_retention();
+        self.log.rewrite_what_is_due().unwrap();
+        let after = self.log.explain_retention();
+        if after.dropped > before.dropped {
+            self.counts.note("compacted");
+        }
+        if self.rewriting.compresses && after.saved_bytes > before.saved_bytes {
+            self.counts.note("compressed");
         }
     }
 
@@ -478,26 +498,4 @@ fn seqs_of(results: &mut dyn Iterator<Item = <QueryResults as Iterator>::Item>) 
     results
         .map(|stored| stored.unwrap().event().seq().0)
         .collect()
-}
-
-fn open_log(disk: &SimDisk, clock: &Arc<ManualClock>, max_events: Option<u64>) -> Arc<Log> {
-    let config = LogConfig {
-        segment_len: 64 << 10,
-        background: false,
-        retention: Retention {
-            max_events,
-            ..Retention::default()
-        },
-        ..LogConfig::default()
-    };
-    Arc::new(Log::open(disk.storage(), config, clock.clone(), Seq::ZERO).unwrap())
-}
-
-fn open_mirror(disk: &SimDisk, clock: &Arc<ManualClock>) -> Mirror {
-    Mirror::open(disk.storage(), Arc::default(), clock.clone()).unwrap()
-}
-
-fn open_index(log: &Arc<Log>, folder: &Path) -> Arc<Index> {
-    let folder = Some(folder.to_path_buf());
-    Arc::new(Index::open(log.clone(), folder, IndexConfig::default()))
 }
