@@ -323,24 +323,24 @@ impl Rewritten {
                 len: u64_at(bytes, DROPPED_LEN)?,
                 checksum: u32_at(bytes, DROPPED_CHECKSUM)?,
             },
-            packed: Packed::decode(bytes)?,
+            packed: match u32_at(bytes, CODEC)? {
+                PLAIN => None,
+                _ => Some(Packed::decode(bytes)?),
+            },
         })
     }
 }
 
 impl Packed {
-    fn decode(bytes: &[u8]) -> Option<Option<Packed>> {
-        if u32_at(bytes, CODEC)? == PLAIN {
-            return Some(None);
-        }
-        Some(Some(Packed {
+    fn decode(bytes: &[u8]) -> Option<Packed> {
+        Some(Packed {
             table_at: u64_at(bytes, TABLE_AT)?,
             list: Part {
                 at: u64_at(bytes, PACKS_AT)?,
                 len: u64_at(bytes, PACKS_LEN)?,
                 checksum: u32_at(bytes, PACKS_CHECKSUM)?,
             },
-        }))
+        })
     }
 }
 

@@ -56,7 +56,7 @@ impl Core {
         let mut from = first;
         while let Some(state) = self.trusted() {
             let Some(manifest) = state.catalog.first_holding(window_of(from), millis) else {
-                let found = state.tail.find(id, first);
+                let found = self.find_in_tail(&state, id, first);
                 let indexed = first_of(state.catalog.next_window()).max(state.tail.next());
                 return Ok((found, from.max(indexed)));
             };
@@ -84,7 +84,7 @@ impl Core {
                     },
                 },
                 Ok(None) => {
-                    let found = state.tail.find(id, first);
+                    let found = self.find_in_tail(&state, id, first);
                     let indexed = first_of(state.catalog.next_window()).max(state.tail.next());
                     return Ok((found, from.max(indexed)));
                 }
@@ -92,6 +92,15 @@ impl Core {
             }
         }
         Ok((None, first))
+    }
+
+    /// Looks for an id among those that are in memory. An event may have been dropped since it came there.
+    fn find_in_tail(&self, state: &State, id: EventId, first: Seq) -> Option<Seq> {
+        let mut found = state.tail.find(id, first)?;
+        while self.log.is_dropped(found) {
+            found = state.tail.find(id, found.next())?;
+        }
+        Some(found)
     }
 
     fn look_into(

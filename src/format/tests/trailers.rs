@@ -37,7 +37,7 @@ fn sample(random: &mut Random) -> Footer {
         rewritten: Rewritten {
             pinned_end: random.next(),
             dropped: part(random),
-            packed: (random.next() % 2 == 0).then(|| Packed {
+            packed: random.next().is_multiple_of(2).then(|| Packed {
                 table_at: random.next(),
                 list: part(random),
             }),

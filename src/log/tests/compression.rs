@@ -145,7 +145,7 @@ fn a_flipped_byte_of_a_compressed_segment_is_told_of() {
             refused += 1;
             continue;
         };
-        let mut lost = 0;
+        let mut missing = 0;
         for seq in 1..=sent.len() {
             match log.get(Seq(seq as u64)) {
                 Ok(found) => {
@@ -155,11 +155,11 @@ fn a_flipped_byte_of_a_compressed_segment_is_told_of() {
                 Err(error) => {
                     assert_eq!(error.kind(), crate::error::ErrorKind::Corrupt);
                     assert!(Seq(seq as u64) <= last, "byte {offset}: {error}");
-                    lost += 1;
+                    missing += 1;
                 }
             }
         }
-        match lost {
+        match missing {
             0 => unharmed += 1,
             _ => told += 1,
         }

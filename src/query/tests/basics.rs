@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::clock::{ManualClock, Timestamp};
 use crate::durability::Durability;
 use crate::error::ErrorKind;
-use crate::event::EventId;
+use crate::event::{EventId, KeepLast, StateKey};
 use crate::format::record::Record;
 use crate::index::{Index, IndexConfig};
 use crate::log::{Log, LogConfig};
 use crate::position::{Gap, Seq};
-use crate::query::{Plan, Query, QueryResults};
+use crate::query::{Plan, Query, QueryResults, scan_for_id};
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
 
 struct Rig {
@@ -30,6 +30,10 @@ impl Rig {
             background: false,
             ..LogConfig::default()
         };
+        Rig::with(disk, config)
+    }
+
+    fn with(disk: SimDisk, config: LogConfig) -> Rig {
         let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
         let log = Log::open(disk.storage(), config, clock, Seq::ZERO).unwrap();
         let log = Arc::new(log);
@@ -67,6 +71,47 @@ fn seqs(results: QueryResults) -> Vec<u64> {
     results
         .map(|stored| stored.unwrap().event().seq().0)
         .collect()
+}
+
+/// Of two events with an id the first is dropped, and both are among those that the index has in memory.
+#[test]
+fn an_id_whose_first_event_was_compacted_is_found_at_the_next() {
+    let mut keep_last = KeepLast::default();
+    keep_last.set("state".to_owned(), StateKey::Source);
+    let config = LogConfig {
+        segment_len: 64 << 10,
+        background: false,
+        keep_last: Arc::new(keep_last),
+        ..LogConfig::default()
+    };
+    let rig = Rig::with(SimDisk::new(), config);
+    for (of, source, id) in [
+        ("note", "one", 6),
+        ("state", "one", 7),
+        ("state", "one", 8),
+        ("state", "two", 7),
+    ] {
+        let mut record = Record::new(of, source, Timestamp(1), &[0xc0]).unwrap();
+        record.event_id = EventId(id);
+        rig.log.append(&[record], Durability::Os).unwrap();
+    }
+    // Enough to be dropped for, and to be in segments that may be rewritten.
+    for _ in 0..3_000 {
+        let record = Record::new("state", "other", Timestamp(1), &[0xc0]).unwrap();
+        rig.log.append(&[record], Durability::Os).unwrap();
+    }
+    assert!(rig.index.catch_up());
+    rig.log.rewrite_what_is_due().unwrap();
+    assert!(rig.log.get(Seq(2)).unwrap().is_none());
+    for (id, seq) in [
+        (6, Some(Seq(1))),
+        (7, Some(Seq(4))),
+        (8, Some(Seq(3))),
+        (9, None),
+    ] {
+        assert_eq!(rig.index.by_id(EventId(id)).unwrap(), seq, "id {id}");
+        assert_eq!(scan_for_id(&rig.log.view(), EventId(id)), seq, "id {id}");
+    }
 }
 
 #[test]

@@ -341,7 +341,7 @@ impl World {
         assert_eq!(first, all.iter().min().copied(), "{context}");
         for &id in &wanted.ids {
             let due = self.index.by_id(id).unwrap();
-            assert_eq!(scan_for_id(&view, id), due, "{context}");
+            assert_eq!(scan_for_id(&view, id), due, "{id} in {context}");
         }
         if limited.explain().unwrap().fallback.is_some() {
             self.counts.note("without an index");

@@ -24,6 +24,7 @@ Examples:
   forelog-bench latency --rate 50000 --durability os
   forelog-bench scale --sizes 1M,10M,100M --size 75 --dir /mnt/disk --report scale.html
   forelog-bench retention --max-mib 1024 --seconds 60
+  forelog-bench compress --lines events.jsonl
   forelog-bench all --report bench.html
   forelog-bench all --short --json | jq '.rows[] | {id, value, ratio_to_floor, met}'";
 
@@ -122,6 +123,8 @@ pub enum Command {
     /// up and one that does not: the largest directory, the longest emit, and that each event is
     /// delivered or part of a gap
     Retention(RetentionArgs),
+    /// Room of compressed segments, and what reading them costs, beside the same events plain
+    Compress(CompressArgs),
     /// Overhead on disk, and memory of the process
     Space(FullArgs),
     /// Everything, with the targets and whether each was met
@@ -198,6 +201,18 @@ pub struct RetentionArgs {
     /// For how long; 10 s by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
+}
+
+/// The options of `compress`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CompressArgs {
+    /// Take the lines of this file as the events' data (JSON where it is), instead of made-up orders
+    #[arg(long, value_name = "FILE")]
+    pub lines: Option<PathBuf>,
+    /// The level of Zstandard
+    #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-7..=22))]
+    pub level: i32,
 }
 
 /// What the child of `open` is told.

@@ -8,8 +8,8 @@ use crate::args::{AppendArgs, Command, FullArgs, Options, RetentionArgs};
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
-    append, dispatch, durable, idle, open, pace, pipeline, query, read, retain, scale, several,
-    space, sustained, typed,
+    append, dispatch, durable, idle, open, pace, packed, pipeline, query, read, retain, scale,
+    several, space, sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -33,6 +33,7 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
         Command::Dispatch => dispatched(&bench)?,
         Command::Latency(args) => vec![pace::run(&bench, args.rate, args.seconds)?],
         Command::Retention(args) => vec![retained(&bench, args)?],
+        Command::Compress(args) => packed::run(&bench, args)?,
         Command::Space(args) => vec![space::disk(&bench)?, space::memory(&bench, args.full)?],
         Command::All(args) => all(&bench, args)?,
         Command::Child(_) => Vec::new(),

@@ -7,6 +7,7 @@ mod find;
 pub(crate) mod idle;
 pub(crate) mod open;
 pub(crate) mod pace;
+pub(crate) mod packed;
 pub(crate) mod pipeline;
 pub(crate) mod query;
 pub(crate) mod read;

@@ -25,7 +25,8 @@ pub(crate) fn replay(bench: &Bench, id: &str) -> Result<Row> {
         .events(events))
 }
 
-fn replay_all(system: &EventSystem) -> Result<f64> {
+/// Events a second of a replay of all.
+pub(crate) fn replay_all(system: &EventSystem) -> Result<f64> {
     let started = Instant::now();
     let events = system.replay().run(|event| {
         black_box(event.data_bytes());
