@@ -221,8 +221,21 @@ fn decompress(bytes: &[u8], len: usize) -> Option<Vec<u8>> {
     if told != len as u64 {
         return None;
     }
-    let unpacked = zstd::bulk::decompress(bytes, len).ok()?;
+    let unpacked = UNPACKER.with_borrow_mut(|held| {
+        let unpacker = match held {
+            Some(unpacker) => unpacker,
+            None => held.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        unpacker.decompress(bytes, len).ok()
+    })?;
     (unpacked.len() == len).then_some(unpacked)
+}
+
+#[cfg(feature = "compression")]
+thread_local! {
+    /// What unpacks for this thread: some 100 KiB, which would be mapped anew and faulted in for each pack.
+    static UNPACKER: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { std::cell::RefCell::new(None) };
 }
 
 #[cfg(not(feature = "compression"))]
