@@ -36,12 +36,16 @@ mod walk;
 mod table;
 mod piece;
 mod segment_check;
+mod piece_check;
 mod file;
 mod end;
 mod layout;
 mod index_check;
+mod passes;
 mod records;
 mod newest;
+mod rescue;
+mod slots;
 mod follow;
 mod raw;
 mod verify;
@@ -51,6 +55,7 @@ mod retention;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use follow::Follow;
 pub use logged::LoggedEvent;
@@ -62,13 +67,16 @@ pub use report::{
     SegmentState, SubscriptionReport, Verdict, VerifyReport,
 };
 pub use selector::{Bound, Selector};
-pub use verify::Progress;
+pub(crate) use slots::{Left, Slot, Slots};
+pub use passes::Progress;
 
 use crate::error::Result;
 use crate::log::RetentionReport;
 use crate::log::limits::Retention;
 use layout::Layout;
+use crate::storage::file::FileStorage;
 use place::Place;
+use verify::Depth;
 
 /// Looks into a Forelog directory or a segment file; see the [module](self).
 #[derive(Debug, Clone)]
@@ -142,7 +150,25 @@ impl Inspector {
     /// If something cannot be read for want of permission. What is wrong with the bytes is part of
     /// the report.
     pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
-        verify::verify(&self.place, progress)
+        verify::verify(&self.place, Depth::All, progress)
+    }
+
+    /// As [`Inspector::verify`], without the index: several segments are checked at once.
+    ///
+    /// # Errors
+    /// As [`Inspector::verify`].
+    pub fn verify_log(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
+        verify::verify(&self.place, Depth::Log, progress)
+    }
+
+    /// Checks what opening a system relies on: headers, footers, the links between segments, the frames
+    /// of the last segments, the internal log. It takes as long for a large log as for a small one, and
+    /// does not find a flipped bit in the frames of a sealed segment.
+    ///
+    /// # Errors
+    /// As [`Inspector::verify`].
+    pub fn verify_fast(&self) -> Result<VerifyReport> {
+        verify::verify(&self.place, Depth::Ends, &mut |_| {})
     }
 
     /// What retention would do with the directory under these limits: for each segment, what it takes, how
@@ -153,6 +179,16 @@ impl Inspector {
     /// If something cannot be read.
     pub fn retention(&self, limits: Retention) -> Result<RetentionReport> {
         retention::explain(&self.place, limits)
+    }
+
+    /// The segments that the log has or must have had, with what is left of each.
+    pub(crate) fn slots(&self, progress: &mut dyn FnMut(Progress)) -> Result<Slots> {
+        Slots::take(&self.place, progress)
+    }
+
+    /// The folder of the segments; `None` if the directory has no log yet.
+    pub(crate) fn log_folder(&self) -> Option<Arc<FileStorage>> {
+        self.place.shared_storage()
     }
 
     /// Who has the directory open for writing, such as `process 4711`; `None` if nobody has, or it

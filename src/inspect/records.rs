@@ -330,10 +330,12 @@ fn read_control(place: &Place) -> Result<Reading> {
         match record {
             Ok(record) => {
                 // What makes no sense is verification's to report; here the rest counts.
-                let _ = reading.take(&record.view()?);
+                if reading.take(&record.view()?).is_err() {
+                    reading.note_hole();
+                }
             }
             Err(error) if is_environment(&error) => return Err(error),
-            Err(_) => {}
+            Err(_) => reading.note_hole(),
         }
     }
     Ok(reading)

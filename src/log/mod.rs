@@ -52,6 +52,7 @@ mod going;
 mod shared;
 mod rotation;
 mod rewriting;
+pub(crate) mod remains;
 mod compaction;
 mod append;
 pub(crate) mod reader;

@@ -41,6 +41,8 @@ pub(super) struct Drops {
     first: Seq,
     /// A bit for each Seq.
     bits: Vec<u64>,
+    /// How many ranges there are whose events damage took.
+    lost: usize,
     /// The room that the frames take that are kept.
     kept_len: usize,
     /// How many events there are to be dropped, and the room that they take.
@@ -57,11 +59,13 @@ impl Drops {
         let mut drops = Drops {
             first,
             bits: vec![0; words],
+            lost: 0,
             kept_len: 0,
             count: 0,
             len: 0,
         };
         for range in segment.dropped().iter() {
+            drops.lost += usize::from(range.lost);
             for seq in range.first.0..=range.last.0.min(segment.last_seq().0) {
                 drops.set(Seq(seq));
             }
@@ -121,7 +125,9 @@ impl Drops {
     fn ranges(&self, last: Seq) -> usize {
         let seqs = (self.first.0..=last.0).map(Seq);
         let begins = |seq: &Seq| self.has(*seq) && (*seq == self.first || !self.has(seq.prev()));
-        seqs.filter(begins).count()
+        // One that was lost stays apart, and may part another in two.
+        let apart = self.lost.saturating_mul(2);
+        seqs.filter(begins).count().saturating_add(apart)
     }
 }
 
@@ -167,7 +173,12 @@ impl<'a> Course<'a> {
             if range.before != self.chain {
                 return Err(self.damaged("the chain before dropped events is another one"));
             }
-            self.open.get_or_insert((range.first, self.chain));
+            if range.lost {
+                self.close_range();
+                self.ranges.extend(range.encode());
+            } else {
+                self.open.get_or_insert((range.first, self.chain));
+            }
             let span = range.last.next().since(range.first);
             let entries = usize::try_from(span).unwrap_or(usize::MAX);
             let len = self
@@ -217,6 +228,7 @@ impl<'a> Course<'a> {
             last: self.next.prev(),
             before,
             after: self.chain,
+            lost: false,
         };
         self.ranges.extend(range.encode());
     }

@@ -1,0 +1,362 @@
+//! [`Slots`]: the segments that a log has or must have had, one by one, with what is left of each. What a
+//! repair starts from; nothing is written here.
+
+use std::sync::Arc;
+
+use super::end::End;
+use super::file::File;
+use super::layout::Layout;
+use super::passes::{Progress, Tally, check_at_once};
+use super::piece::{CUT_SHORT, Judgement, Piece};
+use super::place::Place;
+use super::records::control_of;
+use super::report::{Damage, LogReport, SegmentState};
+use super::rescue::rescue;
+use super::walk::{Seen, Walk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::dropped::DroppedRange;
+use crate::format::footer::Footer;
+use crate::format::frame::FrameHeader;
+use crate::format::names;
+use crate::format::segment::SegmentHeader;
+use crate::log::Removed;
+use crate::position::{SegmentId, Seq};
+use crate::storage::Storage;
+
+/// How many segments may be missing in a row: beyond that a file's name is not believed.
+const MISSING_MAX: u64 = 100_000;
+
+/// The segments of a log, oldest first, and what else lies in its folder.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    pub(crate) slots: Vec<Slot>,
+    /// Files that are no part of the log, and why.
+    pub(crate) strays: Vec<(String, String)>,
+    /// Everything up to here was once on the disk.
+    pub(crate) witness: Seq,
+    /// The highest Seq that may have been handed out, by the word of all headers.
+    pub(crate) ceiling: Seq,
+    /// Whether the log was closed in order.
+    pub(crate) is_clean: bool,
+    /// Whether the log ends before what is witnessed.
+    pub(crate) is_cut: bool,
+    /// Whether a sync failed before the last end.
+    pub(crate) is_poisoned: bool,
+    /// Whether a file stands ready for the segment behind the last.
+    pub(crate) is_next_there: bool,
+    /// What retention has removed, where that is known.
+    pub(crate) removed: Option<Removed>,
+    /// The length of the newest segment that was not rewritten; 0 if there is none.
+    pub(crate) segment_len: u64,
+    pub(crate) log_id: Option<u128>,
+}
+
+/// One segment: there, damaged or missing.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: SegmentId,
+    /// All files that bear its id.
+    pub(crate) files: Vec<String>,
+    /// The highest generation of them; `None` if there is none.
+    pub(crate) generation: Option<u32>,
+    /// What is wrong with it.
+    pub(crate) damage: Vec<Damage>,
+    /// What was read.
+    pub(crate) report: LogReport,
+    piece: Option<Piece>,
+    /// Whether its header was made up from what else is left.
+    is_rescued: bool,
+}
+
+/// What is left of a segment, in order.
+pub(crate) enum Left<'a> {
+    /// An event, and its frame's bytes.
+    Event(&'a FrameHeader, &'a [u8]),
+    /// Seqs that hold no event, as it was declared before.
+    Declared(&'a DroppedRange),
+}
+
+impl Slot {
+    /// Its header, if a copy of it is whole.
+    pub(crate) fn header(&self) -> Option<&SegmentHeader> {
+        let piece = self.piece.as_ref().filter(|_| !self.is_rescued)?;
+        Some(&piece.at.header)
+    }
+
+    /// Its footer, if that is whole.
+    pub(crate) fn footer(&self) -> Option<&Footer> {
+        self.piece.as_ref()?.at.footer.as_ref()
+    }
+
+    /// Whether there is a file to read.
+    pub(crate) fn is_there(&self) -> bool {
+        self.piece.is_some()
+    }
+
+    /// The first Seq that it can hold, as far as that can be told.
+    pub(crate) fn base(&self) -> Option<Seq> {
+        self.piece.as_ref().map(|piece| piece.at.header.base_seq)
+    }
+
+    /// Gives all that is left to `visit`, in order.
+    ///
+    /// # Errors
+    /// Those of `visit`, and where the file cannot be read at all.
+    pub(crate) fn visit(
+        &self,
+        storage: &dyn Storage,
+        witness: Seq,
+        visit: &mut dyn FnMut(Left<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(piece) = &self.piece else {
+            return Ok(());
+        };
+        let region = Arc::new(storage.open_read_only(&piece.at.name)?);
+        let at = &piece.at;
+        let begin = |footer| Walk::new(region.clone(), &at.header, footer, piece.limit);
+        // Where the ranges of dropped Seqs are damaged, what they stood for is lost.
+        let mut walk = begin(at.footer.as_ref()).or_else(|_| begin(None))?;
+        let declared = walk.dropped().to_vec();
+        let mut declared = declared.iter().peekable();
+        loop {
+            match walk.next()? {
+                Seen::Event { header, .. } => {
+                    while let Some(range) = declared.next_if(|range| range.first < header.seq) {
+                        visit(Left::Declared(range))?;
+                    }
+                    if walk.event().is_some() {
+                        visit(Left::Event(&header, walk.bytes()))?;
+                    }
+                }
+                Seen::Mark => {}
+                Seen::Broken { seq, blank, .. } => {
+                    if piece.judge(seq, blank, witness) == Judgement::LogEnds {
+                        break;
+                    }
+                }
+                Seen::End => break,
+            }
+        }
+        declared.try_for_each(|range| visit(Left::Declared(range)))
+    }
+}
+
+impl Slots {
+    /// Looks at everything.
+    ///
+    /// # Errors
+    /// If something cannot be read for want of permission;
+    /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) for a segment of a newer version.
+    pub(crate) fn take(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<Slots> {
+        let control = control_of(place)?;
+        let mut slots = Slots {
+            witness: control.witness(),
+            removed: control.removed().cloned().filter(|_| control.is_whole()),
+            ..Slots::default()
+        };
+        let Some(storage) = place.storage() else {
+            return Ok(slots);
+        };
+        let mut layout = Layout::take(place)?;
+        slots.note_files(&layout, place)?;
+        let end = layout.examine(storage, slots.witness)?;
+        slots.note_end(&layout, &end);
+        slots.note_pieces(&mut layout);
+        slots.rescue(storage, &layout)?;
+        slots.fill_missing()?;
+        slots.note_damage(&layout);
+        slots.check(storage, progress)?;
+        Ok(slots)
+    }
+
+    fn note_files(&mut self, layout: &Layout, place: &Place) -> Result<()> {
+        let is_newer = |error: &&Error| error.kind() == ErrorKind::UnsupportedVersion;
+        let mut problems = layout.files.iter().filter_map(|file| file.problem.as_ref());
+        if let Some(newer) = problems.find(is_newer) {
+            let error = Error::new(ErrorKind::UnsupportedVersion, newer.message());
+            return Err(error.at_path(newer.path().unwrap_or(&place.path)));
+        }
+        let entries = place.list()?;
+        self.is_poisoned = entries.iter().any(|entry| entry.name == names::POISONED);
+        let headers = layout.files.iter().filter_map(|file| file.segment.as_ref());
+        for at in headers {
+            self.log_id.get_or_insert(at.header.log_id);
+            self.ceiling = self.ceiling.max(at.header.seq_ceiling);
+            if !at.header.is_rewritten() {
+                self.segment_len = at.header.segment_len;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_end(&mut self, layout: &Layout, end: &End) {
+        self.witness = self.witness.max(end.witness);
+        self.is_clean = end.clean && end.torn_bytes == 0;
+        self.is_cut = layout.pieces.iter().any(|piece| piece.unsettled)
+            || (layout.pieces.is_empty() && self.witness > Seq::ZERO);
+        let last = layout.pieces.last().map(|piece| piece.at.header.segment_id);
+        self.is_next_there = layout.files.iter().any(|file| {
+            let id = file.named.map(|(id, _)| id);
+            file.state == SegmentState::Prepared && id == last.map(SegmentId::next)
+        });
+    }
+
+    fn note_pieces(&mut self, layout: &mut Layout) {
+        let upto = self.removed.as_ref().map(|removed| removed.upto_segment);
+        for piece in std::mem::take(&mut layout.pieces) {
+            let id = piece.at.header.segment_id;
+            if upto.is_none_or(|upto| id > upto) {
+                self.slots.push(Slot::of(id, Some(piece), false));
+            }
+        }
+    }
+
+    /// Takes in files whose header is gone, and notes those that are no part of the log.
+    fn rescue(&mut self, storage: &dyn Storage, layout: &Layout) -> Result<()> {
+        for file in &layout.files {
+            let Some(problem) = file.problem.as_ref().filter(|_| file.segment.is_none()) else {
+                continue;
+            };
+            let is_known = |id| self.slots.iter().any(|slot| slot.id == id);
+            let is_foreign = problem.kind() == ErrorKind::ForeignSegment;
+            let named = file.named.filter(|_| !is_foreign);
+            let left = match named.filter(|(id, _)| !is_known(*id)) {
+                Some(named) => {
+                    let log_id = self.log_id.unwrap_or_default();
+                    rescue(storage, &file.entry, named, log_id)?.map(|piece| (named.0, piece))
+                }
+                None => None,
+            };
+            match (left, named) {
+                (Some((id, piece)), _) => self.slots.push(Slot::of(id, Some(piece), true)),
+                (None, Some((id, _))) if self.is_expected(id) => {}
+                _ => self.strays.push((
+                    file.entry.name.clone(),
+                    format!("{}: it is no part of the log", problem.message()),
+                )),
+            }
+        }
+        self.slots.sort_by_key(|slot| slot.id);
+        Ok(())
+    }
+
+    /// Whether a segment of this id is there, or must have been: it stands before another, or right behind
+    /// the last.
+    fn is_expected(&self, id: SegmentId) -> bool {
+        let last = self.slots.iter().map(|slot| slot.id).max();
+        last.is_some_and(|last| id <= last.next())
+    }
+
+    /// Makes slots for the segments of which no file can be read.
+    fn fill_missing(&mut self) -> Result<()> {
+        let first = self.slots.first().map(|slot| slot.id);
+        let begin = self.removed.as_ref().map(|it| it.upto_segment.next());
+        let mut expected = begin.or(first).unwrap_or(SegmentId::FIRST);
+        for slot in std::mem::take(&mut self.slots) {
+            if slot.id.0.saturating_sub(expected.0) > MISSING_MAX {
+                let message = format!(
+                    "segments {expected} to {} are missing: too many to be replaced; restore the folder \
+                     from a backup",
+                    slot.id.prev()
+                );
+                return Err(Error::new(ErrorKind::MissingSegment, message).at_segment(expected));
+            }
+            while expected < slot.id {
+                self.slots.push(Slot::of(expected, None, false));
+                expected = expected.next();
+            }
+            expected = slot.id.next();
+            self.slots.push(slot);
+        }
+        Ok(())
+    }
+
+    /// Notes which files each segment has, and what is wrong with them.
+    fn note_damage(&mut self, layout: &Layout) {
+        for file in &layout.files {
+            self.note_file(file);
+        }
+        let found = layout.findings.iter().chain(&layout.blemishes);
+        for damage in found {
+            let Some(slot) = self.slots.iter_mut().find(|it| it.id == damage.segment) else {
+                continue;
+            };
+            let own = slot.piece.as_ref().map(|piece| &piece.at);
+            let named = names::parse_segment(&damage.file);
+            let newer = own.zip(named).filter(|(own, (_, generation))| {
+                damage.file != own.name && *generation < own.header.generation
+            });
+            // What a later generation has replaced needs no repair.
+            if newer.is_none() {
+                slot.damage.push(damage.clone());
+            }
+        }
+    }
+
+    fn note_file(&mut self, file: &File) {
+        let is_stray = self.strays.iter().any(|(name, _)| *name == file.entry.name);
+        let unused = [SegmentState::Prepared, SegmentState::Unfinished].contains(&file.state);
+        let id = file.id().or(file.named.map(|(id, _)| id));
+        let slot = self.slots.iter_mut().find(|slot| Some(slot.id) == id);
+        let Some(slot) = slot.filter(|_| !is_stray) else {
+            // Garbage right behind the last segment: it was one, and nothing of it is left.
+            if let (Some(id), Some(problem), false) = (id, &file.problem, is_stray || unused) {
+                let mut slot = Slot::of(id, None, false);
+                slot.damage.push(Damage::of(&file.entry.name, id, problem));
+                slot.add(file);
+                self.slots.push(slot);
+            }
+            return;
+        };
+        slot.add(file);
+    }
+
+    /// Reads every frame.
+    fn check(
+        &mut self,
+        storage: &dyn Storage,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let there = self.slots.iter().filter_map(|slot| slot.piece.clone());
+        let pieces: Vec<Piece> = there.collect();
+        let total = pieces.iter().map(|piece| piece.limit as u64).sum();
+        let mut tally = Tally {
+            index: None,
+            done: 0,
+            total,
+            progress,
+        };
+        let outcomes = check_at_once(storage, &pieces, self.witness, &mut tally)?;
+        let last = self.slots.last().map(|slot| slot.id);
+        let there = self.slots.iter_mut().filter(|slot| slot.piece.is_some());
+        for (slot, outcome) in there.zip(outcomes) {
+            let found = outcome.report.damage.iter();
+            // Where the log goes on in another segment after all, it is not cut short here.
+            let found = found.filter(|it| it.reason != CUT_SHORT || Some(slot.id) == last);
+            slot.damage.extend(found.cloned());
+            slot.report = outcome.report;
+        }
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn of(id: SegmentId, piece: Option<Piece>, is_rescued: bool) -> Slot {
+        Slot {
+            id,
+            files: Vec::new(),
+            generation: None,
+            damage: Vec::new(),
+            report: LogReport::default(),
+            piece,
+            is_rescued,
+        }
+    }
+
+    fn add(&mut self, file: &File) {
+        self.files.push(file.entry.name.clone());
+        let own = file.named.map(|(_, generation)| generation);
+        let by_header = file.segment.as_ref().map(|at| at.header.generation);
+        self.generation = self.generation.max(own).max(by_header);
+    }
+}
