@@ -50,6 +50,7 @@ mod follow;
 mod raw;
 mod verify;
 mod retention;
+mod snapshots;
 
 #[cfg(test)]
 mod tests;
@@ -60,6 +61,7 @@ use std::sync::Arc;
 pub use follow::Follow;
 pub use logged::LoggedEvent;
 pub use newest::Newest;
+pub use passes::Progress;
 pub use raw::{RawFrame, RawItem, RawItems, RawKind};
 pub use records::Records;
 pub use report::{
@@ -68,13 +70,13 @@ pub use report::{
 };
 pub use selector::{Bound, Selector};
 pub(crate) use slots::{Left, Slot, Slots};
-pub use passes::Progress;
+pub use snapshots::{SnapshotReport, SnapshotState};
 
 use crate::error::Result;
 use crate::log::RetentionReport;
 use crate::log::limits::Retention;
-use layout::Layout;
 use crate::storage::file::FileStorage;
+use layout::Layout;
 use place::Place;
 use verify::Depth;
 
@@ -184,6 +186,20 @@ impl Inspector {
     /// The segments that the log has or must have had, with what is left of each.
     pub(crate) fn slots(&self, progress: &mut dyn FnMut(Progress)) -> Result<Slots> {
         Slots::take(&self.place, progress)
+    }
+
+    /// The snapshots of projections in the directory, also those that are damaged or were set aside, by
+    /// name. None for the folder of a log or one segment file.
+    ///
+    /// # Errors
+    /// If the folder or a file cannot be read.
+    pub fn snapshots(&self) -> Result<Vec<SnapshotReport>> {
+        snapshots::survey(&self.place)
+    }
+
+    /// Whether this is a whole directory, rather than the folder of a log or one segment file.
+    pub fn is_directory(&self) -> bool {
+        self.place.is_directory()
     }
 
     /// The folder of the segments; `None` if the directory has no log yet.

@@ -5,8 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use super::index_check::IndexCheck;
-use super::layout::UNSETTLED_MAX;
-use super::piece::Piece;
+use super::piece::{Piece, UNSETTLED_MAX};
 use super::piece_check::{Outcome, Visitor, check};
 use super::report::LogReport;
 use crate::error::{Error, ErrorKind, Result};

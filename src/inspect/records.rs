@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::end::End;
 use super::file::is_environment;
-use super::layout::{Layout, UNSETTLED_MAX};
+use super::layout::Layout;
 use super::logged::LoggedEvent;
-use super::piece::{Judgement, Piece};
+use super::piece::{Judgement, Piece, UNSETTLED_MAX};
 use super::place::Place;
 use super::selector::Selector;
 use super::walk::{Seen, Walk};

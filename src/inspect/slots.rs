@@ -7,7 +7,7 @@ use super::end::End;
 use super::file::File;
 use super::layout::Layout;
 use super::passes::{Progress, Tally, check_at_once};
-use super::piece::{CUT_SHORT, Judgement, Piece};
+use super::piece::{CUT_SHORT, Judgement, Piece, last_footers};
 use super::place::Place;
 use super::records::control_of;
 use super::report::{Damage, LogReport, SegmentState};
@@ -147,7 +147,7 @@ impl Slots {
     /// # Errors
     /// If something cannot be read for want of permission;
     /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) for a segment of a newer version.
-    pub(crate) fn take(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<Slots> {
+    pub(super) fn take(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<Slots> {
         let control = control_of(place)?;
         let mut slots = Slots {
             witness: control.witness(),
@@ -159,7 +159,12 @@ impl Slots {
         };
         let mut layout = Layout::take(place)?;
         slots.note_files(&layout, place)?;
+        let held = layout.pieces.clone();
         let end = layout.examine(storage, slots.witness)?;
+        if end.clean || place.is_one_file() {
+            let found = last_footers(storage, &held, place.is_one_file())?;
+            layout.blemishes.extend(found);
+        }
         slots.note_end(&layout, &end);
         slots.note_pieces(&mut layout);
         slots.rescue(storage, &layout)?;
@@ -276,18 +281,20 @@ impl Slots {
         for file in &layout.files {
             self.note_file(file);
         }
-        let found = layout.findings.iter().chain(&layout.blemishes);
-        for damage in found {
-            let Some(slot) = self.slots.iter_mut().find(|it| it.id == damage.segment) else {
-                continue;
-            };
-            let own = slot.piece.as_ref().map(|piece| &piece.at);
-            let named = names::parse_segment(&damage.file);
-            let newer = own.zip(named).filter(|(own, (_, generation))| {
-                damage.file != own.name && *generation < own.header.generation
-            });
-            // What a later generation has replaced needs no repair.
-            if newer.is_none() {
+        for damage in layout.findings.iter().chain(&layout.blemishes) {
+            // A file may stand under another segment's name.
+            let by_file = self
+                .slots
+                .iter()
+                .position(|it| it.files.contains(&damage.file));
+            let by_id = self.slots.iter().position(|it| it.id == damage.segment);
+            let found = by_file.or(by_id).and_then(|at| self.slots.get_mut(at));
+            let Some(slot) = found else { continue };
+            if slot.is_replaced(&damage.file) {
+                slot.files.retain(|name| *name != damage.file);
+                let why = "a later generation of the segment stands in its place";
+                self.strays.push((damage.file.clone(), why.to_owned()));
+            } else {
                 slot.damage.push(damage.clone());
             }
         }
@@ -312,11 +319,7 @@ impl Slots {
     }
 
     /// Reads every frame.
-    fn check(
-        &mut self,
-        storage: &dyn Storage,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
+    fn check(&mut self, storage: &dyn Storage, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         let there = self.slots.iter().filter_map(|slot| slot.piece.clone());
         let pieces: Vec<Piece> = there.collect();
         let total = pieces.iter().map(|piece| piece.limit as u64).sum();
@@ -351,6 +354,14 @@ impl Slot {
             piece,
             is_rescued,
         }
+    }
+
+    /// Whether this file is of an earlier generation than the one that is read.
+    fn is_replaced(&self, name: &str) -> bool {
+        let read = self.piece.as_ref().map(|piece| &piece.at);
+        let named = names::parse_segment(name).filter(|(id, _)| *id == self.id);
+        let both = read.zip(named).filter(|(read, _)| read.name != *name);
+        both.is_some_and(|(read, (_, generation))| generation < read.header.generation)
     }
 
     fn add(&mut self, file: &File) {

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use super::end::End;
 use super::index_check::IndexCheck;
-use super::layout::{Layout, UNSETTLED_MAX};
+use super::layout::Layout;
 use super::passes::{Progress, Tally, check_at_once, check_ends, check_in_order};
-use super::piece::Piece;
+use super::piece::last_footers;
 use super::piece_check::Outcome;
 use super::place::Place;
 use super::records::{Records, control_of};
@@ -17,7 +17,6 @@ use super::selector::Selector;
 use crate::control::Reading;
 use crate::error::{ErrorKind, Result};
 use crate::position::{SegmentId, Seq};
-use crate::storage::file::FileStorage;
 
 /// How often a finding beside a live writer is looked at again: the writer may have been at work
 /// between two looks.
@@ -92,11 +91,7 @@ pub(super) enum Depth {
     Ends,
 }
 
-fn verify_log(
-    place: &Place,
-    depth: Depth,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Found> {
+fn verify_log(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     let mut tries = LIVE_TRIES;
     loop {
         let found = verify_once(place, depth, progress);
@@ -111,11 +106,7 @@ fn verify_log(
     }
 }
 
-fn verify_once(
-    place: &Place,
-    depth: Depth,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Found> {
+fn verify_once(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     // The control log comes first: what it knows to be durable was so before.
     let witness = control_of(place)?.witness();
     let Some(storage) = place.storage() else {
@@ -197,18 +188,3 @@ fn without_folder(witness: Seq) -> LogReport {
     }
     report
 }
-
-/// What is wrong with the footers of the last segments.
-fn last_footers(storage: &FileStorage, pieces: &[Piece], alone: bool) -> Result<Vec<Damage>> {
-    let first = pieces.len().saturating_sub(UNSETTLED_MAX);
-    let last = pieces.len().saturating_sub(usize::from(!alone));
-    let mut found = Vec::new();
-    for piece in pieces.get(first..last).unwrap_or_default() {
-        // One file alone may be the segment that still grows.
-        if !alone || !piece.trailer_is_blank(storage)? {
-            found.extend(piece.footer_damage(storage)?);
-        }
-    }
-    Ok(found)
-}
-

@@ -57,11 +57,6 @@ impl Remains {
         }
     }
 
-    /// The Seq that has to come next.
-    pub(crate) fn next(&self) -> Seq {
-        self.next
-    }
-
     /// Takes the next event, which is there; those before it are lost. `false` if it was passed before.
     pub(crate) fn take(&mut self, header: &FrameHeader) -> bool {
         if header.seq < self.next {
@@ -276,11 +271,6 @@ impl Rebuild<'_> {
     /// Passes Seqs that hold no event, as it was declared before.
     pub(crate) fn pass(&mut self, range: &DroppedRange) {
         self.remains.pass(range);
-    }
-
-    /// The Seq that has to come next.
-    pub(crate) fn next(&self) -> Seq {
-        self.remains.next()
     }
 }
 

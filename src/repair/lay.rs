@@ -75,7 +75,9 @@ impl Laid {
 
     /// Whether nothing is to be done.
     pub(super) fn is_in_order(&self) -> bool {
-        self.go_on.is_none() && self.anew.iter().all(Option::is_none) && self.slots.strays.is_empty()
+        self.go_on.is_none()
+            && self.anew.iter().all(Option::is_none)
+            && self.slots.strays.is_empty()
     }
 
     /// Where the log begins.
@@ -123,6 +125,10 @@ impl Laid {
                 && header.prev_chain == before.chain
         };
         let in_order = slot.damage.is_empty() && slot.header().is_some_and(goes_on);
+        // After a failed sync nothing of the last two is taken on trust once one of them is replaced.
+        let open = self.slots.slots.len().saturating_sub(OPEN_MAX);
+        let is_doubtful = self.slots.is_poisoned && self.slots.is_cut && index >= open;
+        let in_order = in_order && !is_doubtful;
         let stays = in_order || (self.is_recoverys(index) && slot.header().is_some());
         if stays && which == Which::Damaged {
             return Ok(None);
@@ -201,8 +207,11 @@ impl Laid {
     /// Where a segment ends after the repair.
     fn end_of(&self, index: usize, anew: Option<&Anew>) -> Before {
         if let Some(Anew { outline, left }) = anew {
+            // A segment without events ends before its base, and the next header says so.
+            let by_next = self.next_header(index).map(|next| next.prev_last_seq);
+            let is_empty = outline.last < outline.header.base_seq;
             return Before {
-                last: outline.last,
+                last: by_next.filter(|_| is_empty).unwrap_or(outline.last),
                 end: outline.pinned_end,
                 chain: left.chain(),
             };
@@ -228,14 +237,20 @@ impl Laid {
         }
     }
 
+    /// Whether the log cannot go on behind its last segment: that was written anew by a repair that was cut
+    /// off, or it is sealed and the file for the next one, which always stood behind it, is gone.
+    fn is_at_an_end(&self, last: &Slot) -> bool {
+        let is_anew = last.header().is_some_and(SegmentHeader::is_rewritten);
+        let is_left = self.is_recoverys(self.slots.slots.len().saturating_sub(1));
+        let is_alone = last.footer().is_some() && !self.slots.is_next_there && !is_left;
+        is_anew || is_alone
+    }
+
     /// Decides whether the log goes on in another segment than the last one, and in which.
     fn go_on(&mut self, before: Before, log_id: u128, boot_id: u128) -> Result<()> {
         let last = self.slots.slots.last();
         let is_anew = self.anew.last().is_some_and(Option::is_some);
-        // A sealed segment always had a file for the next one behind it.
-        let is_lacking = last.is_some_and(|slot| {
-            slot.footer().is_some() && !self.is_recoverys(self.slots.slots.len().saturating_sub(1))
-        }) && !self.slots.is_next_there;
+        let is_lacking = last.is_some_and(|slot| self.is_at_an_end(slot));
         let is_lost = last.is_none() && self.slots.witness > Seq::ZERO;
         if !(is_anew || is_lacking || is_lost) {
             return Ok(());
@@ -247,7 +262,8 @@ impl Laid {
         };
         let slots = &self.slots;
         // Where the end is lost, Seqs may have been seen that nothing is left of.
-        let is_end_known = slots.is_clean && !slots.is_cut && last.is_some_and(|it| it.header().is_some());
+        let is_end_known =
+            slots.is_clean && !slots.is_cut && last.is_some_and(|it| it.header().is_some());
         let handed_out = slots.ceiling.max(slots.witness).max(before.last);
         let base = if is_end_known {
             before.last.next()
