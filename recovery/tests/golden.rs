@@ -3,7 +3,8 @@
 //!
 //! They stand in `tests/golden/v1/`, each file compressed, without the index, which is derived. Nothing there
 //! is ever made anew; a directory for something that the format gets is added with
-//! `FORELOG_GOLDEN=write cargo test -p forelog-recovery --test golden`, which writes only what is not there.
+//! `FORELOG_GOLDEN=write cargo test -p forelog-recovery --test golden -- --test-threads=1`, which writes only what
+//! is not there.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -278,7 +279,11 @@ fn ask(question: &[&str], dir: &Path) -> Output {
             let args = forelog_dump::Args::try_parse_from(&words).unwrap();
             let (mut out, mut err) = (Vec::new(), Vec::new());
             let exit = forelog_dump::run(&args, &mut out, &mut err);
-            assert_eq!(exit, forelog_dump::Exit::Good, "{question:?}");
+            assert!(
+                exit <= forelog_dump::Exit::Torn,
+                "{words:?}: {}",
+                String::from_utf8_lossy(&out)
+            );
             Output {
                 status: std::process::ExitStatus::default(),
                 stdout: out,
