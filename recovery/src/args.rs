@@ -118,8 +118,8 @@ pub struct ReplayArgs {
     /// timestamps and headers are kept; Seqs are given anew
     #[arg(long, value_name = "DIR")]
     pub into: Option<PathBuf>,
-    /// Run this shell command for each event, with its JSON on stdin and its Seq in FORELOG_SEQ; the first
-    /// one that fails ends the replay
+    /// Run this shell command for each event, with its JSON on stdin and its Seq in
+    /// `FORELOG_SEQ`; the first one that fails ends the replay
     #[arg(long, value_name = "COMMAND", conflicts_with = "into")]
     pub exec: Option<String>,
     /// Go on after a command that fails

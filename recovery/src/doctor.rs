@@ -49,12 +49,9 @@ pub(crate) fn doctor(args: &DoctorArgs, json: bool, out: Output<'_>) -> Result<E
         bar.set_length(told.total);
         bar.set_position(told.done);
     });
-    let planned = match inspector.is_directory() {
-        true => Some(forelog::repair::plan(&args.path, &mut |told| {
-            progress::watch(&bar, told)
-        })),
-        false => None,
-    };
+    let planned = inspector
+        .is_directory()
+        .then(|| forelog::repair::plan(&args.path, &mut progress::watching(&bar)));
     bar.finish_and_clear();
     let (verified, planned) = (verified?, planned.transpose()?);
     let mut report = Report {
@@ -251,17 +248,13 @@ fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         report.events
     )?;
     for finding in &report.findings {
-        let mut place = String::new();
-        if let Some(segment) = finding.segment {
-            place.push_str(&format!("segment {segment} "));
-        }
-        if let Some(offset) = finding.offset {
-            place.push_str(&format!("offset {offset} "));
-        }
-        if let Some(seq) = finding.seq {
-            place.push_str(&format!("Seq {seq} "));
-        }
-        let place = place.trim_end();
+        let parts = [
+            finding.segment.map(|segment| format!("segment {segment}")),
+            finding.offset.map(|offset| format!("offset {offset}")),
+            finding.seq.map(|seq| format!("Seq {seq}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let place = parts.join(" ");
         let colon = if place.is_empty() { "" } else { ": " };
         let file = finding.file.as_ref().map(|file| format!(" ({file})"));
         let says = format!("{place}{colon}{}{}", finding.says, file.unwrap_or_default());

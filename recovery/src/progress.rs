@@ -25,9 +25,12 @@ fn bar(what: &'static str, template: &str) -> ProgressBar {
 }
 
 /// Shows how far a repair or a salvage is.
-pub(crate) fn watch(bar: &ProgressBar, told: &RepairProgress) -> forelog::Result<()> {
-    bar.set_message(told.what.clone());
-    bar.set_length(told.total);
-    bar.set_position(told.done);
-    Ok(())
+pub(crate) fn watching(bar: &ProgressBar) -> impl FnMut(&RepairProgress) -> forelog::Result<()> {
+    let bar = bar.clone();
+    move |told| {
+        bar.set_message(told.what.clone());
+        bar.set_length(told.total);
+        bar.set_position(told.done);
+        Ok(())
+    }
 }

@@ -13,7 +13,7 @@ use crate::shown::{json as as_json, line, seqs, typed};
 pub(crate) fn repair(args: &RepairArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     if !args.apply {
         let bar = progress::bytes("looking");
-        let plan = forelog::repair::plan(&args.path, &mut |told| progress::watch(&bar, told));
+        let plan = forelog::repair::plan(&args.path, &mut progress::watching(&bar));
         bar.finish_and_clear();
         let plan = plan?;
         if json {
@@ -24,7 +24,7 @@ pub(crate) fn repair(args: &RepairArgs, json: bool, out: Output<'_>) -> Result<E
         return Ok(exit_of_plan(&plan));
     }
     let bar = progress::bytes("repairing");
-    let report = forelog::repair::apply(&args.path, &mut |told| progress::watch(&bar, told));
+    let report = forelog::repair::apply(&args.path, &mut progress::watching(&bar));
     bar.finish_and_clear();
     let report = report?;
     if json {

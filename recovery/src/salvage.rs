@@ -11,7 +11,7 @@ use crate::shown::{json as as_json, line, seqs, typed};
 
 pub(crate) fn salvage(args: &SalvageArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     let bar = progress::bytes("salvaging");
-    let mut watch = |told: &_| progress::watch(&bar, told);
+    let mut watch = progress::watching(&bar);
     let report = forelog::repair::salvage(&args.path, &args.into, &mut watch);
     bar.finish_and_clear();
     let report = report?;

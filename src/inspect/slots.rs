@@ -29,7 +29,7 @@ const MISSING_MAX: u64 = 100_000;
 /// The segments of a log, oldest first, and what else lies in its folder.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) each: Vec<Slot>,
     /// Files that are no part of the log, and why.
     pub(crate) strays: Vec<(String, String)>,
     /// Everything up to here was once on the disk.
@@ -42,8 +42,8 @@ pub(crate) struct Slots {
     pub(crate) is_cut: bool,
     /// Whether a sync failed before the last end.
     pub(crate) is_poisoned: bool,
-    /// Whether a file stands ready for the segment behind the last.
-    pub(crate) is_next_there: bool,
+    /// The file that stands ready for the segment behind the last.
+    pub(crate) prepared: Option<String>,
     /// What retention has removed, where that is known.
     pub(crate) removed: Option<Removed>,
     /// The length of the newest segment that was not rewritten; 0 if there is none.
@@ -200,10 +200,12 @@ impl Slots {
         self.is_cut = layout.pieces.iter().any(|piece| piece.unsettled)
             || (layout.pieces.is_empty() && self.witness > Seq::ZERO);
         let last = layout.pieces.last().map(|piece| piece.at.header.segment_id);
-        self.is_next_there = layout.files.iter().any(|file| {
+        let mut files = layout.files.iter();
+        let prepared = files.find(|file| {
             let id = file.named.map(|(id, _)| id);
             file.state == SegmentState::Prepared && id == last.map(SegmentId::next)
         });
+        self.prepared = prepared.map(|file| file.entry.name.clone());
     }
 
     fn note_pieces(&mut self, layout: &mut Layout) {
@@ -211,7 +213,7 @@ impl Slots {
         for piece in std::mem::take(&mut layout.pieces) {
             let id = piece.at.header.segment_id;
             if upto.is_none_or(|upto| id > upto) {
-                self.slots.push(Slot::of(id, Some(piece), false));
+                self.each.push(Slot::of(id, Some(piece), false));
             }
         }
     }
@@ -222,7 +224,7 @@ impl Slots {
             let Some(problem) = file.problem.as_ref().filter(|_| file.segment.is_none()) else {
                 continue;
             };
-            let is_known = |id| self.slots.iter().any(|slot| slot.id == id);
+            let is_known = |id| self.each.iter().any(|slot| slot.id == id);
             let is_foreign = problem.kind() == ErrorKind::ForeignSegment;
             let named = file.named.filter(|_| !is_foreign);
             let left = match named.filter(|(id, _)| !is_known(*id)) {
@@ -233,7 +235,7 @@ impl Slots {
                 None => None,
             };
             match (left, named) {
-                (Some((id, piece)), _) => self.slots.push(Slot::of(id, Some(piece), true)),
+                (Some((id, piece)), _) => self.each.push(Slot::of(id, Some(piece), true)),
                 (None, Some((id, _))) if self.is_expected(id) => {}
                 _ => self.strays.push((
                     file.entry.name.clone(),
@@ -241,23 +243,23 @@ impl Slots {
                 )),
             }
         }
-        self.slots.sort_by_key(|slot| slot.id);
+        self.each.sort_by_key(|slot| slot.id);
         Ok(())
     }
 
     /// Whether a segment of this id is there, or must have been: it stands before another, or right behind
     /// the last.
     fn is_expected(&self, id: SegmentId) -> bool {
-        let last = self.slots.iter().map(|slot| slot.id).max();
+        let last = self.each.iter().map(|slot| slot.id).max();
         last.is_some_and(|last| id <= last.next())
     }
 
     /// Makes slots for the segments of which no file can be read.
     fn fill_missing(&mut self) -> Result<()> {
-        let first = self.slots.first().map(|slot| slot.id);
+        let first = self.each.first().map(|slot| slot.id);
         let begin = self.removed.as_ref().map(|it| it.upto_segment.next());
         let mut expected = begin.or(first).unwrap_or(SegmentId::FIRST);
-        for slot in std::mem::take(&mut self.slots) {
+        for slot in std::mem::take(&mut self.each) {
             if slot.id.0.saturating_sub(expected.0) > MISSING_MAX {
                 let message = format!(
                     "segments {expected} to {} are missing: too many to be replaced; restore the folder \
@@ -267,11 +269,11 @@ impl Slots {
                 return Err(Error::new(ErrorKind::MissingSegment, message).at_segment(expected));
             }
             while expected < slot.id {
-                self.slots.push(Slot::of(expected, None, false));
+                self.each.push(Slot::of(expected, None, false));
                 expected = expected.next();
             }
             expected = slot.id.next();
-            self.slots.push(slot);
+            self.each.push(slot);
         }
         Ok(())
     }
@@ -284,11 +286,11 @@ impl Slots {
         for damage in layout.findings.iter().chain(&layout.blemishes) {
             // A file may stand under another segment's name.
             let by_file = self
-                .slots
+                .each
                 .iter()
                 .position(|it| it.files.contains(&damage.file));
-            let by_id = self.slots.iter().position(|it| it.id == damage.segment);
-            let found = by_file.or(by_id).and_then(|at| self.slots.get_mut(at));
+            let by_id = self.each.iter().position(|it| it.id == damage.segment);
+            let found = by_file.or(by_id).and_then(|at| self.each.get_mut(at));
             let Some(slot) = found else { continue };
             if slot.is_replaced(&damage.file) {
                 slot.files.retain(|name| *name != damage.file);
@@ -304,14 +306,14 @@ impl Slots {
         let is_stray = self.strays.iter().any(|(name, _)| *name == file.entry.name);
         let unused = [SegmentState::Prepared, SegmentState::Unfinished].contains(&file.state);
         let id = file.id().or(file.named.map(|(id, _)| id));
-        let slot = self.slots.iter_mut().find(|slot| Some(slot.id) == id);
+        let slot = self.each.iter_mut().find(|slot| Some(slot.id) == id);
         let Some(slot) = slot.filter(|_| !is_stray) else {
             // Garbage right behind the last segment: it was one, and nothing of it is left.
             if let (Some(id), Some(problem), false) = (id, &file.problem, is_stray || unused) {
                 let mut slot = Slot::of(id, None, false);
                 slot.damage.push(Damage::of(&file.entry.name, id, problem));
                 slot.add(file);
-                self.slots.push(slot);
+                self.each.push(slot);
             }
             return;
         };
@@ -320,7 +322,7 @@ impl Slots {
 
     /// Reads every frame.
     fn check(&mut self, storage: &dyn Storage, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-        let there = self.slots.iter().filter_map(|slot| slot.piece.clone());
+        let there = self.each.iter().filter_map(|slot| slot.piece.clone());
         let pieces: Vec<Piece> = there.collect();
         let total = pieces.iter().map(|piece| piece.limit as u64).sum();
         let mut tally = Tally {
@@ -330,8 +332,8 @@ impl Slots {
             progress,
         };
         let outcomes = check_at_once(storage, &pieces, self.witness, &mut tally)?;
-        let last = self.slots.last().map(|slot| slot.id);
-        let there = self.slots.iter_mut().filter(|slot| slot.piece.is_some());
+        let last = self.each.last().map(|slot| slot.id);
+        let there = self.each.iter_mut().filter(|slot| slot.piece.is_some());
         for (slot, outcome) in there.zip(outcomes) {
             let found = outcome.report.damage.iter();
             // Where the log goes on in another segment after all, it is not cut short here.

@@ -70,12 +70,11 @@ pub(super) fn survey(place: &Place) -> Result<Vec<SnapshotReport>> {
         let Some((projection, version, position)) = names::parse_any_snapshot(name) else {
             continue;
         };
-        let state = match set_aside {
-            Some(_) => SnapshotState::Aside,
-            None => {
-                let bytes = folder.read(&entry.name)?.unwrap_or_default();
-                judge(&bytes, (version, position), log_id)
-            }
+        let state = if set_aside.is_some() {
+            SnapshotState::Aside
+        } else {
+            let bytes = folder.read(&entry.name)?.unwrap_or_default();
+            judge(&bytes, (version, position), log_id)
         };
         found.push(SnapshotReport {
             file: entry.name,

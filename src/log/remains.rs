@@ -89,10 +89,10 @@ impl Remains {
         }
         self.lose_upto(range.first.prev());
         self.join(range.before);
-        self.lost = self.lost.saturating_add(match range.lost {
-            true => range.last.next().since(range.first),
-            false => 0,
-        });
+        if range.lost {
+            let count = range.last.next().since(range.first);
+            self.lost = self.lost.saturating_add(count);
+        }
         self.ranges.push(DroppedRange {
             before: self.chain,
             ..*range

@@ -119,7 +119,7 @@ fn mend(folder: &FileStorage, laid: &Laid, aside: &mut Aside, watch: &mut Watch<
         tell(&format!("setting {name} aside"), watch)?;
         take_away(folder, aside, std::slice::from_ref(name))?;
     }
-    for (slot, anew) in laid.slots.slots.iter().zip(&laid.anew) {
+    for (slot, anew) in laid.slots.each.iter().zip(&laid.anew) {
         if let Some(anew) = anew {
             replace(folder, laid, (slot, anew), aside, watch)?;
         }

@@ -15,7 +15,7 @@ use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
 
 /// The length of a new segment where no older one tells.
-const SEGMENT_LEN: u64 = 64 << 20;
+const SEGMENT_LEN: usize = 64 << 20;
 /// How many of the last segments a crash may have cut off: those recovery looks after.
 const OPEN_MAX: usize = 2;
 
@@ -57,14 +57,14 @@ impl Laid {
     /// Decides how the log of these slots is to stand.
     pub(super) fn out(slots: Slots, storage: &dyn Storage, which: Which) -> Result<Laid> {
         let mut laid = Laid {
-            anew: Vec::with_capacity(slots.slots.len()),
+            anew: Vec::with_capacity(slots.each.len()),
             slots,
             go_on: None,
         };
         let log_id = laid.slots.log_id;
         let log_id = log_id.unwrap_or_else(|| u128::from(random()) << 64 | u128::from(random()));
         let mut before = laid.begin();
-        for index in 0..laid.slots.slots.len() {
+        for index in 0..laid.slots.each.len() {
             let anew = laid.one(index, before, log_id, storage, which)?;
             before = laid.end_of(index, anew.as_ref());
             laid.anew.push(anew);
@@ -82,7 +82,7 @@ impl Laid {
 
     /// Where the log begins.
     fn begin(&self) -> Before {
-        let first = self.slots.slots.first();
+        let first = self.slots.each.first();
         match (first.and_then(Slot::header), &self.slots.removed) {
             (Some(header), _) => Before {
                 last: header.prev_last_seq,
@@ -98,12 +98,12 @@ impl Laid {
     }
 
     fn next_header(&self, index: usize) -> Option<&SegmentHeader> {
-        self.slots.slots.get(index.saturating_add(1))?.header()
+        self.slots.each.get(index.saturating_add(1))?.header()
     }
 
     /// Whether a segment is left to recovery, which knows best what a crash has done to it.
     fn is_recoverys(&self, index: usize) -> bool {
-        let open = self.slots.slots.len().saturating_sub(OPEN_MAX);
+        let open = self.slots.each.len().saturating_sub(OPEN_MAX);
         index >= open && !self.slots.is_clean && !self.slots.is_cut
     }
 
@@ -116,7 +116,7 @@ impl Laid {
         storage: &dyn Storage,
         which: Which,
     ) -> Result<Option<Anew>> {
-        let Some(slot) = self.slots.slots.get(index) else {
+        let Some(slot) = self.slots.each.get(index) else {
             return Ok(None);
         };
         let goes_on = |header: &SegmentHeader| {
@@ -126,7 +126,7 @@ impl Laid {
         };
         let in_order = slot.damage.is_empty() && slot.header().is_some_and(goes_on);
         // After a failed sync nothing of the last two is taken on trust once one of them is replaced.
-        let open = self.slots.slots.len().saturating_sub(OPEN_MAX);
+        let open = self.slots.each.len().saturating_sub(OPEN_MAX);
         let is_doubtful = self.slots.is_poisoned && self.slots.is_cut && index >= open;
         let in_order = in_order && !is_doubtful;
         let stays = in_order || (self.is_recoverys(index) && slot.header().is_some());
@@ -223,7 +223,7 @@ impl Laid {
                 chain: next.prev_chain,
             };
         }
-        let slot = self.slots.slots.get(index);
+        let slot = self.slots.each.get(index);
         match slot.and_then(Slot::footer) {
             Some(footer) => Before {
                 last: footer.last_seq,
@@ -241,14 +241,14 @@ impl Laid {
     /// off, or it is sealed and the file for the next one, which always stood behind it, is gone.
     fn is_at_an_end(&self, last: &Slot) -> bool {
         let is_anew = last.header().is_some_and(SegmentHeader::is_rewritten);
-        let is_left = self.is_recoverys(self.slots.slots.len().saturating_sub(1));
-        let is_alone = last.footer().is_some() && !self.slots.is_next_there && !is_left;
+        let is_left = self.is_recoverys(self.slots.each.len().saturating_sub(1));
+        let is_alone = last.footer().is_some() && self.slots.prepared.is_none() && !is_left;
         is_anew || is_alone
     }
 
     /// Decides whether the log goes on in another segment than the last one, and in which.
     fn go_on(&mut self, before: Before, log_id: u128, boot_id: u128) -> Result<()> {
-        let last = self.slots.slots.last();
+        let last = self.slots.each.last();
         let is_anew = self.anew.last().is_some_and(Option::is_some);
         let is_lacking = last.is_some_and(|slot| self.is_at_an_end(slot));
         let is_lost = last.is_none() && self.slots.witness > Seq::ZERO;
@@ -270,7 +270,7 @@ impl Laid {
         } else if slots.ceiling > Seq::ZERO {
             handed_out.next()
         } else {
-            handed_out.plus(frames_max(SEGMENT_LEN as usize)).next()
+            handed_out.plus(frames_max(SEGMENT_LEN)).next()
         };
         if base == Seq::MAX {
             let message = "no Seq is left to go on with; bring the events into a new directory with \
@@ -278,7 +278,7 @@ impl Laid {
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         let segment_len = match slots.segment_len {
-            0 => SEGMENT_LEN,
+            0 => SEGMENT_LEN as u64,
             len => len,
         };
         let room = frames_max(usize::try_from(segment_len).unwrap_or(usize::MAX));

@@ -61,7 +61,7 @@ impl Planned {
             let file = format!("{}/{name}", names::LOG);
             steps.push(RepairStep::new(RepairAction::SetAside, file, why));
         }
-        for (slot, anew) in laid.slots.slots.iter().zip(&laid.anew) {
+        for (slot, anew) in laid.slots.each.iter().zip(&laid.anew) {
             if let Some(anew) = anew {
                 steps.push(segment_step(slot, anew));
             }
@@ -85,7 +85,7 @@ impl Planned {
             steps.push(step);
         }
         self.plan.lost = steps.iter().map(|step| step.lost).sum();
-        let kept = laid.slots.slots.iter().zip(&laid.anew).map(|(slot, anew)| {
+        let kept = laid.slots.each.iter().zip(&laid.anew).map(|(slot, anew)| {
             let left = anew.as_ref().map(|anew| anew.left.count());
             left.unwrap_or(slot.report.count)
         });
@@ -190,13 +190,11 @@ fn open(path: &Path) -> Result<Inspector> {
 /// How the log of a directory is to stand.
 pub(super) fn lay(inspector: &Inspector, path: &Path, watch: &mut Watch<'_>) -> Result<Laid> {
     let slots = watched("reading", watch, |progress| inspector.slots(progress))?;
-    match inspector.log_folder() {
-        Some(folder) => Laid::out(slots, folder.as_ref(), Which::Damaged),
-        None => {
-            let nothing = FileStorage::open(path, Sys::native())?;
-            Laid::out(slots, &nothing, Which::Damaged)
-        }
+    if let Some(folder) = inspector.log_folder() {
+        return Laid::out(slots, folder.as_ref(), Which::Damaged);
     }
+    let nothing = FileStorage::open(path, Sys::native())?;
+    Laid::out(slots, &nothing, Which::Damaged)
 }
 
 /// Why opening would refuse a directory; `None` if it would not. Nothing is written.

@@ -80,15 +80,16 @@ fn bring_log(
     report: &mut SalvageReport,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
-    let lengths = laid.slots.slots.iter().map(|slot| slot.report.bytes);
+    let lengths = laid.slots.each.iter().map(|slot| slot.report.bytes);
     let mut progress = RepairProgress {
         what: "salvaging".to_owned(),
         done: 0,
         total: lengths.sum(),
     };
-    for (slot, anew) in laid.slots.slots.iter().zip(&laid.anew) {
+    for (slot, anew) in laid.slots.each.iter().zip(&laid.anew) {
         let Some(anew) = anew else { continue };
-        let mut told = 0;
+        let mut told = progress.done;
+        watch(&progress)?;
         let header = rebuild(from, to, slot, anew, laid.slots.witness, &mut |len| {
             progress.done = progress.done.saturating_add(len).min(progress.total);
             if progress.done.saturating_sub(told) < TOLD_EVERY {
@@ -171,14 +172,14 @@ fn copy_all(path: &Path, into: &Path, name: &str, wanted: &dyn Fn(&str) -> bool)
 
 /// Refuses a target inside of what is read, which is never written to.
 fn check_apart(source: &Path, into: &Path) -> Result<()> {
-    let real = |path: &Path| {
+    let resolve = |path: &Path| {
         path.canonicalize()
             .map_err(|e| Error::io("look at", path, e))
     };
     let target = absolute(into).map_err(|e| Error::io("look at", into, e))?;
     let standing = target.ancestors().find(|path| path.exists());
-    let standing = real(standing.unwrap_or(&target))?;
-    let read = directory_of(real(source)?);
+    let standing = resolve(standing.unwrap_or(&target))?;
+    let read = directory_of(&resolve(source)?);
     if standing.starts_with(&read) {
         let message = "the target is what is read, or lies in it; name another place";
         return Err(Error::new(ErrorKind::Invalid, message).at_path(into));
@@ -187,11 +188,11 @@ fn check_apart(source: &Path, into: &Path) -> Result<()> {
 }
 
 /// The directory that a log's folder or a segment file belongs to, as far as its neighbours tell.
-fn directory_of(source: PathBuf) -> PathBuf {
+fn directory_of(source: &Path) -> PathBuf {
     let is_whole =
         |path: &&Path| path.join(names::LOG).exists() && path.join(names::CONTROL).exists();
     let whole = source.ancestors().take(3).find(is_whole);
-    whole.map_or_else(|| source.clone(), Path::to_path_buf)
+    whole.unwrap_or(source).to_path_buf()
 }
 
 /// Refuses a target that holds anything but an earlier salvage that was cut off, which is begun again.

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use forelog::inspect::{Inspector, Selector};
-use forelog::{Delivery, Event, EventId, EventSystem, Seq, Subscription, Timestamp};
+use forelog::{Delivery, Event, EventId, EventSystem, Seq, StateKey, Subscription, Timestamp};
 
 /// How many events a directory has before it is damaged.
 pub(crate) const COUNT: u64 = 1500;
@@ -34,6 +34,7 @@ pub(crate) fn event(number: u64) -> Event {
         .with_id(EventId(u128::from(number)))
         .at(Timestamp(1_000_000 * i64::try_from(number).unwrap()))
         .with_header("trace", number.to_string())
+        .with_header("third", (number % 3).to_string())
 }
 
 pub(crate) fn open(dir: &Path) -> EventSystem {
@@ -81,6 +82,27 @@ pub(crate) fn killed(dir: &Path) {
     system.flush().unwrap();
     copy(live.path(), dir);
     system.close().unwrap();
+}
+
+/// A directory in which only the last event of each kind and source counts, and old segments have no other.
+pub(crate) fn compacted(dir: &Path) {
+    let system = keeping_last(dir);
+    fill(&system);
+    wait_for_compaction(&system, COUNT / 4);
+    system.close().unwrap();
+}
+
+pub(crate) fn keeping_last(dir: &Path) -> EventSystem {
+    let builder = EventSystem::builder().persistence_path(dir);
+    let builder = builder.keep_last("even", StateKey::Header("third".into()));
+    builder.segment_size(64 << 10).open().unwrap()
+}
+
+/// Returns once so many events were dropped.
+pub(crate) fn wait_for_compaction(system: &EventSystem, count: u64) {
+    while system.store().explain_retention().dropped < count {
+        std::thread::yield_now();
+    }
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
@@ -335,9 +357,45 @@ pub(crate) fn harms_of_killed() -> Vec<Harm> {
     }
 }
 
+fn rewritten(dir: &Path) -> PathBuf {
+    dir.join("log/000000000002-001.seg")
+}
+
+/// What is done to a directory of which old segments were compacted.
+pub(crate) fn harms_of_compacted() -> Vec<Harm> {
+    harms! {
+        compacted => |_| {},
+        compacted_frame => |dir| edit(&rewritten(dir), |bytes| bytes[9000] ^= 1),
+        compacted_frames => |dir| edit(&rewritten(dir), |bytes| {
+            for at in [5000, 9000, 12_000] {
+                bytes[at] ^= 1;
+            }
+        }),
+        compacted_ranges => |dir| edit(&rewritten(dir), |bytes| {
+            let footer = bytes.len() - 512;
+            let at = bytes[footer + 120..footer + 128].try_into().unwrap();
+            bytes[usize::try_from(u64::from_le_bytes(at)).unwrap() + 3] ^= 1;
+        }),
+        compacted_header => |dir| edit(&rewritten(dir), |bytes| headers(bytes)),
+        compacted_trailer => |dir| edit(&rewritten(dir), |bytes| trailer(bytes)),
+        compacted_missing => |dir| fs::remove_file(rewritten(dir)).unwrap(),
+        compacted_and_old_one_back => |dir| {
+            let old = fs::read(rewritten(dir)).unwrap();
+            fs::write(segment(dir, 2), &old[..20_000]).unwrap();
+        },
+    }
+}
+
+type Make = fn(&Path);
+
 /// Every damaged directory, made in `within`.
 pub(crate) fn each(within: &Path, mut look: impl FnMut(&str, &Path)) {
-    for (base, harms) in [(whole as fn(&Path), harms()), (killed, harms_of_killed())] {
+    let bases: [(Make, Vec<Harm>); 3] = [
+        (whole, harms()),
+        (killed, harms_of_killed()),
+        (compacted, harms_of_compacted()),
+    ];
+    for (base, harms) in bases {
         let fresh = tempfile::tempdir_in(within).unwrap();
         base(fresh.path());
         for harm in harms {
