@@ -45,15 +45,15 @@ struct Finding {
 pub(crate) fn doctor(args: &DoctorArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     let inspector = Inspector::open(&args.path)?;
     let bar = progress::bytes("examining");
-    let verified = inspector.verify(&mut |told| {
-        bar.set_length(told.total);
-        bar.set_position(told.done);
-    });
     let planned = inspector
         .is_directory()
         .then(|| forelog::repair::plan(&args.path, &mut progress::watching(&bar)));
     bar.finish_and_clear();
-    let (verified, planned) = (verified?, planned.transpose()?);
+    let planned = planned.transpose()?;
+    let verified = match &planned {
+        Some(plan) => plan.report.clone(),
+        None => inspector.verify(&mut |_| {})?,
+    };
     let mut report = Report {
         v: VERSION,
         path: args.path.clone(),

@@ -111,13 +111,7 @@ fn what_a_repair_replaces_is_kept() {
 #[test]
 fn a_repair_that_is_cut_off_anywhere_goes_on_to_the_same_end() {
     let within = tempfile::tempdir().unwrap();
-    let harms = [
-        "everything",
-        "two_missing",
-        "both_flipped",
-        "newest_garbage",
-        "swapped",
-    ];
+    let harms = ["everything", "both_flipped", "swapped"];
     each(within.path(), |name, dir| {
         if !harms.contains(&name) {
             return;

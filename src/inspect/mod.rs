@@ -36,8 +36,8 @@ mod walk;
 mod table;
 mod piece;
 mod segment_check;
-mod piece_check;
 mod file;
+mod piece_check;
 mod end;
 mod layout;
 mod index_check;
@@ -45,6 +45,7 @@ mod passes;
 mod records;
 mod newest;
 mod rescue;
+mod slot;
 mod slots;
 mod follow;
 mod raw;
@@ -69,7 +70,8 @@ pub use report::{
     SegmentState, SubscriptionReport, Verdict, VerifyReport,
 };
 pub use selector::{Bound, Selector};
-pub(crate) use slots::{Left, Slot, Slots};
+pub(crate) use slot::{Left, Slot};
+pub(crate) use slots::Slots;
 pub use snapshots::{SnapshotReport, SnapshotState};
 
 use crate::error::Result;

@@ -1,24 +1,18 @@
 //! [`Slots`]: the segments that a log has or must have had, one by one, with what is left of each. What a
 //! repair starts from; nothing is written here.
 
-use std::sync::Arc;
-
 use super::end::End;
 use super::file::File;
 use super::layout::Layout;
 use super::passes::{Progress, Tally, check_at_once};
-use super::piece::{CUT_SHORT, Judgement, Piece, last_footers};
+use super::piece::{CUT_SHORT, Piece, last_footers};
 use super::place::Place;
 use super::records::control_of;
-use super::report::{Damage, LogReport, SegmentState};
+use super::report::{Damage, SegmentState};
 use super::rescue::rescue;
-use super::walk::{Seen, Walk};
+use super::slot::Slot;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::dropped::DroppedRange;
-use crate::format::footer::Footer;
-use crate::format::frame::FrameHeader;
 use crate::format::names;
-use crate::format::segment::SegmentHeader;
 use crate::log::Removed;
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
@@ -49,96 +43,6 @@ pub(crate) struct Slots {
     /// The length of the newest segment that was not rewritten; 0 if there is none.
     pub(crate) segment_len: u64,
     pub(crate) log_id: Option<u128>,
-}
-
-/// One segment: there, damaged or missing.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) id: SegmentId,
-    /// All files that bear its id.
-    pub(crate) files: Vec<String>,
-    /// The highest generation of them; `None` if there is none.
-    pub(crate) generation: Option<u32>,
-    /// What is wrong with it.
-    pub(crate) damage: Vec<Damage>,
-    /// What was read.
-    pub(crate) report: LogReport,
-    piece: Option<Piece>,
-    /// Whether its header was made up from what else is left.
-    is_rescued: bool,
-}
-
-/// What is left of a segment, in order.
-pub(crate) enum Left<'a> {
-    /// An event, and its frame's bytes.
-    Event(&'a FrameHeader, &'a [u8]),
-    /// Seqs that hold no event, as it was declared before.
-    Declared(&'a DroppedRange),
-}
-
-impl Slot {
-    /// Its header, if a copy of it is whole.
-    pub(crate) fn header(&self) -> Option<&SegmentHeader> {
-        let piece = self.piece.as_ref().filter(|_| !self.is_rescued)?;
-        Some(&piece.at.header)
-    }
-
-    /// Its footer, if that is whole.
-    pub(crate) fn footer(&self) -> Option<&Footer> {
-        self.piece.as_ref()?.at.footer.as_ref()
-    }
-
-    /// Whether there is a file to read.
-    pub(crate) fn is_there(&self) -> bool {
-        self.piece.is_some()
-    }
-
-    /// The first Seq that it can hold, as far as that can be told.
-    pub(crate) fn base(&self) -> Option<Seq> {
-        self.piece.as_ref().map(|piece| piece.at.header.base_seq)
-    }
-
-    /// Gives all that is left to `visit`, in order.
-    ///
-    /// # Errors
-    /// Those of `visit`, and where the file cannot be read at all.
-    pub(crate) fn visit(
-        &self,
-        storage: &dyn Storage,
-        witness: Seq,
-        visit: &mut dyn FnMut(Left<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let Some(piece) = &self.piece else {
-            return Ok(());
-        };
-        let region = Arc::new(storage.open_read_only(&piece.at.name)?);
-        let at = &piece.at;
-        let begin = |footer| Walk::new(region.clone(), &at.header, footer, piece.limit);
-        // Where the ranges of dropped Seqs are damaged, what they stood for is lost.
-        let mut walk = begin(at.footer.as_ref()).or_else(|_| begin(None))?;
-        let declared = walk.dropped().to_vec();
-        let mut declared = declared.iter().peekable();
-        loop {
-            match walk.next()? {
-                Seen::Event { header, .. } => {
-                    while let Some(range) = declared.next_if(|range| range.first < header.seq) {
-                        visit(Left::Declared(range))?;
-                    }
-                    if walk.event().is_some() {
-                        visit(Left::Event(&header, walk.bytes()))?;
-                    }
-                }
-                Seen::Mark => {}
-                Seen::Broken { seq, blank, .. } => {
-                    if piece.judge(seq, blank, witness) == Judgement::LogEnds {
-                        break;
-                    }
-                }
-                Seen::End => break,
-            }
-        }
-        declared.try_for_each(|range| visit(Left::Declared(range)))
-    }
 }
 
 impl Slots {
@@ -342,34 +246,5 @@ impl Slots {
             slot.report = outcome.report;
         }
         Ok(())
-    }
-}
-
-impl Slot {
-    fn of(id: SegmentId, piece: Option<Piece>, is_rescued: bool) -> Slot {
-        Slot {
-            id,
-            files: Vec::new(),
-            generation: None,
-            damage: Vec::new(),
-            report: LogReport::default(),
-            piece,
-            is_rescued,
-        }
-    }
-
-    /// Whether this file is of an earlier generation than the one that is read.
-    fn is_replaced(&self, name: &str) -> bool {
-        let read = self.piece.as_ref().map(|piece| &piece.at);
-        let named = names::parse_segment(name).filter(|(id, _)| *id == self.id);
-        let both = read.zip(named).filter(|(read, _)| read.name != *name);
-        both.is_some_and(|(read, (_, generation))| generation < read.header.generation)
-    }
-
-    fn add(&mut self, file: &File) {
-        self.files.push(file.entry.name.clone());
-        let own = file.named.map(|(_, generation)| generation);
-        let by_header = file.segment.as_ref().map(|at| at.header.generation);
-        self.generation = self.generation.max(own).max(by_header);
     }
 }

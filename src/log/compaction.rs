@@ -16,8 +16,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::drops::Drops;
 use super::limits::age_of;
-use super::rewriting::Drops;
 use super::scan::{Found, Scanner};
 use super::segment::Segment;
 use super::shared::Shared;

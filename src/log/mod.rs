@@ -51,6 +51,7 @@ mod lacking;
 mod going;
 mod shared;
 mod rotation;
+mod drops;
 mod rewriting;
 pub(crate) mod remains;
 mod compaction;

@@ -10,6 +10,9 @@
 //! What is built is a [rewritten](super::rewriting) segment: of a later generation, sealed, synced before it
 //! has its name.
 
+#[cfg(test)]
+mod tests;
+
 use super::copier::Copier;
 use super::opening::{begin_segment, random};
 use crate::error::{Error, ErrorKind, Result};
@@ -109,28 +112,21 @@ impl Remains {
         }
     }
 
-    /// The chain up to here.
-    pub(crate) fn chain(&self) -> Chain {
-        self.chain
-    }
-
-    /// How many events are left.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The Seqs whose events are lost.
-    pub(crate) fn lost(&self) -> impl Iterator<Item = Gap> {
+    /// What it comes to.
+    pub(crate) fn sum(&self) -> Sum {
         let lost = self.ranges.iter().filter(|range| range.lost);
-        lost.map(|range| Gap {
+        let gap = |range: &DroppedRange| Gap {
             from: range.first,
             to: range.last,
-        })
-    }
-
-    /// How many Seqs there are whose events are lost.
-    pub(crate) fn lost_count(&self) -> u64 {
-        self.lost
+        };
+        Sum {
+            chain: self.chain,
+            count: self.count,
+            frames_len: self.frames_len,
+            ranges: self.ranges.len(),
+            lost: self.lost,
+            lost_seqs: lost.map(gap).take(LOST_MAX).collect(),
+        }
     }
 
     fn lose_upto(&mut self, last: Seq) {
@@ -165,6 +161,25 @@ impl Remains {
     }
 }
 
+/// How many ranges of lost Seqs are listed.
+pub(crate) const LOST_MAX: usize = 1000;
+
+/// What is left of a segment, in numbers: little, whatever its size.
+#[derive(Debug)]
+pub(crate) struct Sum {
+    /// The chain up to its end.
+    pub(crate) chain: Chain,
+    /// How many events are left.
+    pub(crate) count: u64,
+    /// The room that their frames take.
+    frames_len: usize,
+    /// How many ranges of Seqs hold no event.
+    ranges: usize,
+    /// How many Seqs are lost, and which; the first [`LOST_MAX`] ranges.
+    pub(crate) lost: u64,
+    pub(crate) lost_seqs: Vec<Gap>,
+}
+
 /// How a segment is to be written anew.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outline {
@@ -187,13 +202,13 @@ pub(crate) struct Rebuild<'a> {
 }
 
 /// The header of a segment in which this is left.
-pub(crate) fn header_of(outline: &Outline, left: &Remains) -> SegmentHeader {
+fn header_of(outline: &Outline, left: &Sum) -> SegmentHeader {
     let span = outline.last.next().since(outline.header.base_seq);
     let table_len = usize::try_from(span).unwrap_or(usize::MAX);
     let parts = [
         left.frames_len,
         table_len.saturating_mul(ENTRY_LEN),
-        left.ranges.len().saturating_mul(RANGE_LEN),
+        left.ranges.saturating_mul(RANGE_LEN),
         TRAILER_LEN,
     ];
     let len = parts.into_iter().fold(BLOCK_LEN, usize::saturating_add);
@@ -213,7 +228,7 @@ pub(crate) fn header_of(outline: &Outline, left: &Remains) -> SegmentHeader {
 pub(crate) fn build(
     storage: &dyn Storage,
     outline: &Outline,
-    left: &Remains,
+    left: &Sum,
     copy: impl FnOnce(&mut Rebuild<'_>) -> Result<()>,
 ) -> Result<SegmentHeader> {
     let header = header_of(outline, left);

@@ -22,6 +22,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::copier::Copier;
+use super::drops::Drops;
 use super::opening::{begin_segment, random};
 use super::scan::{Found, Scanner};
 use super::segment::Segment;
@@ -29,107 +30,11 @@ use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::{DroppedRange, RANGE_LEN};
 use crate::format::footer::{ENTRY_LEN, Footer, Part, Rewritten, TRAILER_LEN, TimeRanges};
-use crate::format::frame::{Chain, FrameHeader, Kind, padded};
+use crate::format::frame::{Chain, FrameHeader, Kind};
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, REWRITTEN, SegmentHeader};
 use crate::position::Seq;
 use crate::storage::Region;
-
-/// Which of a segment's Seqs hold no event once it is rewritten.
-#[derive(Debug)]
-pub(super) struct Drops {
-    first: Seq,
-    /// A bit for each Seq.
-    bits: Vec<u64>,
-    /// How many ranges there are whose events damage took.
-    lost: usize,
-    /// The room that the frames take that are kept.
-    kept_len: usize,
-    /// How many events there are to be dropped, and the room that they take.
-    pub(super) count: u64,
-    pub(super) len: usize,
-}
-
-impl Drops {
-    /// None but those that an earlier compaction has dropped from this segment.
-    pub(super) fn none(segment: &Segment) -> Drops {
-        let first = segment.base_seq();
-        let span = segment.last_seq().next().since(first);
-        let words = usize::try_from(span.div_ceil(64)).unwrap_or(usize::MAX);
-        let mut drops = Drops {
-            first,
-            bits: vec![0; words],
-            lost: 0,
-            kept_len: 0,
-            count: 0,
-            len: 0,
-        };
-        for range in segment.dropped().iter() {
-            drops.lost += usize::from(range.lost);
-            for seq in range.first.0..=range.last.0.min(segment.last_seq().0) {
-                drops.set(Seq(seq));
-            }
-        }
-        drops
-    }
-
-    /// None besides, all events noted.
-    #[cfg(test)]
-    pub(super) fn of_all(segment: &Segment) -> Drops {
-        let mut drops = Drops::none(segment);
-        for seq in (segment.base_seq().0..=segment.last_seq().0).map(Seq) {
-            if let Some(event) = segment.event(seq).unwrap() {
-                drops.keep(event.frame().len());
-            }
-        }
-        drops
-    }
-
-    /// Notes an event, to be kept unless it is dropped later.
-    pub(super) fn keep(&mut self, frame_len: usize) {
-        self.kept_len = self.kept_len.saturating_add(padded(frame_len));
-    }
-
-    /// Drops an event that was noted.
-    pub(super) fn drop(&mut self, seq: Seq, frame_len: usize) {
-        self.set(seq);
-        self.count += 1;
-        self.len = self.len.saturating_add(padded(frame_len));
-        self.kept_len = self.kept_len.saturating_sub(padded(frame_len));
-    }
-
-    /// The room of the frames of all events that were noted.
-    pub(super) fn all_len(&self) -> usize {
-        self.kept_len.saturating_add(self.len)
-    }
-
-    fn set(&mut self, seq: Seq) {
-        let (word, bit) = self.place(seq);
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= bit;
-        }
-    }
-
-    fn has(&self, seq: Seq) -> bool {
-        let (word, bit) = self.place(seq);
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
-    }
-
-    fn place(&self, seq: Seq) -> (usize, u64) {
-        let index = seq.since(self.first);
-        let word = usize::try_from(index / 64).unwrap_or(usize::MAX);
-        (word, 1 << (index % 64))
-    }
-
-    /// How many ranges of Seqs there are that follow each other.
-    fn ranges(&self, last: Seq) -> usize {
-        let seqs = (self.first.0..=last.0).map(Seq);
-        let begins = |seq: &Seq| self.has(*seq) && (*seq == self.first || !self.has(seq.prev()));
-        // One that was lost stays apart, and may part another in two.
-        let apart = self.lost.saturating_mul(2);
-        seqs.filter(begins).count().saturating_add(apart)
-    }
-}
 
 /// What has been gone through of the old segment, and what of it stands in the new one.
 struct Course<'a> {
@@ -245,7 +150,7 @@ impl<'a> Course<'a> {
 
     fn damaged(&self, reason: &str) -> Error {
         let message =
-            format!("{reason}: the segment is left as it is; run forelog-recovery verify");
+            format!("{reason}: the segment is left as it is; run forelog-recovery doctor");
         Error::new(ErrorKind::Corrupt, message)
             .at_path(self.old.region.path())
             .at_segment(self.old.id())

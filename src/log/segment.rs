@@ -251,7 +251,7 @@ impl Segment {
     #[cold]
     fn corrupt(&self, seq: Seq, offset: usize, reason: &str) -> Error {
         let message = format!(
-            "{reason}: the event was once durable and cannot be read; run forelog-recovery verify \
+            "{reason}: the event was once durable and cannot be read; run forelog-recovery doctor \
              on the directory"
         );
         Error::new(ErrorKind::Corrupt, message)

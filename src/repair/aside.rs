@@ -1,6 +1,5 @@
 //! [`Aside`]: the folder of what a repair replaces: `aside/repair-N/` in the directory itself.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -8,6 +7,7 @@ use crate::format::names;
 use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 use crate::storage::sys::Sys;
+use crate::storage::whole;
 
 /// Where files are kept that a repair takes out of their place; made with the first of them.
 #[derive(Debug)]
@@ -39,16 +39,8 @@ impl Aside {
     /// If that cannot be done; the file itself stays as it is.
     pub(super) fn keep(&mut self, within: &str, name: &str) -> Result<()> {
         let from = self.directory.join(within).join(name);
-        if fs::symlink_metadata(&from).is_err() {
-            return Ok(());
-        }
         let folder = FileStorage::create(&self.made()?.join(within), Sys::native())?;
-        let to = folder.path(name);
-        match fs::hard_link(&from, &to) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(_) => copy(&from, &to)?,
-        }
+        whole::keep(&from, &folder.path(name))?;
         folder.sync_dir()
     }
 
@@ -67,11 +59,4 @@ impl Aside {
         self.folder = Some(folder.clone());
         Ok(folder)
     }
-}
-
-/// Copies a file, durably.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).map_err(|e| Error::io("copy", from, e))?;
-    let file = fs::File::open(to).map_err(|e| Error::io("open", to, e))?;
-    file.sync_all().map_err(|e| Error::io("sync", to, e))
 }

@@ -10,7 +10,7 @@ use crate::format::frame::Chain;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::inspect::{Left, Slot, Slots};
 use crate::log::random;
-use crate::log::remains::{Outline, Remains};
+use crate::log::remains::{Outline, Remains, Sum};
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
 
@@ -33,7 +33,7 @@ pub(super) struct Laid {
 #[derive(Debug)]
 pub(super) struct Anew {
     pub(super) outline: Outline,
-    pub(super) left: Remains,
+    pub(super) left: Sum,
 }
 
 /// Where the segment before ends.
@@ -49,8 +49,8 @@ struct Before {
 pub(super) enum Which {
     /// Those that are damaged.
     Damaged,
-    /// All of them.
-    All,
+    /// Those, and all that are not sealed.
+    Unsealed,
 }
 
 impl Laid {
@@ -129,8 +129,11 @@ impl Laid {
         let open = self.slots.each.len().saturating_sub(OPEN_MAX);
         let is_doubtful = self.slots.is_poisoned && self.slots.is_cut && index >= open;
         let in_order = in_order && !is_doubtful;
-        let stays = in_order || (self.is_recoverys(index) && slot.header().is_some());
-        if stays && which == Which::Damaged {
+        let stays = match which {
+            Which::Damaged => in_order || (self.is_recoverys(index) && slot.header().is_some()),
+            Which::Unsealed => in_order && slot.is_sealed_before(self.next_header(index)),
+        };
+        if stays {
             return Ok(None);
         }
         let base = slot.base().unwrap_or_default().max(before.last.next());
@@ -147,6 +150,7 @@ impl Laid {
             Ok(())
         })?;
         left.end(outline.last, outline.chain);
+        let left = left.sum();
         Ok(Some(Anew { outline, left }))
     }
 
@@ -213,7 +217,7 @@ impl Laid {
             return Before {
                 last: by_next.filter(|_| is_empty).unwrap_or(outline.last),
                 end: outline.pinned_end,
-                chain: left.chain(),
+                chain: left.chain,
             };
         }
         if let Some(next) = self.next_header(index) {

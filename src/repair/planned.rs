@@ -39,6 +39,7 @@ impl Planned {
                 lost: 0,
                 steps: Vec::new(),
                 in_use_by: report.in_use_by.clone(),
+                report: report.clone(),
             },
             snapshots: Vec::new(),
         };
@@ -86,7 +87,7 @@ impl Planned {
         }
         self.plan.lost = steps.iter().map(|step| step.lost).sum();
         let kept = laid.slots.each.iter().zip(&laid.anew).map(|(slot, anew)| {
-            let left = anew.as_ref().map(|anew| anew.left.count());
+            let left = anew.as_ref().map(|anew| anew.left.count);
             left.unwrap_or(slot.report.count)
         });
         self.plan.events = kept.sum();
@@ -167,12 +168,12 @@ fn segment_step(slot: &Slot, anew: &Anew) -> RepairStep {
     };
     let mut step = RepairStep::new(action, format!("{}/{name}", names::LOG), why);
     step.segment = Some(slot.id);
-    step.kept = anew.left.count();
+    step.kept = anew.left.count;
     // What was declared by an earlier repair is not lost once more.
-    step.lost = anew.left.lost_count().saturating_sub(slot.report.lost);
+    step.lost = anew.left.lost.saturating_sub(slot.report.lost);
     let known = &slot.report.lost_seqs;
-    let lost = anew.left.lost().filter(|gap| !known.contains(gap));
-    step.lost_seqs = lost.take(RepairStep::LOST_MAX).collect();
+    let lost = anew.left.lost_seqs.iter();
+    step.lost_seqs = lost.filter(|gap| !known.contains(gap)).copied().collect();
     step
 }
 

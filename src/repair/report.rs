@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::inspect::Verdict;
+use crate::inspect::{Verdict, VerifyReport};
+use crate::log::remains::LOST_MAX;
 use crate::position::{Gap, SegmentId, Seq};
 
 /// The version of the plans and reports. Fields may be added within a version, never changed.
@@ -71,7 +72,7 @@ pub struct RepairStep {
 
 impl RepairStep {
     /// How many ranges of lost Seqs a step lists.
-    pub const LOST_MAX: usize = 1000;
+    pub const LOST_MAX: usize = LOST_MAX;
 
     pub(super) fn new(
         action: RepairAction,
@@ -110,6 +111,9 @@ pub struct RepairPlan {
     pub steps: Vec<RepairStep>,
     /// Who has the directory open, such as `process 4711`: it has to be closed first.
     pub in_use_by: Option<String>,
+    /// What verifying it has found; no part of what is serialized.
+    #[serde(skip)]
+    pub report: VerifyReport,
 }
 
 /// What a repair did.

@@ -3,23 +3,22 @@
 //! **Crashes inside it.** The log is built in the folder `log.salvaging`, which gets its name last, so that
 //! nothing opens a directory that has a part of it.
 
-use std::fs;
 use std::path::{Path, PathBuf, absolute};
 
 use super::Watch;
-use super::aside::copy;
 use super::build::rebuild;
 use super::lay::{Laid, Which};
 use super::planned::watched;
 use super::report::{REPAIR_VERSION, RepairProgress, RepairStep, SalvageReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
-use crate::inspect::{Inspector, SnapshotState};
+use crate::inspect::{Inspector, Slot, SnapshotState};
 use crate::log::remains::{begin, put};
 use crate::position::{Gap, Seq};
 use crate::storage::file::FileStorage;
 use crate::storage::lock::DirLock;
 use crate::storage::sys::Sys;
+use crate::storage::whole::{copy, rename_folder};
 use crate::storage::{Entry, Storage};
 use crate::system::EventSystem;
 
@@ -35,8 +34,8 @@ pub(super) fn salvage(path: &Path, into: &Path, watch: &mut Watch<'_>) -> Result
     let slots = watched("reading", watch, |progress| inspector.slots(progress))?;
     let folder = inspector.log_folder();
     let laid = match &folder {
-        Some(folder) => Laid::out(slots, folder.as_ref(), Which::All)?,
-        None => Laid::out(slots, &target, Which::All)?,
+        Some(folder) => Laid::out(slots, folder.as_ref(), Which::Unsealed)?,
+        None => Laid::out(slots, &target, Which::Unsealed)?,
     };
     let lock = DirLock::acquire(into)?;
     let mut report = SalvageReport {
@@ -65,7 +64,7 @@ pub(super) fn salvage(path: &Path, into: &Path, watch: &mut Watch<'_>) -> Result
         put(&log, header)?;
     }
     let (from, to) = (into.join(names::SALVAGING), into.join(names::LOG));
-    fs::rename(&from, &to).map_err(|e| Error::io("rename", &from, e))?;
+    rename_folder(&from, &to)?;
     target.sync_dir()?;
     drop(lock);
     EventSystem::settle(into, |_, _| Ok(()))?;
@@ -87,9 +86,15 @@ fn bring_log(
         total: lengths.sum(),
     };
     for (slot, anew) in laid.slots.each.iter().zip(&laid.anew) {
-        let Some(anew) = anew else { continue };
-        let mut told = progress.done;
         watch(&progress)?;
+        let Some(anew) = anew else {
+            progress.done = progress.done.saturating_add(slot.report.bytes);
+            report.bytes = report.bytes.saturating_add(bring_whole(from, to, slot)?);
+            report.note(slot, slot.report.last, slot.report.count);
+            report.note_lost(slot.report.lost, &slot.report.lost_seqs);
+            continue;
+        };
+        let mut told = progress.done;
         let header = rebuild(from, to, slot, anew, laid.slots.witness, &mut |len| {
             progress.done = progress.done.saturating_add(len).min(progress.total);
             if progress.done.saturating_sub(told) < TOLD_EVERY {
@@ -99,31 +104,48 @@ fn bring_log(
             watch(&progress)
         })?;
         put(to, &header)?;
-        report.segments = report.segments.saturating_add(1);
         report.bytes = report.bytes.saturating_add(header.segment_len);
-        report.events = report.events.saturating_add(anew.left.count());
-        if report.first == Seq::ZERO && anew.left.count() > 0 {
-            report.first = slot.report.first;
-        }
-        report.last = report.last.max(slot.report.last.min(anew.outline.last));
-        report.note_lost(anew.left.lost_count(), anew.left.lost());
+        report.note(slot, anew.outline.last, anew.left.count);
+        report.note_lost(anew.left.lost, &anew.left.lost_seqs);
     }
     if let Some(header) = &laid.go_on {
         let to = laid.slots.witness.min(header.base_seq.prev());
         let from = header.prev_last_seq.next();
         if from <= to {
             let lost = to.next().since(from);
-            report.note_lost(lost, std::iter::once(Gap { from, to }));
+            report.note_lost(lost, &[Gap { from, to }]);
         }
     }
     Ok(())
 }
 
+/// Copies a segment that is in order, byte for byte; durable on return. Says how long it is.
+fn bring_whole(from: &dyn Storage, to: &FileStorage, slot: &Slot) -> Result<u64> {
+    let Some(name) = slot.name() else {
+        return Ok(0);
+    };
+    let tmp = names::tmp(name);
+    let len = copy(&from.path(name), &to.path(&tmp))?;
+    to.rename(&tmp, name)?;
+    to.sync_dir()?;
+    Ok(len)
+}
+
 impl SalvageReport {
-    fn note_lost(&mut self, count: u64, seqs: impl Iterator<Item = Gap>) {
+    /// Counts a segment that was brought over.
+    fn note(&mut self, slot: &Slot, last: Seq, count: u64) {
+        self.segments = self.segments.saturating_add(1);
+        self.events = self.events.saturating_add(count);
+        if self.first == Seq::ZERO && count > 0 {
+            self.first = slot.report.first;
+        }
+        self.last = self.last.max(slot.report.last.min(last));
+    }
+
+    fn note_lost(&mut self, count: u64, seqs: &[Gap]) {
         self.lost = self.lost.saturating_add(count);
         let room = RepairStep::LOST_MAX.saturating_sub(self.lost_seqs.len());
-        self.lost_seqs.extend(seqs.take(room));
+        self.lost_seqs.extend(seqs.iter().take(room));
     }
 }
 

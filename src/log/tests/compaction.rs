@@ -143,7 +143,7 @@ fn batch_of(random: &mut Random, keys: u64) -> Vec<(&'static str, u64, usize)> {
 /// Every frame, table and chain is what a rewriting checks: another one goes through all of it.
 fn rewrite_all(log: &Log) {
     for segment in log.shared.may_be_rewritten(0) {
-        let drops = super::super::rewriting::Drops::of_all(&segment);
+        let drops = super::super::drops::Drops::of_all(&segment);
         assert!(log.shared.rewrite(&segment, &drops).unwrap());
     }
 }
