@@ -37,7 +37,7 @@ pub enum ErrorKind {
     MissingSegment,
     /// A file is shorter than it must be.
     Truncated,
-    /// Bytes that were once durable fail their check. Run `forelog-recovery verify`.
+    /// Bytes that were once durable fail their check. Run `forelog-recovery doctor`.
     Corrupt,
     /// The files were written by a newer version of Forelog: upgrade.
     UnsupportedVersion,

@@ -81,6 +81,8 @@ mod replay;
 mod system;
 // 8 partitions
 mod partition;
+// 8 repair
+pub mod repair;
 // 9 test kit
 pub mod testing;
 

@@ -1,5 +1,6 @@
 //! A progress bar on stderr; none where that is no terminal.
 
+use forelog::repair::RepairProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
@@ -21,4 +22,15 @@ fn bar(what: &'static str, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_message(what)
+}
+
+/// Shows how far a repair or a salvage is.
+pub(crate) fn watching(bar: &ProgressBar) -> impl FnMut(&RepairProgress) -> forelog::Result<()> {
+    let bar = bar.clone();
+    move |told| {
+        bar.set_message(told.what.clone());
+        bar.set_length(told.total);
+        bar.set_position(told.done);
+        Ok(())
+    }
 }

@@ -8,6 +8,7 @@ use forelog_dump::{Exit, Fault, Output, Told};
 use serde::Serialize;
 
 use crate::args::ReplayArgs;
+use crate::exec::{self, Pace};
 use crate::progress;
 
 /// The version of the JSON report.
@@ -25,13 +26,27 @@ pub(crate) fn replay(
         return replay_into(&inspector, args, into, json, out, told);
     }
     let mut records = inspector.records(args.selector.selector())?;
+    let mut pace = Pace::new(args.rate);
     for record in &mut records {
-        match record {
-            Ok(record) => {
-                serde_json::to_writer(&mut *out, &record)?;
-                writeln!(out)?;
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                told.damage(&error);
+                continue;
             }
-            Err(error) => told.damage(&error),
+        };
+        pace.wait();
+        let Some(command) = &args.exec else {
+            serde_json::to_writer(&mut *out, &record)?;
+            writeln!(out)?;
+            if args.rate.is_some() {
+                out.flush()?;
+            }
+            continue;
+        };
+        match exec::run(command, &record) {
+            Err(error) if args.keep_going => told.damage(&error),
+            done => done?,
         }
     }
     Ok(end_of(&inspector, &records))
@@ -78,7 +93,12 @@ fn replay_into(
     let mut records = inspector.records(args.selector.selector())?;
     let system = open_target(into)?;
     let bar = progress::events("replaying");
-    let replayed = copy(&mut records, &system, &mut report, told, &|| bar.inc(1));
+    let mut pace = Pace::new(args.rate);
+    let step = &mut || {
+        pace.wait();
+        bar.inc(1);
+    };
+    let replayed = copy(&mut records, &system, &mut report, told, step);
     bar.finish_and_clear();
     // What was replayed is made durable also where the rest could not be.
     let closed = system.flush().and_then(|()| system.close());
@@ -104,16 +124,16 @@ fn copy(
     system: &EventSystem,
     report: &mut Report<'_>,
     told: &mut Told<'_>,
-    step: &dyn Fn(),
+    step: &mut dyn FnMut(),
 ) -> forelog::Result<()> {
     for record in records {
         let event = record.and_then(|record| Ok((record.seq(), record.to_event()?)));
         match event {
             Ok((seq, event)) => {
+                step();
                 report.last_into = system.emit(event)?.seq;
                 report.last_from = seq;
                 report.replayed = report.replayed.saturating_add(1);
-                step();
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Decode {

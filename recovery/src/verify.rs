@@ -2,19 +2,27 @@
 
 use std::io::{self, Write};
 
-use forelog::inspect::{Inspector, LogReport, VerifyReport};
+use forelog::inspect::{Inspector, LogReport, Progress, VerifyReport};
 use forelog_dump::{Exit, Fault, Output};
 
 use crate::args::VerifyArgs;
 use crate::progress;
+use crate::shown::{line, seqs};
 
 pub(crate) fn verify(args: &VerifyArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     let inspector = Inspector::open(&args.path)?;
     let bar = progress::bytes("verifying");
-    let report = inspector.verify(&mut |progress| {
+    let mut show = |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
-    });
+    };
+    let report = if args.fast {
+        inspector.verify_fast()
+    } else if args.skip_index {
+        inspector.verify_log(&mut show)
+    } else {
+        inspector.verify(&mut show)
+    };
     bar.finish_and_clear();
     let report = report?;
     if json {
@@ -28,6 +36,13 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: Output<'_>) -> Result<E
 
 fn text(report: &VerifyReport, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {}", report.path.display(), report.verdict)?;
+    if !report.deep {
+        line(
+            out,
+            "checked",
+            "headers, footers, links and the last segments; --deep reads every byte",
+        )?;
+    }
     log(&report.log, out)?;
     if let Some(control) = &report.control {
         writeln!(out, "  control log")?;
@@ -85,6 +100,14 @@ fn log(log: &LogReport, out: &mut dyn Write) -> io::Result<()> {
         let dropped = format!("{} events, each with a later one of its key", log.dropped);
         line(out, "compacted", &dropped)?;
     }
+    if log.lost > 0 {
+        let lost = format!(
+            "{} events (Seqs {}), as a repair has declared",
+            log.lost,
+            seqs(&log.lost_seqs)
+        );
+        line(out, "lost", &lost)?;
+    }
     if log.torn_bytes > 0 {
         // What opening does with a damaged log is not told here: it may refuse.
         let fate = match log.damage_count {
@@ -102,8 +125,4 @@ fn log(log: &LogReport, out: &mut dyn Write) -> io::Result<()> {
         line(out, "damage", &format!("and {unlisted} more places"))?;
     }
     Ok(())
-}
-
-fn line(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
-    writeln!(out, "  {name:<10} {value}")
 }

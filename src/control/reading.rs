@@ -12,6 +12,8 @@ use crate::position::Seq;
 pub(crate) struct Reading {
     state: State,
     assembler: Assembler,
+    /// Whether records are missing.
+    has_holes: bool,
 }
 
 impl Reading {
@@ -28,6 +30,16 @@ impl Reading {
             self.state.apply(&entry);
         }
         Ok(())
+    }
+
+    /// Notes that records could not be read.
+    pub(crate) fn note_hole(&mut self) {
+        self.has_holes = true;
+    }
+
+    /// Whether every record could be read. A ledger whose last records may be lost proves nothing.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.has_holes
     }
 
     /// The highest Seq of the main log that is known to be durable.

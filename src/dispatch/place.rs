@@ -22,7 +22,8 @@ impl Desk {
     pub(super) fn pass_gap(&mut self, gap: Gap, why: &str) -> Result<()> {
         let count = gap.to.next().since(gap.from);
         // Of what compaction has dropped there may be millions of gaps, and a later event stands for each.
-        if self.office.log.is_dropped(gap.from) {
+        let log = &self.office.log;
+        if log.is_dropped(gap.from) && !log.is_lost(gap.from) {
             tracing::debug!(
                 target: "forelog::dispatch", subscription = %self.seat.label(), %gap,
                 "Seqs that compaction has dropped are passed by"

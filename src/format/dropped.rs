@@ -3,6 +3,9 @@
 //! Each has the chain before its first and behind its last event. So whoever goes through the frames that
 //! are left reckons the chain over *all* events of the log: up to a range it must be the one that the range
 //! begins with, and goes on with the one that it ends with.
+//!
+//! A repair declares Seqs in the same way whose events damage has taken: such a range is *lost*. What its
+//! events were nobody knows, so its chains only join those on both of its sides.
 
 use super::bytes::{put, u64_at};
 use super::frame::Chain;
@@ -15,6 +18,9 @@ const CHAIN_AFTER: usize = CHAIN_BEFORE + 8;
 /// The length of a range in bytes.
 pub(crate) const RANGE_LEN: usize = CHAIN_AFTER + 8;
 
+/// The bit of `last_seq` that is set in a range that was lost.
+const LOST: u64 = 1 << 63;
+
 /// Name, place and length of each field, for the manual's byte map.
 #[cfg(test)]
 pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
@@ -24,7 +30,7 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
     ("chain_after", CHAIN_AFTER, 8),
 ];
 
-/// Seqs that follow each other and were dropped.
+/// Seqs that follow each other and were dropped, or lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DroppedRange {
     pub(crate) first: Seq,
@@ -33,6 +39,8 @@ pub(crate) struct DroppedRange {
     pub(crate) before: Chain,
     /// The chain over all events of the log up to the last.
     pub(crate) after: Chain,
+    /// Whether damage took the events, rather than a later one of each key.
+    pub(crate) lost: bool,
 }
 
 impl DroppedRange {
@@ -40,18 +48,21 @@ impl DroppedRange {
     pub(crate) fn encode(&self) -> [u8; RANGE_LEN] {
         let mut out = [0; RANGE_LEN];
         put(&mut out, FIRST_SEQ, &self.first.0.to_le_bytes());
-        put(&mut out, LAST_SEQ, &self.last.0.to_le_bytes());
+        let mark = if self.lost { LOST } else { 0 };
+        put(&mut out, LAST_SEQ, &(self.last.0 | mark).to_le_bytes());
         put(&mut out, CHAIN_BEFORE, &self.before.0.to_le_bytes());
         put(&mut out, CHAIN_AFTER, &self.after.0.to_le_bytes());
         out
     }
 
     fn decode(bytes: &[u8]) -> Option<DroppedRange> {
+        let last = u64_at(bytes, LAST_SEQ)?;
         let range = DroppedRange {
             first: Seq(u64_at(bytes, FIRST_SEQ)?),
-            last: Seq(u64_at(bytes, LAST_SEQ)?),
+            last: Seq(last & !LOST),
             before: Chain(u64_at(bytes, CHAIN_BEFORE)?),
             after: Chain(u64_at(bytes, CHAIN_AFTER)?),
+            lost: last & LOST != 0,
         };
         (range.first <= range.last).then_some(range)
     }

@@ -287,6 +287,17 @@ pub(crate) fn peek(bytes: &[u8]) -> Option<FrameHeader> {
     read_header(bytes.first_chunk()?, 0)
 }
 
+/// A salt under which the bytes at this offset are a frame, as far as checksums depend on it; `None` if their
+/// length is none. For bytes that are no frame it is any number.
+pub(crate) fn salt_told(bytes: &[u8], offset: usize) -> Option<u64> {
+    let bytes = bytes.get(..claimed_len(bytes).ok()?)?;
+    let content_crc = crc32fast::hash(bytes.get(LEN..)?);
+    let unsalted = Place { salt: 0, offset };
+    Some(u64::from(
+        u32_at(bytes, CHECKSUM)? ^ content_crc ^ unsalted.mask(),
+    ))
+}
+
 fn read_header(head: &[u8; HEADER_LEN], content_crc: u32) -> Option<FrameHeader> {
     let bytes = head.as_slice();
     let seq = Seq(u64_at(bytes, SEQ)?);
@@ -352,5 +363,15 @@ impl Chain {
         h = (h ^ (h >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         Chain(h ^ (h >> 33))
+    }
+
+    /// The chain before this last frame of it: each step of [`Chain::extend`] can be undone.
+    pub(crate) fn retract(self, len: u32, content_crc: u32) -> Chain {
+        // The inverses, modulo 2⁶⁴, of the two factors above.
+        let mut h = self.0 ^ (self.0 >> 33);
+        h = h.wrapping_mul(0x9cb4_b2f8_1293_37db);
+        h = (h ^ (h >> 33)).wrapping_mul(0x4f74_430c_22a5_4005);
+        h = (h ^ (h >> 33)) ^ (u64::from(len) << 32 | u64::from(content_crc));
+        Chain(h.wrapping_sub(1))
     }
 }

@@ -16,6 +16,8 @@
 //! DIR/PARTITIONS, DIR/partition-000/  in place of all these: the layout, and such a directory each
 //! DIR/schedule/ID.scheduled         an event to be emitted later; ….damaged: set aside
 //! DIR/aside/                        damaged derived files that were set aside
+//! DIR/aside/repair-1/               what the first repair replaced, and its plan.json
+//! DIR/log.salvaging/                a log that a salvage is building here
 //! ```
 
 use std::fmt::Write;
@@ -148,6 +150,38 @@ pub(crate) fn parse_snapshot(projection: &str, name: &str) -> Option<(u64, Seq)>
     let (version, position) = (version.parse().ok()?, Seq(position.parse().ok()?));
     (snapshot(projection, version, position) == name).then_some((version, position))
 }
+
+/// Projection, version and position in a name made by [`snapshot`].
+pub(crate) fn parse_any_snapshot(name: &str) -> Option<(String, u64, Seq)> {
+    let rest = name.strip_suffix(SNAPSHOT_SUFFIX)?;
+    let (projection, _) = rest.rsplit_once('.')?.0.rsplit_once('.')?;
+    let mut bytes = Vec::with_capacity(projection.len());
+    let mut left = projection.as_bytes();
+    while let Some((&byte, after)) = left.split_first() {
+        let (byte, after) = match byte {
+            b'%' => {
+                let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+                (u8::from_str_radix(digits, 16).ok()?, after.get(2..)?)
+            }
+            _ => (byte, after),
+        };
+        bytes.push(byte);
+        left = after;
+    }
+    let projection = String::from_utf8(bytes).ok()?;
+    let (version, position) = parse_snapshot(&projection, name)?;
+    Some((projection, version, position))
+}
+
+/// The name of the folder of what the `nth` repair set aside.
+pub(crate) fn repair(nth: u32) -> String {
+    format!("repair-{nth}")
+}
+
+/// The folder in which a salvaged log is built before it is renamed to [`LOG`].
+pub(crate) const SALVAGING: &str = "log.salvaging";
+/// In the folder of what a repair set aside: what was planned.
+pub(crate) const REPAIR_PLAN: &str = "plan.json";
 
 /// The name of the file of an event that is to be emitted later.
 pub(crate) fn scheduled(id: EventId) -> String {

@@ -60,6 +60,10 @@ pub(super) fn look_at(
             problem,
         })
     };
+    if names::is_damaged(&entry.name) && !asked_for {
+        // Set aside, and no part of the log any more.
+        return Ok(None);
+    }
     if names::is_tmp(&entry.name) && !asked_for {
         return Ok(file(None, SegmentState::Unfinished, None));
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::end::End;
 use super::file::{File, look_at};
-use super::piece::Piece;
+use super::piece::{Piece, UNSETTLED_MAX};
 use super::place::Place;
 use super::report::{Damage, SegmentReport, SegmentState};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +20,6 @@ use crate::log::survey::{Survey, Surveyed};
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
 
-/// How many of the last segments a crash may have cut off.
-pub(super) const UNSETTLED_MAX: usize = 2;
 /// How often a look is tried again that a writer's removals have overtaken.
 const TRIES: u32 = 10;
 

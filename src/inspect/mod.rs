@@ -37,24 +37,32 @@ mod table;
 mod piece;
 mod segment_check;
 mod file;
+mod piece_check;
 mod end;
 mod layout;
 mod index_check;
+mod passes;
 mod records;
 mod newest;
+mod rescue;
+mod slot;
+mod slots;
 mod follow;
 mod raw;
 mod verify;
 mod retention;
+mod snapshots;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use follow::Follow;
 pub use logged::LoggedEvent;
 pub use newest::Newest;
+pub use passes::Progress;
 pub use raw::{RawFrame, RawItem, RawItems, RawKind};
 pub use records::Records;
 pub use report::{
@@ -62,13 +70,17 @@ pub use report::{
     SegmentState, SubscriptionReport, Verdict, VerifyReport,
 };
 pub use selector::{Bound, Selector};
-pub use verify::Progress;
+pub(crate) use slot::{Left, Slot};
+pub(crate) use slots::Slots;
+pub use snapshots::{SnapshotReport, SnapshotState};
 
 use crate::error::Result;
 use crate::log::RetentionReport;
 use crate::log::limits::Retention;
+use crate::storage::file::FileStorage;
 use layout::Layout;
 use place::Place;
+use verify::Depth;
 
 /// Looks into a Forelog directory or a segment file; see the [module](self).
 #[derive(Debug, Clone)]
@@ -142,7 +154,25 @@ impl Inspector {
     /// If something cannot be read for want of permission. What is wrong with the bytes is part of
     /// the report.
     pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
-        verify::verify(&self.place, progress)
+        verify::verify(&self.place, Depth::All, progress)
+    }
+
+    /// As [`Inspector::verify`], without the index: several segments are checked at once.
+    ///
+    /// # Errors
+    /// As [`Inspector::verify`].
+    pub fn verify_log(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
+        verify::verify(&self.place, Depth::Log, progress)
+    }
+
+    /// Checks what opening a system relies on: headers, footers, the links between segments, the frames
+    /// of the last segments, the internal log. It takes as long for a large log as for a small one, and
+    /// does not find a flipped bit in the frames of a sealed segment.
+    ///
+    /// # Errors
+    /// As [`Inspector::verify`].
+    pub fn verify_fast(&self) -> Result<VerifyReport> {
+        verify::verify(&self.place, Depth::Ends, &mut |_| {})
     }
 
     /// What retention would do with the directory under these limits: for each segment, what it takes, how
@@ -153,6 +183,30 @@ impl Inspector {
     /// If something cannot be read.
     pub fn retention(&self, limits: Retention) -> Result<RetentionReport> {
         retention::explain(&self.place, limits)
+    }
+
+    /// The segments that the log has or must have had, with what is left of each.
+    pub(crate) fn slots(&self, progress: &mut dyn FnMut(Progress)) -> Result<Slots> {
+        Slots::take(&self.place, progress)
+    }
+
+    /// The snapshots of projections in the directory, also those that are damaged or were set aside, by
+    /// name. None for the folder of a log or one segment file.
+    ///
+    /// # Errors
+    /// If the folder or a file cannot be read.
+    pub fn snapshots(&self) -> Result<Vec<SnapshotReport>> {
+        snapshots::survey(&self.place)
+    }
+
+    /// Whether this is a whole directory, rather than the folder of a log or one segment file.
+    pub fn is_directory(&self) -> bool {
+        self.place.is_directory()
+    }
+
+    /// The folder of the segments; `None` if the directory has no log yet.
+    pub(crate) fn log_folder(&self) -> Option<Arc<FileStorage>> {
+        self.place.shared_storage()
     }
 
     /// Who has the directory open for writing, such as `process 4711`; `None` if nobody has, or it

@@ -11,6 +11,9 @@ use crate::storage::Storage;
 /// Why a log is damaged that is in order as far as it goes.
 pub(super) const CUT_SHORT: &str = "the log ends before events that were known to be durable";
 
+/// How many of the last segments a crash may have cut off.
+pub(super) const UNSETTLED_MAX: usize = 2;
+
 /// A segment to read.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
@@ -94,4 +97,22 @@ impl Piece {
         region.read_at(len.saturating_sub(TRAILER_LEN), &mut trailer)?;
         Ok(trailer.iter().all(|&byte| byte == 0))
     }
+}
+
+/// What is wrong with the footers of the last segments.
+pub(super) fn last_footers(
+    storage: &dyn Storage,
+    pieces: &[Piece],
+    alone: bool,
+) -> Result<Vec<Damage>> {
+    let first = pieces.len().saturating_sub(UNSETTLED_MAX);
+    let last = pieces.len().saturating_sub(usize::from(!alone));
+    let mut found = Vec::new();
+    for piece in pieces.get(first..last).unwrap_or_default() {
+        // One file alone may be the segment that still grows.
+        if !alone || !piece.trailer_is_blank(storage)? {
+            found.extend(piece.footer_damage(storage)?);
+        }
+    }
+    Ok(found)
 }

@@ -117,6 +117,23 @@ impl Place {
         }
     }
 
+    /// The folder of the projections' snapshots, if the directory has one.
+    pub(super) fn snapshots(&self) -> Result<Option<FileStorage>> {
+        if !self.is_directory() {
+            return Ok(None);
+        }
+        match FileStorage::open(&self.path.join(names::SNAPSHOTS), Sys::native()) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether this is a whole directory.
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory)
+    }
+
     /// The folder of the directory's lookup index, if it has one.
     pub(super) fn index(&self) -> Result<Option<PathBuf>> {
         if !matches!(self.kind, Kind::Directory) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::end::End;
 use super::file::is_environment;
-use super::layout::{Layout, UNSETTLED_MAX};
+use super::layout::Layout;
 use super::logged::LoggedEvent;
-use super::piece::{Judgement, Piece};
+use super::piece::{Judgement, Piece, UNSETTLED_MAX};
 use super::place::Place;
 use super::selector::Selector;
 use super::walk::{Seen, Walk};
@@ -330,10 +330,12 @@ fn read_control(place: &Place) -> Result<Reading> {
         match record {
             Ok(record) => {
                 // What makes no sense is verification's to report; here the rest counts.
-                let _ = reading.take(&record.view()?);
+                if reading.take(&record.view()?).is_err() {
+                    reading.note_hole();
+                }
             }
             Err(error) if is_environment(&error) => return Err(error),
-            Err(_) => {}
+            Err(_) => reading.note_hole(),
         }
     }
     Ok(reading)

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
+use crate::format::dropped::DroppedRange;
 use crate::format::footer::Footer;
 use crate::format::segment::SegmentHeader;
 use crate::position::{Gap, SegmentId, Seq};
@@ -255,6 +256,10 @@ pub struct LogReport {
     pub gaps: Vec<Gap>,
     /// How many events were dropped by compaction.
     pub dropped: u64,
+    /// How many events damage has taken that a repair has declared as lost.
+    pub lost: u64,
+    /// The Seqs of these events; the first [`DAMAGE_MAX`](Self::DAMAGE_MAX) ranges.
+    pub lost_seqs: Vec<Gap>,
     /// The damaged places, in order; the first [`DAMAGE_MAX`](Self::DAMAGE_MAX) of them.
     pub damage: Vec<Damage>,
     /// How many damaged places there are.
@@ -262,13 +267,51 @@ pub struct LogReport {
 }
 
 impl LogReport {
-    /// How many damaged places a report lists.
+    /// How many damaged places, and ranges of lost Seqs, a report lists.
     pub const DAMAGE_MAX: usize = 1000;
 
     pub(super) fn add(&mut self, damage: Damage) {
         self.damage_count = self.damage_count.saturating_add(1);
         if self.damage.len() < Self::DAMAGE_MAX {
             self.damage.push(damage);
+        }
+    }
+
+    /// Adds what was found in the segment behind those of this report.
+    pub(super) fn absorb(&mut self, next: LogReport) {
+        if self.first == Seq::ZERO {
+            self.first = next.first;
+        }
+        self.last = self.last.max(next.last);
+        for (own, more) in [
+            (&mut self.count, next.count),
+            (&mut self.segments, next.segments),
+            (&mut self.bytes, next.bytes),
+            (&mut self.dropped, next.dropped),
+            (&mut self.lost, next.lost),
+        ] {
+            *own = own.saturating_add(more);
+        }
+        let room = Self::DAMAGE_MAX.saturating_sub(self.lost_seqs.len());
+        self.lost_seqs.extend(next.lost_seqs.into_iter().take(room));
+        let unlisted = next.damage_count.saturating_sub(next.damage.len() as u64);
+        next.damage.into_iter().for_each(|damage| self.add(damage));
+        self.damage_count = self.damage_count.saturating_add(unlisted);
+    }
+
+    /// Notes Seqs whose events are not there, as it was declared.
+    pub(super) fn add_dropped(&mut self, range: &DroppedRange) {
+        let count = range.last.next().since(range.first);
+        if !range.lost {
+            self.dropped = self.dropped.saturating_add(count);
+            return;
+        }
+        self.lost = self.lost.saturating_add(count);
+        if self.lost_seqs.len() < Self::DAMAGE_MAX {
+            self.lost_seqs.push(Gap {
+                from: range.first,
+                to: range.last,
+            });
         }
     }
 }
@@ -337,6 +380,9 @@ pub struct VerifyReport {
     pub v: u32,
     /// What was verified.
     pub path: PathBuf,
+    /// Whether every byte of the log was read; if not, of sealed segments only what their headers and
+    /// footers say.
+    pub deep: bool,
     /// What it amounts to.
     pub verdict: Verdict,
     /// The main log, or the one segment file.

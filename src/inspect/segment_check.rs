@@ -100,7 +100,7 @@ impl<'a> SegmentCheck<'a> {
 
     /// Goes on behind the Seqs that were dropped, with the chain that they left.
     fn pass_dropped(&mut self) {
-        if let Some(range) = self.walk.dropped_from(self.next) {
+        while let Some(range) = self.walk.dropped_from(self.next) {
             self.is_chained &= self.chain == range.before;
             self.chain = range.after;
             self.next = range.last.next();

@@ -98,11 +98,18 @@ impl Walk {
         self.scanner.source().dropped_from(seq).copied()
     }
 
+    /// All ranges of dropped Seqs.
+    pub(super) fn dropped(&self) -> &[DroppedRange] {
+        self.scanner.source().dropped()
+    }
+
     /// Passes the Seqs that were dropped behind the last event.
     fn pass_dropped(&mut self) -> bool {
-        let range = self.dropped_from(self.last.next());
-        self.last = range.map_or(self.last, |range| range.last);
-        range.is_some()
+        let before = self.last;
+        while let Some(range) = self.dropped_from(self.last.next()) {
+            self.last = range.last;
+        }
+        self.last > before
     }
 
     /// The last Seq that was seen, or the one before the segment's base.

@@ -55,6 +55,11 @@ impl Contents {
         &self.region
     }
 
+    /// The ranges of dropped Seqs, ascending.
+    pub(crate) fn dropped(&self) -> &[DroppedRange] {
+        &self.dropped
+    }
+
     /// The range of dropped Seqs that begins with this one.
     pub(crate) fn dropped_from(&self, seq: Seq) -> Option<&DroppedRange> {
         let at = self.dropped.binary_search_by_key(&seq, |range| range.first);

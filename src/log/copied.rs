@@ -160,7 +160,7 @@ impl Copied {
     pub(super) fn damage(&self, witness: Seq) -> Error {
         let message = format!(
             "{}, but events up to {witness} are known to have been durable: this is damage, not a crash. \
-             Run forelog-recovery verify to see what is readable",
+             Run forelog-recovery doctor to see what is readable",
             self.stop
         );
         Error::new(ErrorKind::Corrupt, message)

@@ -50,7 +50,12 @@ impl<'a> Course<'a> {
             if range.before != self.chain {
                 return Err(self.damaged("the chain before dropped events is another one"));
             }
-            self.open.get_or_insert((range.first, self.chain));
+            if range.lost {
+                self.close_range();
+                self.ranges.extend(range.encode());
+            } else {
+                self.open.get_or_insert((range.first, self.chain));
+            }
             let span = range.last.next().since(range.first);
             let entries = usize::try_from(span).unwrap_or(usize::MAX);
             let len = self
@@ -100,6 +105,7 @@ impl<'a> Course<'a> {
             last: self.next.prev(),
             before,
             after: self.chain,
+            lost: false,
         };
         self.ranges.extend(range.encode());
     }
@@ -116,7 +122,7 @@ impl<'a> Course<'a> {
 
     pub(super) fn damaged(&self, reason: &str) -> Error {
         let message =
-            format!("{reason}: the segment is left as it is; run forelog-recovery verify");
+            format!("{reason}: the segment is left as it is; run forelog-recovery doctor");
         Error::new(ErrorKind::Corrupt, message)
             .at_path(self.old.region.path())
             .at_segment(self.old.id())

@@ -11,6 +11,8 @@ pub(super) struct Drops {
     first: Seq,
     /// A bit for each Seq.
     bits: Vec<u64>,
+    /// How many ranges there are whose events damage took.
+    lost: usize,
     /// The room that the frames take that are kept.
     pub(super) kept_len: usize,
     /// How many events there are to be dropped, and the room that they take.
@@ -27,11 +29,13 @@ impl Drops {
         let mut drops = Drops {
             first,
             bits: vec![0; words],
+            lost: 0,
             kept_len: 0,
             count: 0,
             len: 0,
         };
         for range in segment.dropped().iter() {
+            drops.lost += usize::from(range.lost);
             for seq in range.first.0..=range.last.0.min(segment.last_seq().0) {
                 drops.set(Seq(seq));
             }
@@ -86,6 +90,8 @@ impl Drops {
     pub(super) fn ranges(&self, last: Seq) -> usize {
         let seqs = (self.first.0..=last.0).map(Seq);
         let begins = |seq: &Seq| self.has(*seq) && (*seq == self.first || !self.has(seq.prev()));
-        seqs.filter(begins).count()
+        // One that was lost stays apart, and may part another in two.
+        let apart = self.lost.saturating_mul(2);
+        seqs.filter(begins).count().saturating_add(apart)
     }
 }

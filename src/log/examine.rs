@@ -257,7 +257,7 @@ impl Examination {
         let missing = missing.max(open.at.header.base_seq);
         let message = format!(
             "{}, but events up to {} are known to have been durable: this is damage, not a crash. \
-             Nothing was changed. Run forelog-recovery verify to see what is readable",
+             Nothing was changed. Run forelog-recovery doctor to see what is readable, and how to go on",
             stop.why, self.witness
         );
         Err(Error::new(ErrorKind::Corrupt, message)
@@ -286,7 +286,7 @@ impl Examination {
             return Ok(());
         }
         let message =
-            "the segment's offset table or trailer is damaged; run forelog-recovery verify";
+            "the segment's offset table or trailer is damaged; run forelog-recovery doctor";
         Err(Error::new(ErrorKind::Corrupt, message)
             .at_path(forerunner.region.path())
             .at_segment(forerunner.at.header.segment_id)

@@ -9,7 +9,7 @@ use crate::format::dropped::DroppedRanges;
 use crate::position::Seq;
 
 impl Segment {
-    /// The Seqs that a compaction has dropped.
+    /// The Seqs that a compaction has dropped, or that a repair has declared as lost.
     pub(crate) fn dropped(&self) -> DroppedRanges<'_> {
         let Some(footer) = self.footer().filter(|footer| !footer.is_full()) else {
             return DroppedRanges::default();
@@ -40,11 +40,23 @@ impl Segment {
 
     /// The first Seq whose event is here; the one behind the last if there is none.
     pub(crate) fn first_held(&self) -> Seq {
-        let first = self.base_seq();
-        match self.dropped().at_or_after(first) {
-            Some(range) if range.first <= first => range.last.next(),
-            _ => first,
+        self.passing_dropped(self.base_seq())
+    }
+
+    /// The first Seq from this one on that is not dropped. Of ranges beside each other one was lost.
+    fn passing_dropped(&self, mut seq: Seq) -> Seq {
+        while let Some(range) = self.dropped().at_or_after(seq)
+            && range.first <= seq
+        {
+            seq = range.last.next();
         }
+        seq
+    }
+
+    /// Whether damage took the event of this Seq, and a repair has declared it.
+    fn is_lost(&self, seq: Seq) -> bool {
+        let range = self.dropped().at_or_after(seq);
+        range.is_some_and(|range| range.lost && range.first <= seq)
     }
 }
 
@@ -66,15 +78,17 @@ impl View {
         segment.is_some_and(|segment| seq >= segment.base_seq() && segment.is_dropped(seq))
     }
 
+    /// Whether damage took the event of this Seq, and a repair has declared it.
+    pub(crate) fn is_lost(&self, seq: Seq) -> bool {
+        let segment = self.segments.at_or_after(seq);
+        segment.is_some_and(|segment| seq >= segment.base_seq() && segment.is_lost(seq))
+    }
+
     /// The first Seq from this one on that no compaction has dropped.
     pub(crate) fn passing_dropped(&self, seq: Seq) -> Seq {
         let segment = self.segments.at_or_after(seq);
         let segment = segment.filter(|segment| seq >= segment.base_seq());
-        let range = segment.and_then(|segment| segment.dropped().at_or_after(seq));
-        match range {
-            Some(range) if range.first <= seq => range.last.next(),
-            _ => seq,
-        }
+        segment.map_or(seq, |segment| segment.passing_dropped(seq))
     }
 
     /// Leaves out of these Seqs, which ascend, those that compactions have dropped.

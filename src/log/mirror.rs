@@ -344,7 +344,7 @@ fn no_log(storage: &dyn Storage) -> Error {
 }
 
 fn unsealed(at: &Surveyed, region: &Region) -> Error {
-    let message = "the segment has no footer; run forelog-recovery verify";
+    let message = "the segment has no footer; run forelog-recovery doctor";
     Error::new(ErrorKind::Corrupt, message)
         .at_path(region.path())
         .at_segment(at.header.segment_id)

@@ -57,6 +57,7 @@ mod drops;
 mod course;
 mod packing;
 mod rewriting;
+pub(crate) mod remains;
 mod compaction;
 mod compression;
 mod append;

@@ -131,7 +131,7 @@ impl<'a> Opening<'a> {
             let mut region = self.storage.open(&at.name)?;
             region.adopt(region.len())?;
             let Some(footer) = at.footer else {
-                let message = "the segment has no footer; run forelog-recovery verify";
+                let message = "the segment has no footer; run forelog-recovery doctor";
                 let error = Error::new(ErrorKind::Corrupt, message).at_path(region.path());
                 return Err(error
                     .at_segment(at.header.segment_id)

@@ -125,7 +125,7 @@ fn check_empty(storage: &dyn Storage, witness: Seq) -> Result<()> {
 fn all_missing(storage: &dyn Storage, witness: Seq) -> Error {
     let message = format!(
         "no segment is there, but events up to {witness} are known to have been durable; restore \
-         the folder from a backup"
+         the folder from a backup, or run forelog-recovery doctor"
     );
     let first = storage.path(&names::segment(SegmentId::FIRST, 0));
     Error::new(ErrorKind::MissingSegment, message)

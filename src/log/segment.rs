@@ -243,7 +243,7 @@ impl Segment {
     #[cold]
     pub(super) fn corrupt(&self, seq: Seq, offset: usize, reason: &str) -> Error {
         let message = format!(
-            "{reason}: the event was once durable and cannot be read; run forelog-recovery verify \
+            "{reason}: the event was once durable and cannot be read; run forelog-recovery doctor \
              on the directory"
         );
         Error::new(ErrorKind::Corrupt, message)

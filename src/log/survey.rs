@@ -141,8 +141,7 @@ impl Survey {
         }
         let message = format!(
             "segment {} is missing: retention has removed those up to {upto}, and not this one; restore \
-             it from a backup, or bring what is left into a new directory with forelog-recovery replay \
-             --into",
+             it from a backup, or run forelog-recovery repair --plan to see what is left",
             upto.next()
         );
         Err(Error::new(ErrorKind::MissingSegment, message)
@@ -188,7 +187,7 @@ impl Survey {
             // The last two may have been cut off by a crash before the footer was written.
             if at + 2 < count && !before.is_pinned_by(&after.header) {
                 let message = "the segment's end does not fit what the next one says of it; run \
-                               forelog-recovery verify";
+                               forelog-recovery doctor";
                 return Err(Error::new(ErrorKind::Corrupt, message)
                     .at_path(storage.path(&before.name))
                     .at_segment(before.header.segment_id)
@@ -269,7 +268,7 @@ impl Surveyed {
 
 /// A segment that is full of zeros, or empty, where one with events must stand.
 fn emptied(storage: &dyn Storage, entry: &Entry, id: SegmentId) -> Error {
-    let message = "the segment's header is gone; run forelog-recovery verify, or restore the file \
+    let message = "the segment's header is gone; run forelog-recovery doctor, or restore the file \
                    from a backup";
     Error::new(ErrorKind::Corrupt, message)
         .at_path(storage.path(&entry.name))
@@ -280,7 +279,7 @@ fn emptied(storage: &dyn Storage, entry: &Entry, id: SegmentId) -> Error {
 fn missing(storage: &dyn Storage, id: SegmentId) -> Error {
     let message = format!(
         "segment {id} is missing, and its neighbours tell that it was there; restore it from a \
-         backup, or run forelog-recovery verify to see what is lost"
+         backup, or run forelog-recovery doctor to see what is lost"
     );
     Error::new(ErrorKind::MissingSegment, message)
         .at_path(storage.path(&names::segment(id, 0)))
@@ -309,7 +308,8 @@ pub(crate) fn look(
         if bytes.iter().all(|&byte| byte == 0) {
             return Ok(Look::Unused);
         }
-        let message = "the file is shorter than a segment; restore it from a backup";
+        let message = "the file is shorter than a segment; restore it from a backup, or run \
+                       forelog-recovery doctor";
         return broken(ErrorKind::Truncated, message);
     }
     let region = storage.open_read_only(&entry.name)?;
@@ -330,7 +330,7 @@ pub(crate) fn look(
         }
         HeaderState::Invalid => {
             let message = "both copies of the segment's header are damaged, or this is no segment; \
-                           run forelog-recovery verify, or restore the file from a backup";
+                           run forelog-recovery doctor, or restore the file from a backup";
             return broken(ErrorKind::Corrupt, message);
         }
     };
@@ -343,7 +343,8 @@ pub(crate) fn look(
     }
     if header.segment_len != entry.len {
         let message = format!(
-            "the file has {} bytes and its header says {}; restore it from a backup",
+            "the file has {} bytes and its header says {}; restore it from a backup, or run \
+             forelog-recovery doctor",
             entry.len, header.segment_len
         );
         let error = Error::new(ErrorKind::Truncated, message).at_path(region.path());

@@ -40,3 +40,7 @@ pub mod retention {}
 /// Events looked up: selectors, times, pages, and how they are found.
 #[doc = include_str!("queries.md")]
 pub mod queries {}
+
+/// What to do when something is wrong: a runbook, each of its commands run by a test.
+#[doc = include_str!("recovery.md")]
+pub mod recovery {}

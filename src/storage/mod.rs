@@ -18,6 +18,7 @@ pub(crate) mod mmap;
 mod region;
 pub(crate) mod file;
 pub(crate) mod plain;
+pub(crate) mod whole;
 pub(crate) mod memory;
 pub(crate) mod lock;
 #[cfg_attr(

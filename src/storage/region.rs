@@ -23,7 +23,7 @@ impl Region {
         };
         let message = format!(
             "the file was {} bytes long and has {len} now; restore it from a backup, or run \
-             forelog-recovery verify on the directory",
+             forelog-recovery doctor on the directory",
             self.len()
         );
         Err(Error::new(ErrorKind::Truncated, message)

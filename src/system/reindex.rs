@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::EventSystem;
 use super::directory::Directory;
 use crate::clock::{Clock, SystemClock};
+use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, IndexConfig, IndexState};
 use crate::inspect::Inspector;
-use crate::log::LogConfig;
+use crate::log::{Log, LogConfig};
 
 impl EventSystem {
     /// Sets the lookup index of a directory aside, builds another from the log, and says how it
@@ -20,11 +21,10 @@ impl EventSystem {
     /// As [`Builder::open`](super::Builder::open);
     /// [`NotFound`](ErrorKind::NotFound) if there is no directory.
     pub fn reindex(path: impl AsRef<Path>) -> Result<IndexState> {
-        // Opening would make a directory that is not there.
-        Inspector::open(path.as_ref())?;
+        let config = config_for(path.as_ref())?;
         let directory = Directory::on_disk(path.as_ref())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (control, log) = directory.open_logs(LogConfig::default(), &clock)?;
+        let (control, log) = directory.open_logs(config, &clock)?;
         let log = Arc::new(log);
         let folder = directory.index.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Index, "the directory cannot keep an index").at_path(&path)
@@ -35,4 +35,38 @@ impl EventSystem {
         closed.and(noted)?;
         state
     }
+
+    /// Recovers a directory as by [`Builder::open`](super::Builder::open), does something with it, and closes
+    /// it in order.
+    ///
+    /// # Errors
+    /// As [`EventSystem::reindex`], and those of `work`.
+    pub(crate) fn settle<T>(
+        path: &Path,
+        work: impl FnOnce(&Control, &Log) -> Result<T>,
+    ) -> Result<T> {
+        let config = config_for(path)?;
+        let directory = Directory::on_disk(path)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (control, log) = directory.open_logs(config, &clock)?;
+        let done = work(&control, &log);
+        let closed = log.close();
+        let noted = control.close(log.watermark().durable());
+        closed.and(noted)?;
+        done
+    }
+}
+
+/// The settings to open a directory with that must be there: new segments are as long as the newest is.
+fn config_for(path: &Path) -> Result<LogConfig> {
+    // Opening would make a directory that is not there.
+    let segments = Inspector::open(path)?.segments()?;
+    let headers = segments.iter().rev().filter_map(|at| at.header.as_ref());
+    let usual = headers.map(|header| header.segment_len).max();
+    let config = LogConfig::default();
+    let len = usual.and_then(|len| usize::try_from(len).ok());
+    Ok(LogConfig {
+        segment_len: len.unwrap_or(config.segment_len).min(config.segment_len),
+        ..config
+    })
 }

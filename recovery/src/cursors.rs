@@ -1,0 +1,136 @@
+//! `cursors`: how far named subscriptions have come, and how one is sent elsewhere.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use forelog::inspect::{Inspector, SubscriptionReport, VerifyReport};
+use forelog::{Error, ErrorKind, Seq};
+use forelog_dump::{Exit, Fault, Output};
+use serde::Serialize;
+
+use crate::options::{CursorPlace, CursorsArgs, CursorsCommand};
+use crate::shown::{json as as_json, line};
+
+/// The version of the JSON reports.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize)]
+struct List<'a> {
+    v: u32,
+    path: &'a Path,
+    /// The first and the last Seq of the log.
+    first: Seq,
+    last: Seq,
+    subscriptions: &'a [SubscriptionReport],
+}
+
+#[derive(Debug, Serialize)]
+struct Move<'a> {
+    v: u32,
+    path: &'a Path,
+    name: &'a str,
+    from: Seq,
+    to: Seq,
+    /// How many Seqs are delivered once more, and how many are not delivered any more.
+    again: u64,
+    skipped: u64,
+    applied: bool,
+}
+
+pub(crate) fn cursors(args: &CursorsArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
+    let (path, name, place, apply) = match &args.command {
+        CursorsCommand::List { path } => return list(path, json, out),
+        CursorsCommand::Set(set) => (&set.path, &set.name, set.seq, set.apply),
+        CursorsCommand::Reset(set) => (&set.path, &set.name, CursorPlace::Seq(0), set.apply),
+    };
+    let report = look(path)?;
+    let Some(one) = report.subscriptions.iter().find(|one| one.name == *name) else {
+        let known = report.subscriptions.iter().map(|one| one.name.as_str());
+        let known = known.collect::<Vec<_>>().join(", ");
+        let message = format!("there is no subscription {name:?}; there are: {known}");
+        return Err(Error::new(ErrorKind::NotFound, message)
+            .at_path(path)
+            .into());
+    };
+    let to = match place {
+        CursorPlace::Seq(seq) => Seq(seq),
+        CursorPlace::End => report.log.last,
+    };
+    if to > report.log.last {
+        let message = format!(
+            "the log ends at Seq {}; name that or one before it",
+            report.log.last
+        );
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(path).into());
+    }
+    let planned = Move {
+        v: VERSION,
+        path,
+        name,
+        from: one.cursor,
+        to,
+        again: one.cursor.since(to),
+        skipped: to.since(one.cursor),
+        applied: apply,
+    };
+    if apply {
+        forelog::repair::move_cursor(path, name, to)?;
+    }
+    if json {
+        as_json(&planned, out)?;
+    } else {
+        text(&planned, out)?;
+    }
+    Ok(Exit::Good)
+}
+
+/// The subscriptions of a directory, and where its log ends.
+fn look(path: &Path) -> Result<VerifyReport, Fault> {
+    Ok(Inspector::open(path)?.verify_fast()?)
+}
+
+fn list(path: &Path, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
+    let report = look(path)?;
+    let list = List {
+        v: VERSION,
+        path,
+        first: report.log.first,
+        last: report.log.last,
+        subscriptions: &report.subscriptions,
+    };
+    if json {
+        as_json(&list, out)?;
+        return Ok(Exit::Good);
+    }
+    writeln!(out, "{}: the log ends at Seq {}", path.display(), list.last)?;
+    for one in list.subscriptions {
+        let behind = list.last.since(one.cursor);
+        let place = format!(
+            "at Seq {}, {behind} behind, {} parked",
+            one.cursor, one.parked
+        );
+        line(out, &one.name, &place)?;
+    }
+    if list.subscriptions.is_empty() {
+        writeln!(out, "  no named subscription is known")?;
+    }
+    Ok(Exit::Good)
+}
+
+fn text(planned: &Move<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let (name, from, to) = (planned.name, planned.from, planned.to);
+    let verb = if planned.applied { "went" } else { "would go" };
+    writeln!(out, "{name}: {verb} from Seq {from} to Seq {to}")?;
+    if planned.again > 0 {
+        let again = format!("Seqs {} to {from} are delivered again", to.next());
+        line(out, "again", &again)?;
+    }
+    if planned.skipped > 0 {
+        let skipped = format!("Seqs {} to {to} are not delivered", from.next());
+        line(out, "skipped", &skipped)?;
+    }
+    if !planned.applied {
+        line(out, "next", "the same command with --apply")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! [`Slot`]: one segment that a log has or must have had, and what is left of it.
+
+use std::sync::Arc;
+
+use super::file::File;
+use super::piece::{Judgement, Piece};
+use super::report::{Damage, LogReport};
+use super::walk::{Seen, Walk};
+use crate::error::Result;
+use crate::format::dropped::DroppedRange;
+use crate::format::footer::Footer;
+use crate::format::frame::FrameHeader;
+use crate::format::names;
+use crate::format::segment::SegmentHeader;
+use crate::position::{SegmentId, Seq};
+use crate::storage::Storage;
+
+/// One segment: there, damaged or missing.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: SegmentId,
+    /// All files that bear its id.
+    pub(crate) files: Vec<String>,
+    /// The highest generation of them; `None` if there is none.
+    pub(crate) generation: Option<u32>,
+    /// What is wrong with it.
+    pub(crate) damage: Vec<Damage>,
+    /// What was read.
+    pub(crate) report: LogReport,
+    pub(super) piece: Option<Piece>,
+    /// Whether its header was made up from what else is left.
+    is_rescued: bool,
+}
+
+/// What is left of a segment, in order.
+pub(crate) enum Left<'a> {
+    /// An event, and its frame's bytes.
+    Event(&'a FrameHeader, &'a [u8]),
+    /// Seqs that hold no event, as it was declared before.
+    Declared(&'a DroppedRange),
+}
+
+impl Slot {
+    /// Its header, if a copy of it is whole.
+    pub(crate) fn header(&self) -> Option<&SegmentHeader> {
+        let piece = self.piece.as_ref().filter(|_| !self.is_rescued)?;
+        Some(&piece.at.header)
+    }
+
+    /// Its footer, if that is whole.
+    pub(crate) fn footer(&self) -> Option<&Footer> {
+        self.piece.as_ref()?.at.footer.as_ref()
+    }
+
+    /// Whether there is a file to read.
+    pub(crate) fn is_there(&self) -> bool {
+        self.piece.is_some()
+    }
+
+    /// The file that is read.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.piece.as_ref().map(|piece| piece.at.name.as_str())
+    }
+
+    /// Whether it is sealed where the next header pins it.
+    pub(crate) fn is_sealed_before(&self, next: Option<&SegmentHeader>) -> bool {
+        let at = self.piece.as_ref().map(|piece| &piece.at);
+        at.zip(next).is_some_and(|(at, next)| at.is_pinned_by(next))
+    }
+
+    /// The first Seq that it can hold, as far as that can be told.
+    pub(crate) fn base(&self) -> Option<Seq> {
+        self.piece.as_ref().map(|piece| piece.at.header.base_seq)
+    }
+
+    /// Gives all that is left to `visit`, in order.
+    ///
+    /// # Errors
+    /// Those of `visit`, and where the file cannot be read at all.
+    pub(crate) fn visit(
+        &self,
+        storage: &dyn Storage,
+        witness: Seq,
+        visit: &mut dyn FnMut(Left<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(piece) = &self.piece else {
+            return Ok(());
+        };
+        let region = Arc::new(storage.open_read_only(&piece.at.name)?);
+        let at = &piece.at;
+        let begin = |footer| Walk::new(region.clone(), &at.header, footer, piece.limit);
+        // Where the ranges of dropped Seqs are damaged, what they stood for is lost.
+        let mut walk = begin(at.footer.as_ref()).or_else(|_| begin(None))?;
+        let declared = walk.dropped().to_vec();
+        let mut declared = declared.iter().peekable();
+        loop {
+            match walk.next()? {
+                Seen::Event { header, .. } => {
+                    while let Some(range) = declared.next_if(|range| range.first < header.seq) {
+                        visit(Left::Declared(range))?;
+                    }
+                    if walk.event().is_some() {
+                        visit(Left::Event(&header, walk.bytes()))?;
+                    }
+                }
+                Seen::Mark => {}
+                Seen::Broken { seq, blank, .. } => {
+                    if piece.judge(seq, blank, witness) == Judgement::LogEnds {
+                        break;
+                    }
+                }
+                Seen::End => break,
+            }
+        }
+        declared.try_for_each(|range| visit(Left::Declared(range)))
+    }
+}
+
+impl Slot {
+    pub(super) fn of(id: SegmentId, piece: Option<Piece>, is_rescued: bool) -> Slot {
+        Slot {
+            id,
+            files: Vec::new(),
+            generation: None,
+            damage: Vec::new(),
+            report: LogReport::default(),
+            piece,
+            is_rescued,
+        }
+    }
+
+    /// Whether this file is of an earlier generation than the one that is read.
+    pub(super) fn is_replaced(&self, name: &str) -> bool {
+        let read = self.piece.as_ref().map(|piece| &piece.at);
+        let named = names::parse_segment(name).filter(|(id, _)| *id == self.id);
+        let both = read.zip(named).filter(|(read, _)| read.name != *name);
+        both.is_some_and(|(read, (_, generation))| generation < read.header.generation)
+    }
+
+    pub(super) fn add(&mut self, file: &File) {
+        self.files.push(file.entry.name.clone());
+        let own = file.named.map(|(_, generation)| generation);
+        let by_header = file.segment.as_ref().map(|at| at.header.generation);
+        self.generation = self.generation.max(own).max(by_header);
+    }
+}

@@ -1,0 +1,237 @@
+//! Salvage: a new directory of what is left of a damaged one.
+//!
+//! **Crashes inside it.** The log is built in the folder `log.salvaging`, which gets its name last, so that
+//! nothing opens a directory that has a part of it.
+
+use std::path::{Path, PathBuf, absolute};
+
+use super::Watch;
+use super::build::rebuild;
+use super::lay::{Laid, Which};
+use super::planned::watched;
+use super::report::{REPAIR_VERSION, RepairProgress, RepairStep, SalvageReport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::names;
+use crate::inspect::{Inspector, Slot, SnapshotState};
+use crate::log::remains::{begin, put};
+use crate::position::{Gap, Seq};
+use crate::storage::file::FileStorage;
+use crate::storage::lock::DirLock;
+use crate::storage::sys::Sys;
+use crate::storage::whole::{copy, rename_folder};
+use crate::storage::{Entry, Storage};
+use crate::system::EventSystem;
+
+/// How many bytes lie between two reports of how far it is.
+const TOLD_EVERY: u64 = 1 << 20;
+
+/// Brings what is left at `path` into a new directory.
+pub(super) fn salvage(path: &Path, into: &Path, watch: &mut Watch<'_>) -> Result<SalvageReport> {
+    let inspector = Inspector::open(path)?;
+    check_apart(path, into)?;
+    let target = FileStorage::create(into, Sys::native())?;
+    check_empty(&target, into)?;
+    let slots = watched("reading", watch, |progress| inspector.slots(progress))?;
+    let folder = inspector.log_folder();
+    let laid = match &folder {
+        Some(folder) => Laid::out(slots, folder.as_ref(), Which::Unsealed)?,
+        None => Laid::out(slots, &target, Which::Unsealed)?,
+    };
+    let lock = DirLock::acquire(into)?;
+    let mut report = SalvageReport {
+        v: REPAIR_VERSION,
+        path: path.to_path_buf(),
+        into: into.to_path_buf(),
+        events: 0,
+        segments: 0,
+        bytes: 0,
+        first: Seq::ZERO,
+        last: Seq::ZERO,
+        lost: 0,
+        lost_seqs: Vec::new(),
+        left: Vec::new(),
+    };
+    for (name, why) in &laid.slots.strays {
+        report.left.push(format!("{}/{name}: {why}", names::LOG));
+    }
+    bring_rest(&inspector, path, into, &mut report)?;
+    let log = FileStorage::create(&into.join(names::SALVAGING), Sys::native())?;
+    if let Some(folder) = &folder {
+        bring_log(folder.as_ref(), &log, &laid, &mut report, watch)?;
+    }
+    if let Some(header) = &laid.go_on {
+        begin(&log, header)?;
+        put(&log, header)?;
+    }
+    let (from, to) = (into.join(names::SALVAGING), into.join(names::LOG));
+    rename_folder(&from, &to)?;
+    target.sync_dir()?;
+    drop(lock);
+    EventSystem::settle(into, |_, _| Ok(()))?;
+    Ok(report)
+}
+
+/// Writes every segment anew.
+fn bring_log(
+    from: &dyn Storage,
+    to: &FileStorage,
+    laid: &Laid,
+    report: &mut SalvageReport,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let lengths = laid.slots.each.iter().map(|slot| slot.report.bytes);
+    let mut progress = RepairProgress {
+        what: "salvaging".to_owned(),
+        done: 0,
+        total: lengths.sum(),
+    };
+    for (slot, anew) in laid.slots.each.iter().zip(&laid.anew) {
+        watch(&progress)?;
+        let Some(anew) = anew else {
+            progress.done = progress.done.saturating_add(slot.report.bytes);
+            report.bytes = report.bytes.saturating_add(bring_whole(from, to, slot)?);
+            report.note(slot, slot.report.last, slot.report.count);
+            report.note_lost(slot.report.lost, &slot.report.lost_seqs);
+            continue;
+        };
+        let mut told = progress.done;
+        let header = rebuild(from, to, slot, anew, laid.slots.witness, &mut |len| {
+            progress.done = progress.done.saturating_add(len).min(progress.total);
+            if progress.done.saturating_sub(told) < TOLD_EVERY {
+                return Ok(());
+            }
+            told = progress.done;
+            watch(&progress)
+        })?;
+        put(to, &header)?;
+        report.bytes = report.bytes.saturating_add(header.segment_len);
+        report.note(slot, anew.outline.last, anew.left.count);
+        report.note_lost(anew.left.lost, &anew.left.lost_seqs);
+    }
+    if let Some(header) = &laid.go_on {
+        let to = laid.slots.witness.min(header.base_seq.prev());
+        let from = header.prev_last_seq.next();
+        if from <= to {
+            let lost = to.next().since(from);
+            report.note_lost(lost, &[Gap { from, to }]);
+        }
+    }
+    Ok(())
+}
+
+/// Copies a segment that is in order, byte for byte; durable on return. Says how long it is.
+fn bring_whole(from: &dyn Storage, to: &FileStorage, slot: &Slot) -> Result<u64> {
+    let Some(name) = slot.name() else {
+        return Ok(0);
+    };
+    let tmp = names::tmp(name);
+    let len = copy(&from.path(name), &to.path(&tmp))?;
+    to.rename(&tmp, name)?;
+    to.sync_dir()?;
+    Ok(len)
+}
+
+impl SalvageReport {
+    /// Counts a segment that was brought over.
+    fn note(&mut self, slot: &Slot, last: Seq, count: u64) {
+        self.segments = self.segments.saturating_add(1);
+        self.events = self.events.saturating_add(count);
+        if self.first == Seq::ZERO && count > 0 {
+            self.first = slot.report.first;
+        }
+        self.last = self.last.max(slot.report.last.min(last));
+    }
+
+    fn note_lost(&mut self, count: u64, seqs: &[Gap]) {
+        self.lost = self.lost.saturating_add(count);
+        let room = RepairStep::LOST_MAX.saturating_sub(self.lost_seqs.len());
+        self.lost_seqs.extend(seqs.iter().take(room));
+    }
+}
+
+/// Copies what stands beside the log: the internal log as it is, whole snapshots, scheduled events.
+fn bring_rest(
+    inspector: &Inspector,
+    path: &Path,
+    into: &Path,
+    report: &mut SalvageReport,
+) -> Result<()> {
+    if !inspector.is_directory() {
+        return Ok(());
+    }
+    copy_all(path, into, names::CONTROL, &|_| true)?;
+    copy_all(path, into, names::SCHEDULE, &names::is_scheduled)?;
+    let mut whole = Vec::new();
+    for snapshot in inspector.snapshots()? {
+        if snapshot.state == SnapshotState::Good {
+            whole.push(snapshot.file);
+        } else {
+            let file = format!("{}/{}", names::SNAPSHOTS, snapshot.file);
+            report
+                .left
+                .push(format!("{file}: the snapshot is {}", snapshot.state));
+        }
+    }
+    copy_all(path, into, names::SNAPSHOTS, &|name| {
+        whole.iter().any(|file| file == name)
+    })
+}
+
+fn copy_all(path: &Path, into: &Path, name: &str, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
+    let from = match FileStorage::open(&path.join(name), Sys::native()) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let entries: Vec<Entry> = from.list()?;
+    let files = entries.iter().filter(|entry| wanted(&entry.name));
+    let to = FileStorage::create(&into.join(name), Sys::native())?;
+    for entry in files {
+        copy(&from.path(&entry.name), &to.path(&entry.name))?;
+    }
+    to.sync_dir()
+}
+
+/// Refuses a target inside of what is read, which is never written to.
+fn check_apart(source: &Path, into: &Path) -> Result<()> {
+    let resolve = |path: &Path| {
+        path.canonicalize()
+            .map_err(|e| Error::io("look at", path, e))
+    };
+    let target = absolute(into).map_err(|e| Error::io("look at", into, e))?;
+    let standing = target.ancestors().find(|path| path.exists());
+    let standing = resolve(standing.unwrap_or(&target))?;
+    let read = directory_of(&resolve(source)?);
+    if standing.starts_with(&read) {
+        let message = "the target is what is read, or lies in it; name another place";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(into));
+    }
+    Ok(())
+}
+
+/// The directory that a log's folder or a segment file belongs to, as far as its neighbours tell.
+fn directory_of(source: &Path) -> PathBuf {
+    let is_whole =
+        |path: &&Path| path.join(names::LOG).exists() && path.join(names::CONTROL).exists();
+    let whole = source.ancestors().take(3).find(is_whole);
+    whole.unwrap_or(source).to_path_buf()
+}
+
+/// Refuses a target that holds anything but an earlier salvage that was cut off, which is begun again.
+fn check_empty(target: &FileStorage, into: &Path) -> Result<()> {
+    let (folders, files) = target.names()?;
+    let is_cut_off = folders.iter().any(|name| name == names::SALVAGING);
+    let is_log = folders.iter().any(|name| name == names::LOG);
+    let others = files.iter().filter(|name| *name != names::LOCK).count();
+    if is_log || others > 0 || (!folders.is_empty() && !is_cut_off) {
+        let message = "the target holds something already; name a new or an empty directory";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(into));
+    }
+    if is_cut_off {
+        let begun = FileStorage::open(&into.join(names::SALVAGING), Sys::native())?;
+        for entry in begun.list()? {
+            begun.remove(&entry.name)?;
+        }
+    }
+    Ok(())
+}
