@@ -98,6 +98,22 @@ pub(crate) fn keeping_last(dir: &Path) -> EventSystem {
     builder.segment_size(64 << 10).open().unwrap()
 }
 
+/// A directory whose old segments are compressed.
+pub(crate) fn compressed(dir: &Path) {
+    let builder = EventSystem::builder().persistence_path(dir).compression(3);
+    let system = builder.segment_size(64 << 10).open().unwrap();
+    fill(&system);
+    let is_packed = || {
+        let report = system.store().explain_retention();
+        let packed = report.segments.iter().filter(|one| one.saved_bytes > 0);
+        packed.count() + 2 >= report.segments.len()
+    };
+    while !is_packed() {
+        std::thread::yield_now();
+    }
+    system.close().unwrap();
+}
+
 /// Returns once so many events were dropped.
 pub(crate) fn wait_for_compaction(system: &EventSystem, count: u64) {
     while system.store().explain_retention().dropped < count {
@@ -386,14 +402,36 @@ pub(crate) fn harms_of_compacted() -> Vec<Harm> {
     }
 }
 
+/// Flips a bit of what a compressed segment's trailer has the place of, in the field at this offset.
+fn flip_part(bytes: &mut [u8], field: usize) {
+    let footer = bytes.len() - 512 + field;
+    let at = u64::from_le_bytes(bytes[footer..footer + 8].try_into().unwrap());
+    bytes[usize::try_from(at).unwrap() + 3] ^= 1;
+}
+
+/// What is done to a directory of which old segments are compressed.
+pub(crate) fn harms_of_compressed() -> Vec<Harm> {
+    harms! {
+        compressed => |_| {},
+        compressed_pack => |dir| edit(&rewritten(dir), |bytes| bytes[4200] ^= 1),
+        compressed_table => |dir| edit(&rewritten(dir), |bytes| flip_part(bytes, 160)),
+        compressed_list => |dir| edit(&rewritten(dir), |bytes| flip_part(bytes, 136)),
+        compressed_header => |dir| edit(&rewritten(dir), |bytes| headers(bytes)),
+        compressed_trailer => |dir| edit(&rewritten(dir), |bytes| trailer(bytes)),
+        compressed_missing => |dir| fs::remove_file(rewritten(dir)).unwrap(),
+        compressed_cut_short => |dir| edit(&rewritten(dir), |bytes| bytes.truncate(6000)),
+    }
+}
+
 type Make = fn(&Path);
 
 /// Every damaged directory, made in `within`.
 pub(crate) fn each(within: &Path, mut look: impl FnMut(&str, &Path)) {
-    let bases: [(Make, Vec<Harm>); 3] = [
+    let bases: [(Make, Vec<Harm>); 4] = [
         (whole, harms()),
         (killed, harms_of_killed()),
         (compacted, harms_of_compacted()),
+        (compressed, harms_of_compressed()),
     ];
     for (base, harms) in bases {
         let fresh = tempfile::tempdir_in(within).unwrap();
