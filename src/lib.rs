@@ -53,6 +53,7 @@ mod sync;
 mod clock;
 mod durability;
 mod position;
+mod timings;
 // 1 errors
 mod error;
 // 1 events
@@ -81,7 +82,9 @@ mod replay;
 mod system;
 // 8 partitions
 mod partition;
-// 9 test kit
+// 9 monitor
+mod monitor;
+// 10 test kit
 pub mod testing;
 
 pub mod manual;
@@ -104,7 +107,7 @@ pub use control::{ControlRecovery, ParkedEvent};
 pub use dispatch::{
     AckToken, BatchHandler, BatchOutcome, BatchSize, BoxFuture, Delivery, Handler, HandlerId,
     IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, ReplayEnd,
-    ReplayFailure, RetryPolicy, Role, Start, Status, Subscription, SubscriptionState,
+    ReplayFailure, RetryPolicy, Role, Start, Status, StopReason, Subscription, SubscriptionState,
     VolatileState, WhenBehind, WhenFull, WhenParked, key_of, polling, spawning,
 };
 
@@ -124,6 +127,14 @@ pub use replay::{
 };
 
 pub use system::{ByType, EventStore, Stats};
+
+// Watch: figures, health, alerts, reports.
+pub use monitor::{
+    ALERT_SOURCE, ALERT_TYPE, Alert, AlertSink, AlertState, AuditLog, Bucket, Counts,
+    EventDashboard, EventHealthCheck, EventMonitor, Health, HealthStatus, IndexFigures, Issue,
+    Latency, LogFigures, MonitorSettings, Percentiles, QueueFigures, Rates, Resources, Rule,
+    Severity, SubscriptionFigures, Summary, TypeFigures, setup_event_monitoring,
+};
 
 // Rehearse: what other handlers would have done.
 pub use replay::{

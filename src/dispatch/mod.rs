@@ -77,6 +77,7 @@ mod registry;
 mod roster;
 mod watch;
 mod dispatcher;
+mod tally;
 mod starts;
 mod ending;
 mod operate;
@@ -95,7 +96,7 @@ pub use phase::Phase;
 pub use queue::WhenFull;
 pub use retry::RetryPolicy;
 pub use role::Role;
-pub use status::{HandlerId, Status, SubscriptionState, VolatileState};
+pub use status::{HandlerId, Status, StopReason, SubscriptionState, VolatileState};
 pub use subscription::{Start, Subscription, WhenBehind, WhenParked};
 pub use token::AckToken;
 

@@ -73,6 +73,8 @@ pub(crate) struct Queue {
     /// Tells the systems of a process apart; from 1.
     pub(super) id: u64,
     appended: Box<Appended>,
+    /// How many emits were refused because it was full.
+    rejected: AtomicU64,
     live: Mutex<Live>,
     moved: Condvar,
 }
@@ -114,6 +116,7 @@ impl Queue {
             wanted: AtomicU64::new(NOBODY),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             appended: Box::new(appended),
+            rejected: AtomicU64::new(0),
             live: Mutex::new(Live::default()),
             moved: Condvar::new(),
         }
@@ -150,6 +153,11 @@ impl Queue {
         let live = self.live();
         self.refresh(&live);
         self.depth_of(&live)
+    }
+
+    /// How many emits were refused because it was full.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
     }
 
     /// Admits nothing more, but for handlers that are running, and wakes all who wait.
@@ -224,6 +232,7 @@ impl Queue {
             self.admit_at(live, count).map(Ok)
         });
         admitted.unwrap_or_else(|| {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
             let message = format!(
                 "the queue is full: the slowest handler is {} events behind, and max_queue_size \
                  is {}; wait, or make the handler faster. The event is not in the log",

@@ -1,6 +1,6 @@
 //! [`Seat`]: what others see of a worker, and ask of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,10 +13,11 @@ use super::outcome::Outcome;
 use super::phase::Phase;
 use super::role::Role;
 use super::signal::Signal;
-use super::status::{HandlerId, Status, SubscriptionState, VolatileState};
+use super::status::{HandlerId, Status, StopReason, SubscriptionState, VolatileState};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::position::Seq;
+use crate::timings::Timings;
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -49,6 +50,10 @@ pub(super) struct Return {
     pub(super) outcome: Outcome,
 }
 
+/// How many event types are told apart where failures are counted, and where all others are.
+const TYPES_MAX: usize = 100;
+const OTHER_TYPES: &str = "…";
+
 const STOP: u32 = 1;
 const ASKED: u32 = 2;
 const RETURNED: u32 = 4;
@@ -78,6 +83,8 @@ pub(super) struct Seat {
     requests: Mutex<VecDeque<Request>>,
     returns: Mutex<Vec<Return>>,
     delivered: AtomicU64,
+    /// How long after it was appended each event was acknowledged that came while the handler was there.
+    pub(super) latency: Timings,
     /// The Seq that the worker's own handler is called for; 0: none.
     busy: AtomicU64,
     notes: Mutex<Notes>,
@@ -88,12 +95,15 @@ pub(super) struct Notes {
     pub(super) status: Status,
     pub(super) phase: Phase,
     pub(super) attempts: u32,
+    pub(super) failed: u64,
+    pub(super) failed_by_type: BTreeMap<String, u64>,
     pub(super) given_up: u64,
     pub(super) skipped: u64,
     pub(super) expired: u64,
     /// How many events are taken up and not handled.
     pub(super) open: u64,
     pub(super) last_error: Option<String>,
+    pub(super) stopped: Option<StopReason>,
     pub(super) paused: Option<String>,
     /// The delivery that was handed on longest ago and is not back, and since when.
     pub(super) handed_on: Option<(Seq, Timestamp)>,
@@ -119,16 +129,20 @@ impl Seat {
             requests: Mutex::default(),
             returns: Mutex::default(),
             delivered: AtomicU64::new(0),
+            latency: Timings::default(),
             busy: AtomicU64::new(0),
             notes: Mutex::new(Notes {
                 status: Status::Waiting,
                 phase: Phase::CatchUp,
                 attempts: 0,
+                failed: 0,
+                failed_by_type: BTreeMap::new(),
                 given_up: 0,
                 skipped: 0,
                 expired: 0,
                 open: 0,
                 last_error: None,
+                stopped: None,
                 paused: None,
                 handed_on: None,
                 stalled: None,
@@ -350,11 +364,15 @@ impl Seat {
             phase: notes.phase,
             delivered,
             rate,
+            failed: notes.failed,
+            failed_by_type: notes.failed_by_type.clone(),
             attempts: notes.attempts,
             parked: notes.given_up,
+            first_parked: None,
             skipped: notes.skipped,
             expired: notes.expired,
             last_error: notes.last_error.clone(),
+            stopped: notes.stopped.clone(),
             paused: notes.paused.clone(),
             stalled: notes.stalled,
             volatile: VolatileState::default(),
@@ -363,6 +381,15 @@ impl Seat {
 }
 
 impl Notes {
+    /// Counts a failed attempt at an event of this type.
+    pub(super) fn count_failed(&mut self, event_type: &str) {
+        self.failed += 1;
+        let is_told = self.failed_by_type.len() < TYPES_MAX;
+        let is_known = is_told || self.failed_by_type.contains_key(event_type);
+        let name = if is_known { event_type } else { OTHER_TYPES };
+        *self.failed_by_type.entry(name.to_owned()).or_default() += 1;
+    }
+
     /// How many deliveries per second there were since the last time; over less than a second nothing
     /// is said anew.
     fn reckon_rate(&mut self, delivered: u64) -> f64 {
