@@ -53,6 +53,7 @@ mod sync;
 mod clock;
 mod durability;
 mod position;
+// 1 timings
 mod timings;
 // 1 errors
 mod error;

@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 
-use super::inside::Inside;
 use super::live::{Live, NOBODY, Position};
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
@@ -74,7 +73,7 @@ pub(crate) struct Queue {
     pub(super) id: u64,
     appended: Box<Appended>,
     /// How many emits were refused because it was full.
-    rejected: AtomicU64,
+    pub(super) rejected: AtomicU64,
     live: Mutex<Live>,
     moved: Condvar,
 }
@@ -153,11 +152,6 @@ impl Queue {
         let live = self.live();
         self.refresh(&live);
         self.depth_of(&live)
-    }
-
-    /// How many emits were refused because it was full.
-    pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
     }
 
     /// Admits nothing more, but for handlers that are running, and wakes all who wait.
@@ -390,26 +384,6 @@ impl Queue {
     fn depth_of(&self, live: &Live) -> u64 {
         let depth = |slowest| self.last().saturating_sub(slowest);
         live.slowest().map_or(0, depth)
-    }
-
-    /// Tells the queues of a process apart.
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Notes that this thread runs this handler of this queue's system.
-    pub(super) fn enter(&self, handler_id: u64) -> Inside {
-        Inside::of(self.id, handler_id)
-    }
-
-    /// The registration whose handler this thread runs, if it is one of this queue's system.
-    pub(super) fn inside(&self) -> Option<u64> {
-        Inside::handler_of(self.id)
-    }
-
-    /// Whether this thread runs a handler of this queue's system.
-    pub(crate) fn is_inside(&self) -> bool {
-        self.inside().is_some()
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

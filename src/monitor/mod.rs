@@ -31,6 +31,7 @@ mod figures;
 mod past;
 mod alert;
 mod collect;
+mod conditions;
 mod rules;
 mod watcher;
 mod health;

@@ -1,6 +1,7 @@
 //! Conditions that really come about, seen as issues, raised and resolved as alerts, told in reports.
 
 mod alerts;
+mod disks;
 mod figures;
 
 use std::sync::{Arc, Mutex};
@@ -134,3 +135,10 @@ impl Switch {
 fn named(name: &str) -> Subscription {
     Subscription::named(name)
 }
+
+fn health(watched: &Watched) -> HealthStatus {
+    watched.monitor.health_check().get_health_status().unwrap()
+}
+
+const RAISED: AlertState = AlertState::Raised;
+const RESOLVED: AlertState = AlertState::Resolved;

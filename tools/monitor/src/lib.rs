@@ -27,7 +27,9 @@
 mod args;
 mod client;
 mod exit;
+mod files;
 mod metrics;
+mod names;
 mod report;
 mod server;
 mod source;
@@ -36,5 +38,6 @@ mod top;
 pub use args::{Args, Command};
 pub use client::get;
 pub use exit::run;
-pub use metrics::{NAMES, exposition};
+pub use metrics::exposition;
+pub use names::NAMES;
 pub use server::{Server, ServerSettings};

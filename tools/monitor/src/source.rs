@@ -1,10 +1,9 @@
 //! [`Source`]: what is looked at, a running system or a directory, as the JSON that the page and the programs
 //! get.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::path::Path;
 
+use crate::files::Files;
 use forelog::{
     Error, ErrorKind, EventId, EventMonitor, EventStore, EventSystem, Result, Seq, StoredEvent,
     Timestamp,
@@ -19,8 +18,6 @@ const EVENTS_USUAL: u64 = 50;
 const LOOKED_AT_MAX: usize = 20_000;
 /// How many bytes of an event's data a list shows.
 const PREVIEW_MAX: usize = 200;
-/// How many types of a directory are told.
-const TYPES_MAX: usize = 50;
 
 /// What is looked at.
 pub(crate) enum Source {
@@ -34,14 +31,6 @@ pub(crate) enum Source {
 pub(crate) struct Live {
     system: EventSystem,
     monitor: EventMonitor,
-}
-
-/// A directory.
-pub(crate) struct Files {
-    store: EventStore,
-    path: PathBuf,
-    /// What was there by an earlier time, so that a rate can be told.
-    before: Mutex<(Instant, Seq, f64)>,
 }
 
 /// Which events are asked for.
@@ -77,13 +66,7 @@ impl Source {
     }
 
     pub(crate) fn files(path: &Path) -> Result<Source> {
-        let store = EventStore::open_read_only(path)?;
-        let last = store.last_seq();
-        Ok(Source::Files(Files {
-            store,
-            path: path.to_path_buf(),
-            before: Mutex::new((Instant::now(), last, 0.0)),
-        }))
+        Files::open(path).map(Source::Files)
     }
 
     /// Everything that the page shows at a glance.
@@ -264,75 +247,6 @@ impl Live {
             "alerts": self.monitor.active_alerts(),
             "recent_alerts": self.monitor.recent_alerts(),
         }))
-    }
-}
-
-impl Files {
-    fn status(&self) -> Result<Value> {
-        let last = self.store.refresh()?;
-        let retention = self.store.explain_retention();
-        let types = self.store.types().take(TYPES_MAX);
-        let types: Vec<_> = types
-            .map(|one| json!({ "event_type": one.name, "events": one.count }))
-            .collect();
-        Ok(json!({
-            "mode": "files",
-            "path": self.path,
-            "summary": {
-                "timestamp": Timestamp::now(),
-                "log": {
-                    "first_seq": self.store.first_seq(),
-                    "last_seq": last,
-                    "events": self.store.len(),
-                    "segments": retention.segments.len(),
-                    "bytes": retention.bytes,
-                },
-                "rates": { "1min": { "emitted": self.rate(last) } },
-                "types": types,
-                "subscriptions": [],
-            },
-            "health": { "status": "healthy", "issues": [] },
-            "alerts": [],
-            "recent_alerts": [],
-        }))
-    }
-
-    fn metrics(&self) -> Result<String> {
-        let last = self.store.refresh()?;
-        let retention = self.store.explain_retention();
-        let figures = [
-            ("forelog_log_events", self.store.len()),
-            ("forelog_log_segments", retention.segments.len() as u64),
-            ("forelog_log_bytes", retention.bytes),
-            ("forelog_log_last_seq", last.0),
-        ];
-        let help = |name| {
-            crate::NAMES
-                .iter()
-                .find(|one| one.0 == name)
-                .map_or("", |one| one.2)
-        };
-        let text = figures.map(|(name, figure)| {
-            format!(
-                "# HELP {name} {}\n# TYPE {name} gauge\n{name} {figure}\n",
-                help(name)
-            )
-        });
-        Ok(text.concat())
-    }
-
-    /// How many events a second have come since a while ago.
-    #[expect(clippy::cast_precision_loss, reason = "a rate is no exact number")]
-    fn rate(&self, last: Seq) -> f64 {
-        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, seq, rate) = *before;
-        let seconds = at.elapsed().as_secs_f64();
-        if seconds < 0.5 {
-            return rate;
-        }
-        let rate = last.since(seq) as f64 / seconds;
-        *before = (Instant::now(), last, rate);
-        rate
     }
 }
 

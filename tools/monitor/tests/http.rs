@@ -1,5 +1,7 @@
 //! What a server answers, to whom, and what it says of it.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

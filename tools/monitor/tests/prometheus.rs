@@ -1,5 +1,7 @@
 //! The metrics, the alert rules and the Grafana dashboard, held against each other and against promtool.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

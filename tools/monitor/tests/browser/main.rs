@@ -2,6 +2,12 @@
 //!
 //! Screenshots go to the folder that `FORELOG_SCREENSHOTS` names, if it does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that panics has failed"
+)]
+
 mod driver;
 
 use std::sync::Arc;
@@ -140,9 +146,7 @@ fn the_page_lives_while_events_flow() {
     browser.wait_for("document.querySelector('#p50').textContent.includes('s')");
     assert!(
         browser
-            .run(&format!(
-                "return document.getElementById('path').textContent"
-            ))
+            .run("return document.getElementById('path').textContent")
             .as_str()
             .unwrap()
             .contains(stage.dir.path().to_str().unwrap())
