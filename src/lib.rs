@@ -100,6 +100,7 @@ pub use durability::{Durability, Level};
 pub use event::{Data, Event, EventId, MAX_DEPTH};
 pub use format::lineage::{CAUSATION_HEADER, CORRELATION_HEADER};
 pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
+pub use format::trace::{TRACE_HEADER, TraceContext};
 pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt, ScheduledEvent};
 pub use upcast::TYPE_VERSION_HEADER;
 

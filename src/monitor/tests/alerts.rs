@@ -4,7 +4,7 @@ use std::io::ErrorKind as IoKind;
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::dispatch::{RetryPolicy, Status};
+use crate::dispatch::RetryPolicy;
 use crate::position::Seq;
 use crate::storage::sim::{OpKind, Times};
 

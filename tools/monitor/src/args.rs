@@ -45,6 +45,12 @@ pub enum Command {
         /// A file with the token that a client must show; needed for an address other than loopback
         #[arg(long)]
         token_file: Option<PathBuf>,
+        /// A file with the certificate, as PEM: speak TLS
+        #[arg(long, requires = "tls_key")]
+        tls_cert: Option<PathBuf>,
+        /// A file with the certificate's private key, as PEM
+        #[arg(long, requires = "tls_cert")]
+        tls_key: Option<PathBuf>,
     },
     /// Show the figures in a terminal, until q is pressed
     Top {

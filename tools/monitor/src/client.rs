@@ -23,6 +23,16 @@ pub fn get(address: &str, path: &str, token: Option<&str>) -> Result<(u16, Strin
     send(address, asked.as_bytes())
 }
 
+/// What a POST of this JSON is answered.
+pub(crate) fn post(address: &str, path: &str, json: &str) -> Result<(u16, String)> {
+    let asked = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{json}",
+        json.len()
+    );
+    send(address, asked.as_bytes())
+}
+
 fn send(address: &str, asked: &[u8]) -> Result<(u16, String)> {
     let unknown = || Error::new(ErrorKind::NotFound, format!("{address} is no address"));
     let found = address.to_socket_addrs()?.next().ok_or_else(unknown)?;

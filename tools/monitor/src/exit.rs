@@ -8,7 +8,7 @@ use forelog::{Error, Result};
 
 use crate::args::{Args, Command};
 use crate::report;
-use crate::server::{Server, ServerSettings};
+use crate::server::{Server, ServerSettings, TlsSettings};
 use crate::source::Source;
 use crate::top;
 
@@ -22,7 +22,12 @@ pub fn run(args: &Args) -> ExitCode {
             path,
             listen,
             token_file,
-        } => serve(path, *listen, token_file.as_deref()),
+            tls_cert,
+            tls_key,
+        } => {
+            let tls = tls_cert.as_deref().zip(tls_key.as_deref());
+            serve(path, *listen, token_file.as_deref(), tls)
+        }
         Command::Top { path, token_file } => show_top(path, token_file.as_deref()),
         Command::Report {
             path,
@@ -39,11 +44,24 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn serve(path: &Path, listen: std::net::SocketAddr, token_file: Option<&Path>) -> Result<()> {
+fn serve(
+    path: &Path,
+    listen: std::net::SocketAddr,
+    token_file: Option<&Path>,
+    tls: Option<(&Path, &Path)>,
+) -> Result<()> {
+    let tls = match tls {
+        Some((certificates, key)) => Some(TlsSettings {
+            certificates: read(certificates)?,
+            key: read(key)?,
+        }),
+        None => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let token = token_file.map(read).transpose()?;
     let token = token.map(|token| token.trim().to_owned());
-    let server = Server::beside(path, ServerSettings { listen, token })?;
-    println!("http://{}", server.address());
+    let server = Server::beside(path, ServerSettings { listen, token, tls })?;
+    println!("{scheme}://{}", server.address());
     server.wait();
     Ok(())
 }

@@ -34,10 +34,12 @@ mod report;
 mod server;
 mod source;
 mod top;
+mod webhook;
 
 pub use args::{Args, Command};
 pub use client::get;
 pub use exit::run;
 pub use metrics::exposition;
 pub use names::NAMES;
-pub use server::{Server, ServerSettings};
+pub use server::{Server, ServerSettings, TlsSettings};
+pub use webhook::Webhook;

@@ -2,7 +2,9 @@
 
 mod guard;
 mod routes;
+mod tls;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +15,10 @@ use forelog::{Error, ErrorKind, EventMonitor, EventSystem, Result};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
+use tokio_rustls::TlsAcceptor;
 
 use crate::source::Source;
 use guard::Guard;
@@ -32,6 +36,24 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// What whoever changes something must show, and on an address that is not of this machine, everybody.
     pub token: Option<String>,
+    /// With which certificate it speaks TLS; without one, it does not.
+    pub tls: Option<TlsSettings>,
+}
+
+/// What TLS needs, as PEM.
+#[derive(Clone)]
+pub struct TlsSettings {
+    /// The certificate, and those between it and the one that clients trust.
+    pub certificates: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl fmt::Debug for TlsSettings {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsSettings").finish_non_exhaustive()
+    }
 }
 
 impl Default for ServerSettings {
@@ -39,6 +61,7 @@ impl Default for ServerSettings {
         ServerSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 9898)),
             token: None,
+            tls: None,
         }
     }
 }
@@ -83,7 +106,8 @@ impl Server {
     }
 
     fn start(source: Source, settings: ServerSettings) -> Result<Server> {
-        let ServerSettings { listen, token } = settings;
+        let ServerSettings { listen, token, tls } = settings;
+        let tls = tls.as_ref().map(tls::acceptor).transpose()?;
         let token = token.filter(|token| !token.is_empty());
         if token.is_none() && !listen.ip().is_loopback() {
             let message = format!(
@@ -109,7 +133,7 @@ impl Server {
         let (ends, is_over) = oneshot::channel();
         let builder = std::thread::Builder::new().name("forelog-serve".to_owned());
         let thread = builder.spawn(move || {
-            runtime.block_on(serve(listener, shared, is_over));
+            runtime.block_on(serve(listener, tls, shared, is_over));
             // Streams that are open would never end.
             runtime.shutdown_background();
         });
@@ -159,6 +183,7 @@ impl Drop for Server {
 /// Takes connections until it is over.
 async fn serve(
     listener: std::net::TcpListener,
+    tls: Option<TlsAcceptor>,
     shared: Shared,
     mut is_over: oneshot::Receiver<()>,
 ) {
@@ -179,16 +204,27 @@ async fn serve(
         };
         // One too many is closed at once.
         if let Ok(permit) = connections.clone().try_acquire_owned() {
-            let router = router.clone();
+            let (router, tls) = (router.clone(), tls.clone());
             tokio::spawn(async move {
-                talk(stream, router).await;
+                greet(stream, tls, router).await;
                 drop(permit);
             });
         }
     }
 }
 
-async fn talk(stream: TcpStream, router: axum::Router) {
+/// Talks to a client, through TLS if that is asked for.
+async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, router: axum::Router) {
+    let Some(tls) = tls else {
+        return talk(stream, router).await;
+    };
+    // Whoever does not get through with it in time is no client.
+    if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_WITHIN, tls.accept(stream)).await {
+        talk(stream, router).await;
+    }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: axum::Router) {
     let mut connection = http1::Builder::new();
     connection
         .timer(TokioTimer::new())

@@ -63,6 +63,7 @@ impl Stage {
         let settings = ServerSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             token: Some(TOKEN.to_owned()),
+            tls: None,
         };
         let server = Server::embedded(&system, &monitor, settings).unwrap();
         Stage {
