@@ -113,7 +113,6 @@ pub(super) struct Ledger {
     segments: BTreeMap<SegmentId, u64>,
     appended_bytes: u64,
     sync: Recent,
-    all: Recent,
     each: BTreeMap<HandlerId, Recent>,
     /// How long deliveries take, by registration: as of the last moment.
     pub(super) latencies: BTreeMap<HandlerId, Latency>,
@@ -123,14 +122,16 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(seen: &Seen) -> Ledger {
+        let observed = &seen.observed;
+        let begun =
+            |(id, all): &(HandlerId, Histogram<u64>)| (*id, Recent::new(seen.at, Some(all)));
         let mut ledger = Ledger {
             begun: seen.at,
             past: Past::default(),
-            segments: seen.observed.segments.iter().copied().collect(),
+            segments: observed.segments.iter().copied().collect(),
             appended_bytes: 0,
-            sync: Recent::new(seen.at),
-            all: Recent::new(seen.at),
-            each: BTreeMap::new(),
+            sync: Recent::new(seen.at, observed.syncs.as_ref()),
+            each: observed.latencies.iter().map(begun).collect(),
             latencies: BTreeMap::new(),
             latency: Latency::default(),
             sync_latency: Latency::default(),
@@ -143,24 +144,33 @@ impl Ledger {
     pub(super) fn take_in(&mut self, seen: &Seen) {
         self.count_bytes(&seen.observed.segments);
         if let Some(syncs) = &seen.observed.syncs {
-            self.sync_latency = self.sync.latency(seen.at, syncs);
+            let recent = self.sync.take_in(seen.at, syncs);
+            self.sync_latency = Latency::of(&recent, syncs);
         }
-        let mut all: Option<Histogram<u64>> = None;
+        self.time(seen);
+        self.past.add(seen.at, seen.moment(self.appended_bytes));
+    }
+
+    /// Takes in how long deliveries take: of each subscription, and of all that are there.
+    fn time(&mut self, seen: &Seen) {
+        let mut sum: Option<(Histogram<u64>, Histogram<u64>)> = None;
         self.latencies.clear();
-        for (id, histogram) in &seen.observed.latencies {
-            let recent = self.each.entry(*id).or_insert_with(|| Recent::new(seen.at));
-            self.latencies
-                .insert(*id, recent.latency(seen.at, histogram));
-            match &mut all {
+        for (id, all) in &seen.observed.latencies {
+            let before = self.each.entry(*id);
+            let before = before.or_insert_with(|| Recent::new(seen.at, None));
+            let recent = before.take_in(seen.at, all);
+            self.latencies.insert(*id, Latency::of(&recent, all));
+            if let Some((recent_sum, sum)) = &mut sum {
                 // It cannot fail: all have the same bounds.
-                Some(all) => drop(all.add(histogram)),
-                None => all = Some(histogram.clone()),
+                let _ = recent_sum.add(&recent).and_then(|()| sum.add(all));
+            } else {
+                sum = Some((recent, all.clone()));
             }
         }
         let latencies = &self.latencies;
         self.each.retain(|id, _| latencies.contains_key(id));
-        self.latency = all.map_or_else(Latency::default, |all| self.all.latency(seen.at, &all));
-        self.past.add(seen.at, seen.moment(self.appended_bytes));
+        let sum = sum.map(|(recent, all)| Latency::of(&recent, &all));
+        self.latency = sum.unwrap_or_default();
     }
 
     /// What segments have grown by; what retention and compaction take away is not counted.

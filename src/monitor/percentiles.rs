@@ -57,6 +57,16 @@ pub struct Percentiles {
     pub max_ms: f64,
 }
 
+impl Latency {
+    pub(super) fn of(recent: &Histogram<u64>, all: &Histogram<u64>) -> Self {
+        Latency {
+            recent: Percentiles::of(recent),
+            total: Percentiles::of(all),
+            buckets: buckets(all),
+        }
+    }
+}
+
 impl Percentiles {
     fn of(histogram: &Histogram<u64>) -> Self {
         if histogram.is_empty() {
@@ -86,37 +96,35 @@ fn millis(nanos: u64) -> f64 {
 /// What was noted by two earlier times, so that what is recent can be told.
 #[derive(Debug)]
 pub(super) struct Recent {
-    older: (Timestamp, Option<Histogram<u64>>),
+    older: Option<Histogram<u64>>,
     newer: (Timestamp, Option<Histogram<u64>>),
 }
 
 impl Recent {
-    pub(super) fn new(now: Timestamp) -> Self {
+    /// All that was noted by now is not recent.
+    pub(super) fn new(now: Timestamp, all: Option<&Histogram<u64>>) -> Self {
         Recent {
-            older: (now, None),
-            newer: (now, None),
+            older: all.cloned(),
+            newer: (now, all.cloned()),
         }
     }
 
-    /// Takes in all that was noted by now.
-    pub(super) fn latency(&mut self, now: Timestamp, all: &Histogram<u64>) -> Latency {
+    /// Takes in all that was noted by now; returns what is recent of it.
+    pub(super) fn take_in(&mut self, now: Timestamp, all: &Histogram<u64>) -> Histogram<u64> {
         if now < self.newer.0 {
-            // The clock was set back: begin anew, with what there is.
-            *self = Recent::new(now);
+            // The clock was set back: begin anew.
+            *self = Recent::new(now, Some(all));
         }
         if now.since(self.newer.0) >= LATELY {
-            self.older = std::mem::replace(&mut self.newer, (now, Some(all.clone())));
+            let newer = std::mem::replace(&mut self.newer, (now, Some(all.clone())));
+            self.older = newer.1;
         }
         let mut recent = all.clone();
-        if let Some(before) = &self.older.1 {
+        if let Some(before) = &self.older {
             // It cannot fail: the same bounds, and no less was noted since.
             let _ = recent.subtract(before);
         }
-        Latency {
-            recent: Percentiles::of(&recent),
-            total: Percentiles::of(all),
-            buckets: buckets(all),
-        }
+        recent
     }
 }
 

@@ -101,6 +101,41 @@ fn rates_forget_what_is_long_ago() {
 }
 
 #[test]
+fn what_is_recent_is_not_what_was_there_before_nor_what_a_handler_took_with_it() {
+    let watched = Watched::new(EventSystem::builder(), MonitorSettings::default());
+    let switch = Switch::default();
+    let register = |name: &str| {
+        let handler = switch.handler();
+        watched
+            .system
+            .register_handler(named(name), handler)
+            .unwrap()
+    };
+    let first = register("first");
+    register("second");
+    watched.emit(10);
+    watched.clock.advance(9 * SECOND);
+    watched.system.start().unwrap();
+    watched.drain();
+    let summary = watched.rested(20);
+    assert!(summary.latency.recent.p50_ms > 8_900.0, "{summary:?}");
+    let late = EventMonitor::new(&watched.system, MonitorSettings::default()).unwrap();
+    let latency = late.get_summary().unwrap().latency;
+    assert_eq!((latency.recent.count, latency.total.count), (0, 20));
+
+    watched.clock.advance(30 * SECOND);
+    watched.monitor.get_summary().unwrap();
+    watched.clock.advance(30 * SECOND);
+    watched.monitor.get_summary().unwrap();
+    watched.system.unregister_handler(first).unwrap();
+    watched.emit(5);
+    watched.drain();
+    let latency = watched.rested(15).latency;
+    assert_eq!(latency.recent.count, 5);
+    assert!(latency.recent.max_ms < 1.0, "{latency:?}");
+}
+
+#[test]
 fn refused_emits_are_counted() {
     let settings = EventSystem::builder()
         .max_queue_size(2)
