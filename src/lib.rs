@@ -53,6 +53,8 @@ mod sync;
 mod clock;
 mod durability;
 mod position;
+// 1 timings
+mod timings;
 // 1 errors
 mod error;
 // 1 events
@@ -83,7 +85,9 @@ mod system;
 mod partition;
 // 8 repair
 pub mod repair;
-// 9 test kit
+// 9 monitor
+mod monitor;
+// 10 test kit
 pub mod testing;
 
 pub mod manual;
@@ -98,6 +102,7 @@ pub use durability::{Durability, Level};
 pub use event::{Data, Event, EventId, MAX_DEPTH};
 pub use format::lineage::{CAUSATION_HEADER, CORRELATION_HEADER};
 pub use format::record::{HEADERS_LEN_MAX, SOURCE_LEN_MAX, TYPE_LEN_MAX};
+pub use format::trace::{TRACE_HEADER, TraceContext};
 pub use system::{Builder, DuplicatePolicy, EventSystem, PendingReceipt, Receipt, ScheduledEvent};
 pub use upcast::TYPE_VERSION_HEADER;
 
@@ -106,7 +111,7 @@ pub use control::{ControlRecovery, ParkedEvent};
 pub use dispatch::{
     AckToken, BatchHandler, BatchOutcome, BatchSize, BoxFuture, Delivery, Handler, HandlerId,
     IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, ReplayEnd,
-    ReplayFailure, RetryPolicy, Role, Start, Status, Subscription, SubscriptionState,
+    ReplayFailure, RetryPolicy, Role, Start, Status, StopReason, Subscription, SubscriptionState,
     VolatileState, WhenBehind, WhenFull, WhenParked, key_of, polling, spawning,
 };
 
@@ -126,6 +131,14 @@ pub use replay::{
 };
 
 pub use system::{ByType, EventStore, Stats};
+
+// Watch: figures, health, alerts, reports.
+pub use monitor::{
+    ALERT_SOURCE, ALERT_TYPE, Alert, AlertSink, AlertState, AuditLog, Bucket, Counts,
+    EventDashboard, EventHealthCheck, EventMonitor, Health, HealthStatus, IndexFigures, Issue,
+    Latency, LogFigures, MonitorSettings, Percentiles, QueueFigures, Rates, Resources, Rule,
+    Severity, SubscriptionFigures, Summary, TypeFigures, setup_event_monitoring,
+};
 
 // Rehearse: what other handlers would have done.
 pub use replay::{

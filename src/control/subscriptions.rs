@@ -155,6 +155,12 @@ impl Control {
             .unwrap_or(0)
     }
 
+    /// The oldest parked event of a subscription.
+    pub(crate) fn first_parked(&self, name: &str) -> Option<Seq> {
+        self.standing(name, |one| one.parked.keys().next().copied())
+            .flatten()
+    }
+
     /// One parked event.
     pub(crate) fn parked_event(&self, name: &str, seq: Seq) -> Option<Arc<ParkedEvent>> {
         self.standing(name, |one| one.parked.get(&seq).cloned())

@@ -58,7 +58,7 @@ fn handle_here(desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result
     let outcome = crew.call(&delivery);
     desk.seat.set_busy(Seq::ZERO);
     if outcome == Outcome::Ack && !desk.origin.has_deferred() {
-        return desk.acknowledge(seq);
+        return desk.acknowledge(seq, event.appended_at());
     }
     follow_up(desk, event, attempt, outcome)
 }

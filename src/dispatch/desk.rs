@@ -13,10 +13,12 @@ use super::status::Status;
 use super::subscription::Rules;
 use super::token::Origin;
 use super::window::Window;
+use crate::clock::Timestamp;
 use crate::control::{Place, Tries};
 use crate::error::{Error, Result};
 use crate::format::record::EventRef;
 use crate::position::Seq;
+use crate::timings::Pace;
 
 /// After how many acknowledged events a cursor is written at the latest.
 pub(super) const ACKS_PER_CURSOR: u32 = 64;
@@ -46,7 +48,8 @@ pub(super) struct Desk {
     /// Those that another process had begun.
     tried_before: BTreeSet<Seq>,
     /// How far the subscription had come when it was sent back.
-    passed_upto: Seq,
+    pub(super) passed_upto: Seq,
+    pub(super) pace: Pace,
     /// Events ahead of the position that are parked already: their cursor was lost to damage, or the
     /// subscription was sent back.
     pub(super) parked_ahead: BTreeSet<Seq>,
@@ -104,6 +107,7 @@ impl Desk {
             tried_before: tries.keys().copied().collect(),
             tries,
             passed_upto: Seq::ZERO,
+            pace: Pace::default(),
             parked_ahead: parked.filter(|&seq| seq > place.cursor).collect(),
             held: HashMap::new(),
             taken: place.cursor,
@@ -221,8 +225,11 @@ impl Desk {
 
     /// Notes that an event was handled where it was read.
     #[inline]
-    pub(super) fn acknowledge(&mut self, seq: Seq) -> Result<()> {
+    pub(super) fn acknowledge(&mut self, seq: Seq, appended_at: Timestamp) -> Result<()> {
         self.seat.count_delivered();
+        if self.pace.is_due() {
+            self.time(seq, appended_at);
+        }
         if !self.tries.is_empty() {
             self.forget_tries(seq);
         }
@@ -252,10 +259,13 @@ impl Desk {
     pub(super) fn settle(&mut self, seq: Seq, attempt: u32, outcome: Outcome) -> Result<()> {
         let settled = match outcome {
             Outcome::Ack => {
-                self.seat.count_delivered();
+                self.count_delivered(seq);
                 self.close(seq)
             }
-            Outcome::Park(reason) => self.park(seq, reason, attempt),
+            Outcome::Park(reason) => {
+                self.count_failed(seq);
+                self.park(seq, reason, attempt)
+            }
             Outcome::Failed(reason) => self.fail(seq, attempt, reason, None),
             Outcome::Retry => self.fail(seq, attempt, asked_again(), None),
             Outcome::RetryAfter(delay) => self.fail(seq, attempt, asked_again(), Some(delay)),
@@ -297,6 +307,7 @@ impl Desk {
         if self.has_gone(seq) {
             return self.lose(seq);
         }
+        self.count_failed(seq);
         {
             let mut notes = self.seat.notes();
             notes.attempts = attempt;

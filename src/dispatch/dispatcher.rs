@@ -127,6 +127,10 @@ impl Dispatcher {
             work,
             twinning,
         };
+        tracing::debug!(
+            target: "forelog::dispatch", subscription = %member.seat.label(),
+            position = %member.seat.position.get(), "a handler is registered"
+        );
         registry.members.insert(id, member);
         Ok(id)
     }

@@ -41,6 +41,7 @@ impl Dispatcher {
         let (log, control) = (&self.office.log, &self.office.control);
         if let Some(name) = &state.name {
             state.parked = control.parked_count(name);
+            state.first_parked = control.first_parked(name);
             if state.id.is_none() {
                 let place = control.place(name).unwrap_or_default();
                 state.paused = control.paused(name);

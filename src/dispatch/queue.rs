@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 
-use super::inside::Inside;
 use super::live::{Live, NOBODY, Position};
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Seq;
@@ -73,6 +72,8 @@ pub(crate) struct Queue {
     /// Tells the systems of a process apart; from 1.
     pub(super) id: u64,
     appended: Box<Appended>,
+    /// How many emits were refused because it was full.
+    pub(super) rejected: AtomicU64,
     live: Mutex<Live>,
     moved: Condvar,
 }
@@ -114,6 +115,7 @@ impl Queue {
             wanted: AtomicU64::new(NOBODY),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             appended: Box::new(appended),
+            rejected: AtomicU64::new(0),
             live: Mutex::new(Live::default()),
             moved: Condvar::new(),
         }
@@ -224,6 +226,7 @@ impl Queue {
             self.admit_at(live, count).map(Ok)
         });
         admitted.unwrap_or_else(|| {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
             let message = format!(
                 "the queue is full: the slowest handler is {} events behind, and max_queue_size \
                  is {}; wait, or make the handler faster. The event is not in the log",
@@ -381,26 +384,6 @@ impl Queue {
     fn depth_of(&self, live: &Live) -> u64 {
         let depth = |slowest| self.last().saturating_sub(slowest);
         live.slowest().map_or(0, depth)
-    }
-
-    /// Tells the queues of a process apart.
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Notes that this thread runs this handler of this queue's system.
-    pub(super) fn enter(&self, handler_id: u64) -> Inside {
-        Inside::of(self.id, handler_id)
-    }
-
-    /// The registration whose handler this thread runs, if it is one of this queue's system.
-    pub(super) fn inside(&self) -> Option<u64> {
-        Inside::handler_of(self.id)
-    }
-
-    /// Whether this thread runs a handler of this queue's system.
-    pub(crate) fn is_inside(&self) -> bool {
-        self.inside().is_some()
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

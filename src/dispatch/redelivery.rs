@@ -94,7 +94,11 @@ impl Worker {
             Outcome::Park(reason) | Outcome::Failed(reason) => clip(reason),
             Outcome::Retry | Outcome::RetryAfter(_) => parked.reason.clone(),
         };
-        seat.notes().last_error = Some(reason.clone());
+        {
+            let mut notes = seat.notes();
+            notes.count_failed(&parked.event.event_type);
+            notes.last_error = Some(reason.clone());
+        }
         let again = ParkedEvent {
             reason,
             attempts,

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::course::Ticket;
 use super::live::Position;
+use super::notes::Notes;
 use super::outcome::Outcome;
-use super::phase::Phase;
 use super::role::Role;
 use super::signal::Signal;
 use super::status::{HandlerId, Status, SubscriptionState, VolatileState};
-use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::position::Seq;
+use crate::timings::Timings;
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -78,28 +78,11 @@ pub(super) struct Seat {
     requests: Mutex<VecDeque<Request>>,
     returns: Mutex<Vec<Return>>,
     delivered: AtomicU64,
+    /// How long after it was appended each event was acknowledged that came while the handler was there.
+    pub(super) latency: Timings,
     /// The Seq that the worker's own handler is called for; 0: none.
     busy: AtomicU64,
     notes: Mutex<Notes>,
-}
-
-#[derive(Debug)]
-pub(super) struct Notes {
-    pub(super) status: Status,
-    pub(super) phase: Phase,
-    pub(super) attempts: u32,
-    pub(super) given_up: u64,
-    pub(super) skipped: u64,
-    pub(super) expired: u64,
-    /// How many events are taken up and not handled.
-    pub(super) open: u64,
-    pub(super) last_error: Option<String>,
-    pub(super) paused: Option<String>,
-    /// The delivery that was handed on longest ago and is not back, and since when.
-    pub(super) handed_on: Option<(Seq, Timestamp)>,
-    pub(super) stalled: Option<Seq>,
-    /// When the rate was last reckoned, how many were delivered by then, and what it was.
-    pub(super) rate: (Instant, u64, f64),
 }
 
 impl Seat {
@@ -119,21 +102,9 @@ impl Seat {
             requests: Mutex::default(),
             returns: Mutex::default(),
             delivered: AtomicU64::new(0),
+            latency: Timings::default(),
             busy: AtomicU64::new(0),
-            notes: Mutex::new(Notes {
-                status: Status::Waiting,
-                phase: Phase::CatchUp,
-                attempts: 0,
-                given_up: 0,
-                skipped: 0,
-                expired: 0,
-                open: 0,
-                last_error: None,
-                paused: None,
-                handed_on: None,
-                stalled: None,
-                rate: (Instant::now(), 0, 0.0),
-            }),
+            notes: Mutex::default(),
         }
     }
 
@@ -350,32 +321,18 @@ impl Seat {
             phase: notes.phase,
             delivered,
             rate,
+            failed: notes.failed,
+            failed_by_type: notes.failed_by_type.clone(),
             attempts: notes.attempts,
             parked: notes.given_up,
+            first_parked: None,
             skipped: notes.skipped,
             expired: notes.expired,
             last_error: notes.last_error.clone(),
+            stopped: notes.stopped.clone(),
             paused: notes.paused.clone(),
             stalled: notes.stalled,
             volatile: VolatileState::default(),
         }
-    }
-}
-
-impl Notes {
-    /// How many deliveries per second there were since the last time; over less than a second nothing
-    /// is said anew.
-    fn reckon_rate(&mut self, delivered: u64) -> f64 {
-        let (at, before, rate) = self.rate;
-        let seconds = at.elapsed().as_secs_f64();
-        if seconds < 1.0 && rate > 0.0 {
-            return rate;
-        }
-        let count = u32::try_from(delivered.saturating_sub(before)).unwrap_or(u32::MAX);
-        let rate = f64::from(count) / seconds.max(1e-3);
-        if seconds >= 1.0 {
-            self.rate = (Instant::now(), delivered, rate);
-        }
-        rate
     }
 }

@@ -1,11 +1,13 @@
 //! [`SubscriptionState`]: where a subscription stands, as an operator sees it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use super::phase::Phase;
 use super::role::Role;
-use crate::position::Seq;
+use crate::error::{Error, ErrorKind};
+use crate::position::{SegmentId, Seq};
 
 /// The registration of a handler, for as long as the system is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +33,31 @@ pub enum Status {
     Stopped,
     /// Its name has a place, and no handler is registered for it.
     Detached,
+}
+
+/// The error that stopped a subscription, by what an operator needs of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StopReason {
+    /// What kind of error it is.
+    pub kind: ErrorKind,
+    /// The segment that it names.
+    pub segment: Option<SegmentId>,
+    /// The event that it names.
+    pub seq: Option<Seq>,
+    /// What it says.
+    pub message: String,
+}
+
+impl StopReason {
+    pub(super) fn of(error: &Error) -> Self {
+        StopReason {
+            kind: error.kind(),
+            segment: error.segment(),
+            seq: error.seq(),
+            message: error.to_string(),
+        }
+    }
 }
 
 /// Where a subscription stands.
@@ -61,10 +88,17 @@ pub struct SubscriptionState {
     /// How many were acknowledged per second, over the time since it was last asked for (of a second at
     /// least).
     pub rate: f64,
+    /// How many attempts have failed since the handler was registered: errors, panics, asked to be tried
+    /// again, and parked at once.
+    pub failed: u64,
+    /// The same by event type. No more than a hundred types are told apart; all others are under `…`.
+    pub failed_by_type: BTreeMap<String, u64>,
     /// How many attempts have failed at the event that failed last; 0 once nothing waits for a retry.
     pub attempts: u32,
     /// How many events are parked; for an unnamed subscription, how many it gave up.
     pub parked: u64,
+    /// The oldest event that is parked.
+    pub first_parked: Option<Seq>,
     /// How many Seqs it passed that hold no event, whose events retention had removed, or that it skipped
     /// because it lagged. Of a name, since it is known.
     pub skipped: u64,
@@ -73,6 +107,8 @@ pub struct SubscriptionState {
     pub expired: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// The error that stopped it, if one has.
+    pub stopped: Option<StopReason>,
     /// Why it is paused, if it is.
     pub paused: Option<String>,
     /// The event whose handling takes longer than
@@ -117,11 +153,15 @@ impl SubscriptionState {
             phase: Phase::CatchUp,
             delivered: 0,
             rate: 0.0,
+            failed: 0,
+            failed_by_type: BTreeMap::new(),
             attempts: 0,
             parked: 0,
+            first_parked: None,
             skipped: 0,
             expired: 0,
             last_error: None,
+            stopped: None,
             paused: None,
             stalled: None,
             volatile: VolatileState::default(),

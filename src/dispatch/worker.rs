@@ -10,7 +10,7 @@ use super::gather::deliver_batch;
 use super::office::{Office, pin_name};
 use super::replays::Replays;
 use super::seat::Seat;
-use super::status::Status;
+use super::status::{Status, StopReason};
 use super::subscription::{Subscription, WhenBehind, WhenParked};
 use super::twin::Twinning;
 use super::wanted::Choice;
@@ -233,6 +233,7 @@ impl Worker {
     /// durable can only be said if it was there before the reader looked.
     fn look_closely(&mut self, next: Seq) -> Result<Progress> {
         self.desk.rest_queue();
+        self.desk.rest();
         let held = self.desk.office.log.watermark().appended() >= next;
         if held && self.reader.step()?.is_some() {
             self.reader.seek(next);
@@ -319,6 +320,7 @@ impl Worker {
             let mut notes = seat.notes();
             notes.status = Status::Stopped;
             notes.last_error = Some(error.to_string());
+            notes.stopped = Some(StopReason::of(error));
         }
         seat.ask_to_stop();
         seat.end();

@@ -1,7 +1,8 @@
 //! Where an event comes from, as headers: [`CAUSATION_HEADER`] names the event that it is an answer to,
-//! [`CORRELATION_HEADER`] what both belong to.
+//! [`CORRELATION_HEADER`] what both belong to. The [trace](super::trace) is passed on with them.
 
 use super::record::EventRef;
+use super::trace::{TRACE_HEADER, TraceContext};
 use crate::event::{Event, EventId};
 
 /// The header with the id of the event in whose handling an event was emitted.
@@ -50,6 +51,8 @@ pub(crate) struct Lineage {
     cause: EventId,
     /// If it is another than the id of the cause.
     correlation: Option<Box<str>>,
+    /// The place in a trace at which the cause was emitted.
+    trace: Option<TraceContext>,
 }
 
 impl Lineage {
@@ -57,6 +60,7 @@ impl Lineage {
         Lineage {
             cause: cause.event_id(),
             correlation: cause.correlation().map(Into::into),
+            trace: cause.trace_context(),
         }
     }
 
@@ -76,6 +80,9 @@ impl Lineage {
         }
         if !has(CAUSATION_HEADER) {
             missing.push((CAUSATION_HEADER.to_owned(), self.cause.to_string()));
+        }
+        if let Some(trace) = self.trace.filter(|_| !has(TRACE_HEADER)) {
+            missing.push((TRACE_HEADER.to_owned(), trace.to_string()));
         }
         missing
     }

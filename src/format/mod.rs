@@ -20,6 +20,7 @@ pub(crate) mod frame;
 pub(crate) mod checked;
 pub(crate) mod record;
 pub(crate) mod alone;
+pub(crate) mod trace;
 pub(crate) mod lineage;
 pub(crate) mod segment;
 pub(crate) mod footer;

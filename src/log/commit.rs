@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use super::watermark::Watermark;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,11 +24,14 @@ use crate::position::Seq;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, MutexGuard};
+use crate::timings::Timings;
 
 #[derive(Debug, Default)]
 pub(super) struct Commit {
     state: Mutex<State>,
     failure: OnceLock<Error>,
+    /// How long syncs took.
+    pub(super) timings: Timings,
 }
 
 #[derive(Debug, Default)]
@@ -115,7 +119,11 @@ impl Commit {
     /// panics, or they would wait for ever.
     fn lead(&self, watermark: &Watermark, sync: &dyn Fn() -> Result<Seq>) {
         self.gather();
+        let begun = Instant::now();
         let synced = catch_unwind(AssertUnwindSafe(sync));
+        let took = begun.elapsed();
+        self.timings.note(took, 1);
+        tracing::trace!(target: "forelog::log", ?took, "a sync has ended");
         match &synced {
             Ok(Ok(covered)) => watermark.set_durable(*covered),
             // The sync has noted its own failure; an error before it came to that is one as well.

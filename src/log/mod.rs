@@ -95,11 +95,13 @@ use crate::clock::Clock;
 #[cfg(test)]
 use crate::clock::Timestamp;
 use crate::durability::Durability;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::alone::Alone;
 use crate::format::record::{EventRef, Record};
 use crate::position::{Gap, SegmentId, Seq};
 use crate::storage::Storage;
+use crate::storage::usage::Space;
+use crate::timings::Timings;
 use crate::upcast::Upcasters;
 use committer::Committer;
 use keeper::Keeper;
@@ -301,6 +303,21 @@ impl Log {
     /// [`Log::sync_soon`] must have been called.
     pub(crate) fn poll_durable(&self, seq: Seq, context: &Context<'_>) -> Poll<Result<()>> {
         self.shared.poll_durable(seq, context)
+    }
+
+    /// How long the syncs took that somebody waited for.
+    pub(crate) fn sync_timings(&self) -> &Timings {
+        self.shared.sync_timings()
+    }
+
+    /// What the file system that it lies in has left.
+    pub(crate) fn space(&self) -> Option<Space> {
+        self.shared.storage.space()
+    }
+
+    /// What ended the log's life, if a sync has failed.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.shared.check_alive().err()
     }
 
     /// Makes everything that is appended durable.

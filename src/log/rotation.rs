@@ -205,6 +205,9 @@ impl Shared {
         self.tail().forerunner = None;
         // Segments are settled in order, so all before this one is durable as well.
         self.watermark.set_durable(last);
+        tracing::debug!(
+            target: "forelog::log", segment = %sealed.id(), seq = %last, "a segment is sealed and synced"
+        );
         sealed.release_room();
         Ok(())
     }

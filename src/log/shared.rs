@@ -30,6 +30,7 @@ use crate::format::segment::BLOCK_LEN;
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, Storage};
 use crate::sync::{Mutex, MutexGuard, hint};
+use crate::timings::Timings;
 
 /// Up to how many bytes at once are synced into blocks that were written before. Those of a log's first
 /// segment are not, as a rule, and a sync into new blocks takes half as long again; writing them ahead
@@ -141,6 +142,11 @@ impl Shared {
 
     pub(super) fn wait_durable(&self, seq: Seq) -> Result<()> {
         self.commit.wait(&self.watermark, seq, &|| self.sync())
+    }
+
+    /// How long the syncs took that somebody waited for.
+    pub(super) fn sync_timings(&self) -> &Timings {
+        &self.commit.timings
     }
 
     /// As [`Commit::poll`].

@@ -37,6 +37,10 @@ pub mod partitions {}
 #[doc = include_str!("retention.md")]
 pub mod retention {}
 
+/// Figures, health, alerts and reports; the dashboard; audit and detailed logs.
+#[doc = include_str!("monitoring.md")]
+pub mod monitoring {}
+
 /// Events looked up: selectors, times, pages, and how they are found.
 #[doc = include_str!("queries.md")]
 pub mod queries {}

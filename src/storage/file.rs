@@ -10,6 +10,7 @@ use memmap2::MmapOptions;
 
 use super::on_disk::OnDisk;
 use super::sys::{self, Sys};
+use super::usage::{self, Space};
 use super::{Entry, Region, Storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
@@ -128,6 +129,10 @@ pub(crate) fn open_regular(path: &Path, write: bool) -> Result<File> {
 }
 
 impl Storage for FileStorage {
+    fn space(&self) -> Option<Space> {
+        usage::space(&self.folder)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

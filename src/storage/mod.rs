@@ -11,6 +11,7 @@
 //! - An error is returned, never swallowed, and nothing is retried into a success.
 
 pub(crate) mod sys;
+pub(crate) mod usage;
 mod turns;
 mod backing;
 mod on_disk;
@@ -19,6 +20,7 @@ mod region;
 pub(crate) mod file;
 pub(crate) mod plain;
 pub(crate) mod whole;
+pub(crate) mod lines;
 pub(crate) mod memory;
 pub(crate) mod lock;
 #[cfg_attr(
@@ -42,6 +44,7 @@ pub(crate) use turns::Abandoned;
 
 use crate::error::Result;
 use crate::format::names;
+use usage::Space;
 
 /// A name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +99,11 @@ pub(crate) trait Storage: Debug + Send + Sync {
 
     /// The folder of this name inside, made if it is not there; its name is durable on return.
     fn folder(&self, name: &str) -> Result<Arc<dyn Storage>>;
+
+    /// What the file system has left; `None` where it cannot be told, as in memory.
+    fn space(&self) -> Option<Space> {
+        None
+    }
 
     /// Replaces a small file so that a crash leaves the old or the new bytes, whole and durable.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -22,6 +22,7 @@ mod stats;
 mod store;
 mod reading;
 mod read_only;
+mod observed;
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -33,6 +34,7 @@ use serde::Serialize;
 
 pub use admission::DuplicatePolicy;
 pub use builder::Builder;
+pub(crate) use observed::{Observed, Weakly};
 pub use pending::PendingReceipt;
 pub use receipt::Receipt;
 pub use schedule::ScheduledEvent;

@@ -89,6 +89,7 @@ impl EventSystem {
             retention_waits: log.retention_wait(),
             queue_depth: self.0.dispatcher.queue().depth(),
             queue_max: self.0.max_queue_size,
+            rejected: self.0.dispatcher.queue().rejected(),
             volatile_events: volatile.map_or(0, Engine::emitted),
             volatile_bytes: volatile.map_or(0, Engine::bytes),
             volatile_depth: volatile.map_or(0, Engine::depth),

@@ -26,6 +26,8 @@ pub struct Stats {
     pub queue_depth: u64,
     /// The bound of that; see [`Builder::max_queue_size`](super::Builder::max_queue_size).
     pub queue_max: u64,
+    /// How many emits were refused since the system was opened because the queue was full.
+    pub rejected: u64,
     /// How many volatile events were emitted. None of them is counted in the numbers above.
     pub volatile_events: u64,
     /// The bytes of the segments in memory that hold volatile events.

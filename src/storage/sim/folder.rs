@@ -14,6 +14,7 @@ use super::{SimDisk, World};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::backing::Backing;
 use crate::storage::memory::anonymous_map;
+use crate::storage::usage::Space;
 use crate::storage::{Entry, Region, Storage};
 
 /// A folder on a [`SimDisk`].
@@ -100,6 +101,16 @@ fn entry(world: &World, name: &str, node: &Node) -> Option<Entry> {
 }
 
 impl Storage for SimFolder {
+    fn space(&self) -> Option<Space> {
+        let world = self.disk.world();
+        let total_bytes = world.faults.capacity?;
+        let free_bytes = total_bytes.saturating_sub(world.used());
+        Some(Space {
+            total_bytes,
+            free_bytes,
+        })
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("{}{name}", self.prefix))
     }

@@ -130,7 +130,7 @@ impl World {
     }
 
     /// The lengths of all files that have a name or are mapped.
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         let named = self.tree.paths().into_iter().map(|(_, id)| id);
         let mut ids: Vec<FileId> = named.chain(self.regions.keys().copied()).collect();
         ids.sort_unstable();

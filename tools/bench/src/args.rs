@@ -117,6 +117,8 @@ pub enum Command {
     Open(FullArgs),
     /// Hand events to a handler: the rate when busy, the time from emit to handler when idle
     Dispatch,
+    /// Emits beside a monitor, and without one
+    Monitor,
     /// Emit at a fixed rate, and measure from the moment when each emit was due
     Latency(LatencyArgs),
     /// Emit at full speed into a directory that may only take so many bytes, with one handler that keeps

@@ -8,8 +8,8 @@ use crate::args::{AppendArgs, Command, FullArgs, Options, RetentionArgs};
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
-    append, dispatch, durable, idle, open, pace, packed, pipeline, query, read, retain, scale,
-    several, space, sustained, typed,
+    append, dispatch, durable, idle, monitored, open, pace, packed, pipeline, query, read, retain,
+    scale, several, space, sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -30,6 +30,7 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
         Command::Query => query::run(&bench)?,
         Command::Scale(args) => scale::run(&bench, args)?,
         Command::Open(args) => open::run(&bench, args.full)?,
+        Command::Monitor => vec![monitored::run(&bench)?],
         Command::Dispatch => dispatched(&bench)?,
         Command::Latency(args) => vec![pace::run(&bench, args.rate, args.seconds)?],
         Command::Retention(args) => vec![retained(&bench, args)?],
@@ -95,6 +96,7 @@ fn written(bench: &Bench, args: &FullArgs) -> Result<Vec<Row>> {
         append::burst(bench, 4)?,
         append::burst(bench, 8)?,
         typed::run(bench)?,
+        monitored::run(bench)?,
     ];
     for threads in [1, 8, 64] {
         rows.push(durable::single(bench, threads)?);

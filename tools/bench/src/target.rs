@@ -59,6 +59,7 @@ pub(crate) const TARGETS: &[(&str, Bounds)] = &[
         "append_2",
         &[("ratio_to_one_thread", AtLeast(1.0)), (RIVAL, AtLeast(4.0))],
     ),
+    ("append_monitored", &[("ratio_to_floor", AtLeast(0.97))]),
     ("append_typed", &[("value", AtLeast(5e6))]),
     (
         "durable_1",

@@ -1,0 +1,296 @@
+//! [`Seen`]: everything that there is to know of a system at one moment; [`Ledger`]: what must be kept of
+//! earlier moments to make a [`Summary`] of it.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use super::figures::{
+    Counts, IndexFigures, LogFigures, QueueFigures, Resources, SubscriptionFigures, Summary,
+    TypeFigures,
+};
+use super::past::{Moment, Past, SPANS};
+use super::percentiles::{Latency, Recent};
+use crate::clock::Timestamp;
+use crate::dispatch::{HandlerId, Status, SubscriptionState};
+use crate::position::{SegmentId, Seq};
+use crate::storage::usage::{self, ProcessUse};
+use crate::system::{EventSystem, Observed, Stats};
+
+/// How many names of types are looked at, and how many are shown.
+const NAMES_MAX: usize = 1_000;
+const TYPES_MAX: usize = 50;
+
+/// A system at one moment.
+pub(super) struct Seen {
+    pub(super) at: Timestamp,
+    pub(super) stats: Stats,
+    pub(super) subscriptions: Vec<SubscriptionState>,
+    pub(super) observed: Observed,
+    pub(super) used: ProcessUse,
+    /// The last Seq when the system was opened.
+    pub(super) opened_at: Seq,
+    /// What was wrong with the control log when the system was opened.
+    pub(super) control_damage: Option<String>,
+}
+
+impl Seen {
+    pub(super) fn of(system: &EventSystem) -> Seen {
+        let recovery = system.recovery();
+        let subscriptions = system.subscriptions();
+        Seen {
+            at: system.clock().now(),
+            // Behind the subscriptions, so that none is ahead of the log.
+            stats: system.stats(),
+            subscriptions,
+            observed: system.observe(),
+            used: usage::process(),
+            opened_at: recovery.gap.map_or(recovery.last, |gap| gap.to),
+            control_damage: system.control_recovery().map(|found| found.damage.clone()),
+        }
+    }
+
+    fn moment(&self, appended_bytes: u64) -> Moment {
+        let by_name = |one: &SubscriptionState| (label(one), one.delivered);
+        Moment {
+            emitted: self.stats.last_seq.since(self.opened_at),
+            appended_bytes,
+            delivered: self.subscriptions.iter().map(|one| one.delivered).sum(),
+            failed: self.subscriptions.iter().map(|one| one.failed).sum(),
+            cpu_ms: cpu_ms(&self.used).unwrap_or(0),
+            read_bytes: self.used.read_bytes.unwrap_or(0),
+            written_bytes: self.used.written_bytes.unwrap_or(0),
+            by_subscription: self.subscriptions.iter().map(by_name).collect(),
+        }
+    }
+
+    pub(super) fn queue(&self) -> QueueFigures {
+        QueueFigures {
+            depth: self.stats.queue_depth,
+            max: self.stats.queue_max,
+            fill: part(self.stats.queue_depth, self.stats.queue_max),
+        }
+    }
+
+    fn index(&self) -> IndexFigures {
+        let index = &self.stats.index;
+        IndexFigures {
+            indexed_upto: index.indexed_upto,
+            lag: self.stats.last_seq.since(index.indexed_upto),
+            rebuilding: index.rebuilding,
+            unreadable: index.unreadable,
+        }
+    }
+
+    fn resources(&self) -> Resources {
+        let space = self.observed.space;
+        Resources {
+            cpu_ms: cpu_ms(&self.used),
+            resident_bytes: self.used.resident_bytes,
+            read_bytes: self.used.read_bytes,
+            written_bytes: self.used.written_bytes,
+            disk_total_bytes: space.map(|space| space.total_bytes),
+            disk_free_bytes: space.map(|space| space.free_bytes),
+        }
+    }
+}
+
+/// How a subscription is called.
+pub(super) fn label(state: &SubscriptionState) -> String {
+    let unnamed = || {
+        state
+            .id
+            .map_or_else(String::new, |id| format!("unnamed {id}"))
+    };
+    state.name.clone().unwrap_or_else(unnamed)
+}
+
+/// What is kept of earlier moments.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    begun: Timestamp,
+    past: Past,
+    segments: BTreeMap<SegmentId, u64>,
+    appended_bytes: u64,
+    sync: Recent,
+    each: BTreeMap<HandlerId, Recent>,
+    /// How long deliveries take, by registration: as of the last moment.
+    pub(super) latencies: BTreeMap<HandlerId, Latency>,
+    latency: Latency,
+    sync_latency: Latency,
+}
+
+impl Ledger {
+    pub(super) fn new(seen: &Seen) -> Ledger {
+        let observed = &seen.observed;
+        let begun =
+            |(id, all): &(HandlerId, Histogram<u64>)| (*id, Recent::new(seen.at, Some(all)));
+        let mut ledger = Ledger {
+            begun: seen.at,
+            past: Past::default(),
+            segments: observed.segments.iter().copied().collect(),
+            appended_bytes: 0,
+            sync: Recent::new(seen.at, observed.syncs.as_ref()),
+            each: observed.latencies.iter().map(begun).collect(),
+            latencies: BTreeMap::new(),
+            latency: Latency::default(),
+            sync_latency: Latency::default(),
+        };
+        ledger.take_in(seen);
+        ledger
+    }
+
+    /// Takes in a moment.
+    pub(super) fn take_in(&mut self, seen: &Seen) {
+        self.count_bytes(&seen.observed.segments);
+        if let Some(syncs) = &seen.observed.syncs {
+            let recent = self.sync.take_in(seen.at, syncs);
+            self.sync_latency = Latency::of(&recent, syncs);
+        }
+        self.time(seen);
+        self.past.add(seen.at, seen.moment(self.appended_bytes));
+    }
+
+    /// Takes in how long deliveries take: of each subscription, and of all that are there.
+    fn time(&mut self, seen: &Seen) {
+        let mut sum: Option<(Histogram<u64>, Histogram<u64>)> = None;
+        self.latencies.clear();
+        for (id, all) in &seen.observed.latencies {
+            let before = self.each.entry(*id);
+            let before = before.or_insert_with(|| Recent::new(seen.at, None));
+            let recent = before.take_in(seen.at, all);
+            self.latencies.insert(*id, Latency::of(&recent, all));
+            if let Some((recent_sum, sum)) = &mut sum {
+                // It cannot fail: all have the same bounds.
+                let _ = recent_sum.add(&recent).and_then(|()| sum.add(all));
+            } else {
+                sum = Some((recent, all.clone()));
+            }
+        }
+        let latencies = &self.latencies;
+        self.each.retain(|id, _| latencies.contains_key(id));
+        let sum = sum.map(|(recent, all)| Latency::of(&recent, &all));
+        self.latency = sum.unwrap_or_default();
+    }
+
+    /// What segments have grown by; what retention and compaction take away is not counted.
+    fn count_bytes(&mut self, segments: &[(SegmentId, u64)]) {
+        for (id, bytes) in segments {
+            let before = self.segments.get(id).copied().unwrap_or(0);
+            self.appended_bytes += bytes.saturating_sub(before);
+        }
+        self.segments = segments.iter().copied().collect();
+    }
+
+    /// The moment that was taken in last.
+    pub(super) fn summary(&self, system: &EventSystem, seen: &Seen) -> Summary {
+        let moment = seen.moment(self.appended_bytes);
+        let rates = SPANS.map(|(name, span)| (name, self.past.rates(seen.at, &moment, span)));
+        let stats = &seen.stats;
+        Summary {
+            timestamp: seen.at,
+            watched_s: seen.at.since(self.begun).as_secs_f64(),
+            counts: Counts {
+                emitted: moment.emitted,
+                volatile: stats.volatile_events,
+                appended_bytes: self.appended_bytes,
+                delivered: moment.delivered,
+                failed: moment.failed,
+                parked: seen.subscriptions.iter().map(|one| one.parked).sum(),
+                rejected: stats.rejected,
+            },
+            rates: rates.into_iter().collect(),
+            queue: seen.queue(),
+            latency: self.latency.clone(),
+            sync: self.sync_latency.clone(),
+            log: LogFigures {
+                first_seq: stats.first_seq,
+                last_seq: stats.last_seq,
+                durable_seq: stats.durable_seq,
+                events: stats.events,
+                segments: stats.segments,
+                bytes: stats.bytes,
+            },
+            index: seen.index(),
+            resources: seen.resources(),
+            subscriptions: self.subscriptions(seen),
+            types: types(system, seen),
+        }
+    }
+
+    fn subscriptions(&self, seen: &Seen) -> Vec<SubscriptionFigures> {
+        let figures = |one: &SubscriptionState| {
+            let latency = one.id.and_then(|id| self.latencies.get(&id));
+            SubscriptionFigures {
+                name: label(one),
+                is_named: one.name.is_some(),
+                status: status(one.status),
+                position: one.position,
+                lag: one.lag,
+                lag_ms: u64::try_from(one.lag_time.as_millis()).unwrap_or(u64::MAX),
+                delivered: one.delivered,
+                failed: one.failed,
+                failed_by_type: one.failed_by_type.clone(),
+                rate: self.past.rate_of(&label(one), seen.at, one.delivered),
+                attempts: one.attempts,
+                parked: one.parked,
+                skipped: one.skipped,
+                stalled: one.stalled,
+                paused: one.paused.clone(),
+                last_error: one.last_error.clone(),
+                latency: latency.cloned().unwrap_or_default(),
+            }
+        };
+        seen.subscriptions.iter().map(figures).collect()
+    }
+}
+
+fn types(system: &EventSystem, seen: &Seen) -> Vec<TypeFigures> {
+    let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
+    for (event_type, count) in seen
+        .subscriptions
+        .iter()
+        .flat_map(|one| &one.failed_by_type)
+    {
+        *failed.entry(event_type).or_default() += count;
+    }
+    let names = system.store().types().take(NAMES_MAX);
+    let mut types: Vec<_> = names
+        .map(|one| TypeFigures {
+            failed: failed.get(one.name.as_str()).copied().unwrap_or(0),
+            event_type: one.name,
+            events: one.count,
+        })
+        .collect();
+    types.sort_by(|a, b| {
+        b.events
+            .cmp(&a.events)
+            .then(a.event_type.cmp(&b.event_type))
+    });
+    types.truncate(TYPES_MAX);
+    types
+}
+
+fn status(status: Status) -> &'static str {
+    match status {
+        Status::Waiting => "waiting",
+        Status::Running => "running",
+        Status::Paused => "paused",
+        Status::Stopped => "stopped",
+        Status::Detached => "detached",
+    }
+}
+
+fn cpu_ms(used: &ProcessUse) -> Option<u64> {
+    let cpu = used.cpu?.as_millis();
+    u64::try_from(cpu).ok()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a part of 1 is no exact number")]
+pub(super) fn part(of: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        of as f64 / whole as f64
+    }
+}

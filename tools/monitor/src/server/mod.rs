@@ -1,0 +1,238 @@
+//! [`Server`]: the monitor over HTTP, in threads of its own.
+
+mod guard;
+mod routes;
+mod tls;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use forelog::{Error, ErrorKind, EventMonitor, EventSystem, Result};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+use tokio_rustls::TlsAcceptor;
+
+use crate::source::Source;
+use guard::Guard;
+
+/// How many connections and streams are open at most.
+const CONNECTIONS_MAX: usize = 128;
+const STREAMS_MAX: usize = 32;
+/// How long a client may take to say what it wants.
+const HEADER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where a server listens, and what it asks for.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// The address; 127.0.0.1:9898 by default. Port 0 is any free one.
+    pub listen: SocketAddr,
+    /// What whoever changes something must show, and on an address that is not of this machine, everybody.
+    pub token: Option<String>,
+    /// With which certificate it speaks TLS; without one, it does not.
+    pub tls: Option<TlsSettings>,
+}
+
+/// What TLS needs, as PEM.
+#[derive(Clone)]
+pub struct TlsSettings {
+    /// The certificate, and those between it and the one that clients trust.
+    pub certificates: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl fmt::Debug for TlsSettings {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsSettings").finish_non_exhaustive()
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        ServerSettings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9898)),
+            token: None,
+            tls: None,
+        }
+    }
+}
+
+/// A monitor that answers over HTTP until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    ends: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What all answers are made of.
+#[derive(Clone)]
+struct Shared {
+    source: Arc<Source>,
+    guard: Arc<Guard>,
+    streams: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Serves a system of this process. It keeps a handle to the system: close the system, or stop the server,
+    /// to end it.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for an address of another than this machine without a token;
+    /// [`Io`](ErrorKind::Io) if it cannot listen there.
+    pub fn embedded(
+        system: &EventSystem,
+        monitor: &EventMonitor,
+        settings: ServerSettings,
+    ) -> Result<Server> {
+        Server::start(Source::live(system, monitor), settings)
+    }
+
+    /// Serves a directory, which is only read.
+    ///
+    /// # Errors
+    /// As [`Server::embedded`] and [`EventStore::open_read_only`](forelog::EventStore::open_read_only).
+    pub fn beside(path: impl AsRef<Path>, settings: ServerSettings) -> Result<Server> {
+        Server::start(Source::files(path.as_ref())?, settings)
+    }
+
+    fn start(source: Source, settings: ServerSettings) -> Result<Server> {
+        let ServerSettings { listen, token, tls } = settings;
+        let tls = tls.as_ref().map(tls::acceptor).transpose()?;
+        let token = token.filter(|token| !token.is_empty());
+        if token.is_none() && !listen.ip().is_loopback() {
+            let message = format!(
+                "{listen} can be reached from elsewhere; give a token (--token-file), or listen on 127.0.0.1"
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let failed = |cause| Error::io("listen on", listen.to_string(), cause);
+        let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shared = Shared {
+            source: Arc::new(source),
+            guard: Arc::new(Guard::new(token, address.ip())),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("forelog-serve")
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let (ends, is_over) = oneshot::channel();
+        let builder = std::thread::Builder::new().name("forelog-serve".to_owned());
+        let thread = builder.spawn(move || {
+            runtime.block_on(serve(listener, tls, shared, is_over));
+            // Streams that are open would never end.
+            runtime.shutdown_background();
+        });
+        Ok(Server {
+            address,
+            ends: Mutex::new(Some(ends)),
+            thread: Mutex::new(Some(thread.map_err(failed)?)),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it, and all connections.
+    pub fn stop(&self) {
+        let ends = self
+            .ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(ends);
+        self.wait();
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic there has been told already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Takes connections until it is over.
+async fn serve(
+    listener: std::net::TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Shared,
+    mut is_over: oneshot::Receiver<()>,
+) {
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        return;
+    };
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let router = routes::router(shared);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut is_over => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Too many files are open, as a rule.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        // One too many is closed at once.
+        if let Ok(permit) = connections.clone().try_acquire_owned() {
+            let (router, tls) = (router.clone(), tls.clone());
+            tokio::spawn(async move {
+                greet(stream, tls, router).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Talks to a client, through TLS if that is asked for.
+async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, router: axum::Router) {
+    let Some(tls) = tls else {
+        return talk(stream, router).await;
+    };
+    // Whoever does not get through with it in time is no client.
+    if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_WITHIN, tls.accept(stream)).await {
+        talk(stream, router).await;
+    }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: axum::Router) {
+    let mut connection = http1::Builder::new();
+    connection
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN)
+        .max_buf_size(64 << 10);
+    let service = TowerToHyperService::new(router);
+    // A client that goes away is no error of ours.
+    let _ = connection
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
