@@ -46,6 +46,9 @@ pub enum Command {
     /// Rebuild the lookup index from the log. Needs the directory to be closed
     #[command(after_help = AFTER_HELP)]
     Reindex(ReindexArgs),
+    /// Attack the promises of the engine, or take part in pulling a real plug
+    #[command(after_help = crate::torture::args::HALVES_HELP)]
+    Torture(crate::torture::TortureArgs),
 }
 
 /// The options of `verify`.

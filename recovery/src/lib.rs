@@ -7,12 +7,14 @@ mod args;
 mod progress;
 mod reindex;
 mod replay;
+mod torture;
 mod verify;
 
 use std::io::{self, Write};
 
 pub use args::{Args, Command, ReindexArgs, ReplayArgs, VerifyArgs};
 use forelog_dump::{Exit, Told};
+pub use torture::{CheckArgs, ConsumeArgs, Half, Promise, TortureArgs, WriteArgs};
 
 /// Carries out the command: data and reports go to `out`, everything else to `err`.
 ///
@@ -24,6 +26,7 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         Command::Verify(verify) => verify::verify(verify, args.json, &mut out),
         Command::Replay(replay) => replay::replay(replay, args.json, &mut out, &mut told),
         Command::Reindex(reindex) => reindex::reindex(reindex, args.json, &mut out),
+        Command::Torture(torture) => torture::torture(torture, args.json, &mut out, &mut told),
     };
     let done = done.and_then(|exit| {
         out.flush()?;

@@ -27,6 +27,13 @@ impl Control {
         self.standing(name, |standing| standing.cursor)
     }
 
+    /// As [`Control::cursor`], durable on return.
+    pub(crate) fn durable_cursor(&self, name: &str) -> Result<Option<Seq>> {
+        let cursor = self.cursor(name);
+        self.flush()?;
+        Ok(cursor)
+    }
+
     /// Where a subscription has come to; `None` if the name is not known.
     pub(crate) fn place(&self, name: &str) -> Option<Place> {
         self.standing(name, |standing| Place {

@@ -31,6 +31,7 @@
 mod recorder;
 mod scenario;
 mod test_system;
+mod unsynced;
 
 #[cfg(test)]
 mod tests;
@@ -38,3 +39,4 @@ mod tests;
 pub use recorder::Recorder;
 pub use scenario::{Scenario, scenario};
 pub use test_system::{Crash, TestSystem};
+pub use unsynced::open_without_syncs;
