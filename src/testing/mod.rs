@@ -28,15 +28,19 @@
 //! # Ok(()) }
 //! ```
 
+mod crash;
 mod recorder;
 mod scenario;
+mod test_disk;
 mod test_system;
 mod unsynced;
 
 #[cfg(test)]
 mod tests;
 
+pub use crash::Crash;
 pub use recorder::Recorder;
 pub use scenario::{Scenario, scenario};
-pub use test_system::{Crash, TestSystem};
+pub use test_disk::{DiskOp, TestDisk};
+pub use test_system::TestSystem;
 pub use unsynced::open_without_syncs;
