@@ -10,6 +10,7 @@ use super::state::{
     AttemptEntry, CursorEntry, DeletedEntry, Entry, PausedEntry, Standing, Tries, UnparkedEntry,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 
 impl Control {
@@ -140,6 +141,9 @@ impl Control {
         let parked = Arc::new(parked);
         self.write(|state| {
             let place = place(state, name, to);
+            if mutant::is(Mutant::LoseParked) {
+                return Entry::Cursor(place);
+            }
             let parkings = place.parkings.saturating_add(1);
             Entry::Parked(CursorEntry { parkings, ..place }, parked.clone())
         })

@@ -16,6 +16,7 @@ use super::window::Window;
 use crate::control::{Place, Tries};
 use crate::error::{Error, Result};
 use crate::format::record::EventRef;
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 
 /// After how many acknowledged events a cursor is written at the latest.
@@ -142,6 +143,15 @@ impl Desk {
     /// Which attempt this would be. In careful mode it is noted, durably, before it begins.
     #[inline]
     pub(super) fn turn(&mut self, seq: Seq) -> Result<Turn> {
+        if mutant::is(Mutant::AdvanceCursorEarly)
+            && let Some(name) = &self.seat.name
+        {
+            let place = Place {
+                cursor: seq,
+                ..Place::default()
+            };
+            self.office.control.advance(name, place)?;
+        }
         let begun = self.tries_of(seq);
         let attempt = begun.map_or(0, |tries| tries.count).saturating_add(1);
         let careful = self.is_careful(seq);

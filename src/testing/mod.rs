@@ -38,6 +38,9 @@ mod unsynced;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "mutants")]
+pub use crate::mutant::{Mutant, break_by};
+
 pub use crash::Crash;
 pub use recorder::Recorder;
 pub use scenario::{Scenario, scenario};

@@ -30,6 +30,8 @@ pub enum DiskOp {
     Sync,
     /// The names in a folder are made durable.
     SyncFolder,
+    /// A file is mapped into memory.
+    Map,
     /// Names or bytes are read.
     Read,
 }
@@ -43,6 +45,7 @@ impl DiskOp {
             DiskOp::Remove => OpKind::Remove,
             DiskOp::Sync => OpKind::Sync,
             DiskOp::SyncFolder => OpKind::SyncDir,
+            DiskOp::Map => OpKind::Open,
             DiskOp::Read => OpKind::Read,
         }
     }
@@ -179,6 +182,14 @@ impl TestDisk {
         self.disk.corrupt(path, range, change)
     }
 
+    /// The bytes of a file, as a running system sees them.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such file.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>> {
+        self.disk.read_file(path)
+    }
+
     /// All files with their lengths, by path.
     pub fn files(&self) -> Vec<(String, usize)> {
         let files = self.disk.files().into_iter();
@@ -191,6 +202,13 @@ impl TestDisk {
 
     pub(super) fn clock(&self) -> &Arc<ManualClock> {
         &self.clock
+    }
+
+    /// Stops the disk now.
+    pub(super) fn halt(&self) {
+        self.stop_at(self.op_count().saturating_add(1));
+        // The operation that it stops at: it fails and changes nothing.
+        let _stopped = self.storage().sync_dir();
     }
 
     fn over(&self, disk: SimDisk) -> TestDisk {

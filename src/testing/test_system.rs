@@ -88,6 +88,7 @@ impl TestSystem {
         // From here on nothing reaches the disk, and so nobody hears that something did.
         self.disk.stop_at(self.disk.op_count().saturating_add(1));
         let left = self.disk.crash(crash);
+        self.disk.halt();
         self.system.abandon();
         left
     }
