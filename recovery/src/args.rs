@@ -47,7 +47,7 @@ pub enum Command {
     #[command(after_help = AFTER_HELP)]
     Reindex(ReindexArgs),
     /// Attack the promises of the engine, or take part in pulling a real plug
-    #[command(after_help = crate::torture::args::HALVES_HELP)]
+    #[command(after_help = crate::torture::args::HELP)]
     Torture(crate::torture::TortureArgs),
 }
 

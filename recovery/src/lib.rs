@@ -14,7 +14,7 @@ use std::io::{self, Write};
 
 pub use args::{Args, Command, ReindexArgs, ReplayArgs, VerifyArgs};
 use forelog_dump::{Exit, Told};
-pub use torture::{CheckArgs, ConsumeArgs, Half, Promise, TortureArgs, WriteArgs};
+pub use torture::{CheckArgs, ConsumeArgs, Half, Promise, RunArgs, TortureArgs, WriteArgs};
 
 /// Carries out the command: data and reports go to `out`, everything else to `err`.
 ///

@@ -21,6 +21,71 @@ With a real plug, on the machine that loses its power, and on another one:
   victim$  scp other:acks . && forelog-recovery torture check /data/t --acks acks --seed 1
 The control, which must fail, is the same with --unsafe-no-sync.";
 
+/// What `torture` says of itself.
+pub(crate) const HELP: &str = "\
+What must hold, by receipts: every event that was acknowledged as synced is present, none is invented,
+altered or reordered, no Seq is used twice, a batch is there as a whole, a subscription sees each event
+or is told of a gap, what is behind it for good never comes again, a projection applies each event once.
+
+Exit codes:
+  0  every promise was kept, in all that this machine can do; what was skipped is said
+  2  the command was not understood
+  3  a promise is broken: the seed is printed, with the command that repeats it
+  4  an error: of the machine, or of the disk
+
+Examples:
+  forelog-recovery torture --seeds 200
+  forelog-recovery torture --sim --seed 4711
+  forelog-recovery torture --kill --faults --seeds 20 --json | jq .modes
+  forelog-recovery torture write /data/t --events 1000 --seed 1 > acks
+  forelog-recovery torture check /data/t --acks acks --seed 1";
+
+/// The options of `torture`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct TortureArgs {
+    /// A half of the work, for whoever pulls a real plug.
+    #[command(subcommand)]
+    pub half: Option<Half>,
+    /// All of it.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The options of `torture` as a whole.
+#[derive(Debug, Clone, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a mode that may be asked for"
+)]
+pub struct RunArgs {
+    /// How many seeds to run: 20, or 1 if `--seed` names it. Where all modes run, those with real processes
+    /// take fewer
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<u64>,
+    /// The first seed
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Only this, or what else is named: crashes at any operation of a simulated disk
+    #[arg(long)]
+    pub sim: bool,
+    /// … `kill -9` of real processes that write and consume
+    #[arg(long)]
+    pub kill: bool,
+    /// … errors of real system calls
+    #[arg(long)]
+    pub faults: bool,
+    /// … a small file system that fills
+    #[arg(long)]
+    pub full: bool,
+    /// … every byte of a small log changed in turn, then pairs of bytes in headers
+    #[arg(long)]
+    pub flip: bool,
+    /// The control: with `--sim`, disks that ignore syncs. Must fail
+    #[arg(long, requires = "sim")]
+    pub unsafe_no_sync: bool,
+}
+
 /// The two halves for whoever pulls a real plug.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Half {

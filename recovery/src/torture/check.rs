@@ -17,23 +17,23 @@ use super::open;
 const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+pub(crate) struct Report<'a> {
     v: u32,
     path: &'a Path,
     /// Whether every promise was kept.
-    kept: bool,
+    pub(crate) kept: bool,
     seeds: &'a [u64],
     durability: &'static str,
     acks: u64,
     /// Lines that are no acknowledgement: torn where a run ended.
     acks_torn: u64,
     #[serde(flatten)]
-    tally: Tally,
+    pub(crate) tally: Tally,
     /// What opening did; none with `--no-open`, or where it was refused.
     recovery: Option<Recovered>,
     gaps: Vec<Gap>,
     consumed: Option<Consumed>,
-    broken: Vec<Finding>,
+    pub(crate) broken: Vec<Finding>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +58,25 @@ pub(crate) fn check(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> std::result::Result<Exit, Fault> {
+    let report = examine(args, told)?;
+    if json {
+        serde_json::to_writer(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        text(&report, out)?;
+    }
+    Ok(if report.kept {
+        Exit::Good
+    } else {
+        Exit::Damaged
+    })
+}
+
+/// Judges a directory.
+///
+/// # Errors
+/// Of the machine; what is wrong with the directory is part of the report.
+pub(crate) fn examine<'a>(args: &'a CheckArgs, told: &mut Told<'_>) -> Result<Report<'a>> {
     let mut acks = Acks::default();
     for path in &args.acks {
         acks.read(path)?;
@@ -75,7 +94,7 @@ pub(crate) fn check(
     let (gaps, consumed) = inspect(args, &mut judge, recovery.as_ref())?;
     let may_lose = args.durability == Promise::Os && !args.process_crash;
     judge.finish(&gaps, may_lose);
-    let report = Report {
+    Ok(Report {
         v: VERSION,
         path: &args.dir,
         kept: judge.findings.is_empty(),
@@ -92,17 +111,6 @@ pub(crate) fn check(
         gaps,
         consumed,
         broken: judge.findings.list(),
-    };
-    if json {
-        serde_json::to_writer(&mut *out, &report)?;
-        writeln!(out)?;
-    } else {
-        text(&report, out)?;
-    }
-    Ok(if report.kept {
-        Exit::Good
-    } else {
-        Exit::Damaged
     })
 }
 
@@ -136,7 +144,7 @@ fn recover(args: &CheckArgs, judge: &mut Judge, told: &mut Told<'_>) -> Result<O
 
 fn show(system: &EventSystem, judge: &mut Judge) -> Result<()> {
     let replayed = system.replay().run(|event| {
-        judge.take(event);
+        let _digest = judge.take(event);
         Ok(())
     });
     match replayed {
@@ -169,7 +177,7 @@ fn is_verdict(error: &Error) -> bool {
 fn read(dir: &Path, judge: &mut Judge) -> Result<()> {
     for record in Inspector::open(dir)?.records(Selector::all())? {
         match record {
-            Ok(record) => judge.take(&record.view()?),
+            Ok(record) => drop(judge.take(&record.view()?)),
             Err(error) if is_verdict(&error) => {
                 judge
                     .findings

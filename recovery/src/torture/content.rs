@@ -229,14 +229,17 @@ fn too_long() -> Error {
     Error::new(forelog::ErrorKind::TooLarge, message)
 }
 
-/// Whether an event in the log is the one that its tag says.
+/// Whether an event in the log, with this digest, is the one that its tag says.
 ///
 /// # Errors
 /// What is another.
-pub(crate) fn compare(event: &EventRef<'_>, tag: &Tag) -> std::result::Result<Hash, String> {
+pub(crate) fn compare(
+    event: &EventRef<'_>,
+    tag: &Tag,
+    found: &Hash,
+) -> std::result::Result<(), String> {
     let expected = tag.event().map_err(|error| error.to_string())?;
-    let (found, wanted) = (digest_of(event), digest(&expected));
-    if found != wanted {
+    if *found != digest(&expected) {
         let what = difference(event, &expected);
         return Err(format!(
             "event {tag} has another {what} than the one that was emitted"
@@ -245,7 +248,7 @@ pub(crate) fn compare(event: &EventRef<'_>, tag: &Tag) -> std::result::Result<Ha
     if expected.event_id != EventId::NIL && expected.event_id != event.event_id() {
         return Err(format!("event {tag} has another id than it was given"));
     }
-    Ok(found)
+    Ok(())
 }
 
 fn difference(event: &EventRef<'_>, expected: &Event) -> &'static str {

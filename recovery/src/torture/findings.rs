@@ -29,6 +29,18 @@ pub(crate) enum Broken {
     Holed,
     /// What was consumed for good comes again.
     DeliveredAgain,
+    /// What was not consumed does not come.
+    Skipped,
+    /// A state is not what its events make, each applied once.
+    WronglyApplied,
+    /// An answer of the index is not that of a scan.
+    WronglyAnswered,
+    /// After a failed sync something was acknowledged.
+    FailureForgotten,
+    /// Something failed without a reason.
+    Failed,
+    /// Something is missing or wrong, and no error says so.
+    Unseen,
     /// What a crash leaves is called damaged, or cannot be opened.
     Refused,
 }
@@ -44,6 +56,12 @@ impl fmt::Display for Broken {
             Broken::TornBatch => "batches torn",
             Broken::Holed => "undeclared holes",
             Broken::DeliveredAgain => "consumed events delivered again",
+            Broken::Skipped => "events skipped by a subscription",
+            Broken::WronglyApplied => "projections wrong",
+            Broken::WronglyAnswered => "look-ups wrong",
+            Broken::FailureForgotten => "failed syncs passed over",
+            Broken::Failed => "calls failed without a reason",
+            Broken::Unseen => "damage not seen",
             Broken::Refused => "crash states refused",
         })
     }
@@ -66,11 +84,15 @@ pub(crate) struct Finding {
 
 /// All promises that were broken.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Findings(BTreeMap<Broken, Finding>);
+pub(crate) struct Findings {
+    broken: BTreeMap<Broken, Finding>,
+    /// How the disk came to be what it is, where that is known.
+    pub(crate) history: Option<String>,
+}
 
 impl Findings {
     pub(crate) fn add(&mut self, promise: Broken, seq: Option<Seq>, detail: &str) {
-        let finding = self.0.entry(promise).or_insert_with(|| Finding {
+        let finding = self.broken.entry(promise).or_insert_with(|| Finding {
             promise,
             count: 0,
             examples: Vec::new(),
@@ -82,26 +104,24 @@ impl Findings {
         }
     }
 
+    /// Takes in others.
+    pub(crate) fn extend(&mut self, others: Findings) {
+        for finding in others.broken.into_values() {
+            for example in &finding.examples {
+                self.add(finding.promise, example.seq, &example.detail);
+            }
+            let more = finding.count - finding.examples.len() as u64;
+            self.broken
+                .entry(finding.promise)
+                .and_modify(|own| own.count += more);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.broken.is_empty()
     }
 
     pub(crate) fn list(&self) -> Vec<Finding> {
-        self.0.values().cloned().collect()
-    }
-}
-
-impl fmt::Display for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in self.0.values() {
-            writeln!(f, "{}: {}", finding.promise, finding.count)?;
-            for example in &finding.examples {
-                match example.seq {
-                    Some(seq) => writeln!(f, "  Seq {seq}: {}", example.detail)?,
-                    None => writeln!(f, "  {}", example.detail)?,
-                }
-            }
-        }
-        Ok(())
+        self.broken.values().cloned().collect()
     }
 }

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use blake3::Hash;
 use forelog::{EventRef, Gap, Seq};
 
 use super::acks::{Ack, Acks};
-use super::content::{Tag, compare};
+use super::content::{Tag, compare, digest_of};
 use super::findings::{Broken, Findings};
 
 /// What the judge goes by.
@@ -25,6 +26,8 @@ pub(crate) struct Judge {
     /// Seqs that were passed without an event.
     passed: Vec<Gap>,
     last: Seq,
+    /// Whether the oldest events may have been removed.
+    begins_anywhere: bool,
     pub(crate) tally: Tally,
     pub(crate) findings: Findings,
 }
@@ -56,13 +59,19 @@ impl Judge {
             batch: None,
             passed: Vec::new(),
             last: Seq::ZERO,
+            begins_anywhere: false,
             tally: Tally::default(),
             findings,
         }
     }
 
-    /// Takes in the next event of the log.
-    pub(crate) fn take(&mut self, event: &EventRef<'_>) {
+    /// The oldest events may have been removed.
+    pub(crate) fn begins_anywhere(&mut self) {
+        self.begins_anywhere = true;
+    }
+
+    /// Takes in the next event of the log; returns its digest.
+    pub(crate) fn take(&mut self, event: &EventRef<'_>) -> Hash {
         let seq = event.seq();
         self.tally.events += 1;
         if seq <= self.last {
@@ -80,23 +89,26 @@ impl Judge {
             let detail = "no seed of this check makes such an event";
             self.findings.add(Broken::Invented, Some(seq), detail);
             self.end_batch(seq);
-            return;
+            return digest_of(event);
         };
         self.in_batch(seq, tag);
         self.in_order(seq, tag);
-        match (compare(event, &tag), ack) {
+        let digest = digest_of(event);
+        match (compare(event, &tag, &digest), ack) {
             (Err(detail), _) => self.findings.add(Broken::Altered, Some(seq), &detail),
-            (Ok(digest), Some(ack)) if ack.digest != digest || ack.id != event.event_id() => {
+            (Ok(()), Some(ack)) if ack.digest != digest || ack.id != event.event_id() => {
                 let detail = format!("event {tag} stands where another one was acknowledged");
                 self.findings.add(Broken::Reused, Some(seq), &detail);
             }
             _ => {}
         }
+        digest
     }
 
     /// The events of a thread come in the order in which it emitted them, each once, none left out.
     fn in_order(&mut self, seq: Seq, tag: Tag) {
-        let next = self.next.entry((tag.seed, tag.thread)).or_insert(0);
+        let first = if self.begins_anywhere { tag.index } else { 0 };
+        let next = self.next.entry((tag.seed, tag.thread)).or_insert(first);
         if tag.index < *next {
             let detail = format!("event {tag} comes behind event {} of its thread", *next - 1);
             self.findings.add(Broken::Reordered, Some(seq), &detail);

@@ -7,6 +7,7 @@ use forelog::{EventSystem, Result};
 use forelog_dump::Told;
 
 const SEGMENT_LEN: usize = 64 << 20;
+const SEGMENT_LEN_MIN: usize = 64 << 10;
 const UNSAFE: &str = "--unsafe-no-sync: nothing is synced, so a power cut loses what is acknowledged \
                       here. This is the control that must fail; never use the directory for anything else";
 
@@ -16,7 +17,10 @@ pub(crate) fn segment_len(dir: &Path, asked: Option<usize>) -> usize {
         let segments = Inspector::open(dir).and_then(|inspector| inspector.segments());
         let mut newest = segments.into_iter().flatten().rev();
         let len = newest.find_map(|one| one.header)?.segment_len;
-        usize::try_from(len).ok()
+        // One that recovery has made may be smaller than any that is asked for.
+        usize::try_from(len)
+            .ok()
+            .map(|len| len.max(SEGMENT_LEN_MIN))
     };
     asked.or_else(there).unwrap_or(SEGMENT_LEN)
 }
