@@ -26,7 +26,7 @@ type Fault = (DiskOp, u64);
 /// How many of the disks that a power cut may leave are opened, where these are many.
 const SAMPLES: u64 = 4;
 /// Up to how many crashes in a row strike inside of a recovery.
-const NESTED_MAX: u64 = 3;
+const NESTED_MAX: u64 = 2;
 
 /// What came of one seed.
 #[derive(Debug, Default)]
@@ -249,7 +249,10 @@ impl Run {
 
     /// Perhaps crashes the recovery, and the recovery after that.
     fn crash_recovery(&mut self, mut disk: TestDisk, mut power_failed: bool) -> (TestDisk, bool) {
-        for _ in 0..self.random.below(2 * NESTED_MAX).saturating_sub(NESTED_MAX) {
+        // Mostly none.
+        let spread = NESTED_MAX + 1;
+        let nested = self.random.below(2 * spread).saturating_sub(spread);
+        for _ in 0..nested {
             disk.stop_at(1 + self.random.below(24));
             let opened = disk.open(self.settings.builder());
             let crash = plan::crash(&mut self.random);
