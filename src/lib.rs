@@ -49,6 +49,8 @@
 
 // 1 threads
 mod sync;
+// 1 mutants
+mod mutant;
 // 1 words
 mod clock;
 mod durability;

@@ -90,6 +90,9 @@ pub enum Command {
     Man(ManArgs),
     /// Print what a shell needs to complete commands and options
     Completions(CompletionsArgs),
+    /// Attack the promises of the engine, or take part in pulling a real plug
+    #[command(after_help = crate::torture::args::HELP)]
+    Torture(crate::torture::TortureArgs),
 }
 
 /// The options of `verify`.

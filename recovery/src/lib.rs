@@ -19,6 +19,7 @@ mod repair;
 mod replay;
 mod salvage;
 mod shown;
+mod torture;
 mod verify;
 
 use std::io::{self, Write};
@@ -29,6 +30,7 @@ pub use options::{
     CompletionsArgs, CursorArgs, CursorPlace, CursorsArgs, CursorsCommand, DiffArgs, DoctorArgs,
     ManArgs, RebuildArgs, RepairArgs, ResetArgs, SalvageArgs,
 };
+pub use torture::{CheckArgs, ConsumeArgs, Half, Promise, RunArgs, TortureArgs, WriteArgs};
 
 /// Carries out the command: data and reports go to `out`, everything else to `err`.
 ///
@@ -48,6 +50,7 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         Command::Completions(shell) => pages::completions(shell, &mut out),
         Command::Replay(replay) => replay::replay(replay, args.json, &mut out, &mut told),
         Command::Reindex(reindex) => reindex::reindex(reindex, args.json, &mut out),
+        Command::Torture(torture) => torture::torture(torture, args.json, &mut out, &mut told),
     };
     let done = done.and_then(|exit| {
         out.flush()?;

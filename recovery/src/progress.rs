@@ -4,6 +4,7 @@ use forelog::repair::RepairProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
+const SEEDS: &str = "{msg} {wide_bar} {pos}/{len} seeds {eta}";
 const COUNT: &str = "{msg} {human_pos} events {per_sec}";
 
 /// A bar over bytes.
@@ -14,6 +15,13 @@ pub(crate) fn bytes(what: &'static str) -> ProgressBar {
 /// A running count of events.
 pub(crate) fn events(what: &'static str) -> ProgressBar {
     bar(what, COUNT)
+}
+
+/// A bar over so many seeds.
+pub(crate) fn seeds(what: &'static str, count: u64) -> ProgressBar {
+    let bar = bar(what, SEEDS);
+    bar.set_length(count);
+    bar
 }
 
 fn bar(what: &'static str, template: &str) -> ProgressBar {

@@ -217,7 +217,6 @@ impl Control {
     }
 
     /// Makes everything that was written durable.
-    #[cfg(test)]
     pub(crate) fn flush(&self) -> Result<()> {
         self.log.flush()
     }

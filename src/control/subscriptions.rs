@@ -10,6 +10,7 @@ use super::state::{
     AttemptEntry, CursorEntry, DeletedEntry, Entry, PausedEntry, Standing, Tries, UnparkedEntry,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 
 impl Control {
@@ -25,6 +26,13 @@ impl Control {
     /// known.
     pub(crate) fn cursor(&self, name: &str) -> Option<Seq> {
         self.standing(name, |standing| standing.cursor)
+    }
+
+    /// As [`Control::cursor`], durable on return.
+    pub(crate) fn durable_cursor(&self, name: &str) -> Result<Option<Seq>> {
+        let cursor = self.cursor(name);
+        self.flush()?;
+        Ok(cursor)
     }
 
     /// Where a subscription has come to; `None` if the name is not known.
@@ -133,6 +141,9 @@ impl Control {
         let parked = Arc::new(parked);
         self.write(|state| {
             let place = place(state, name, to);
+            if mutant::is(Mutant::LoseParked) {
+                return Entry::Cursor(place);
+            }
             let parkings = place.parkings.saturating_add(1);
             Entry::Parked(CursorEntry { parkings, ..place }, parked.clone())
         })

@@ -29,6 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventId, IdRange};
 use crate::format::frame::{self, FLAG_SYNC, Place, padded};
 use crate::format::record::Record;
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 use crate::storage::Claim;
 use crate::sync::MutexGuard;
@@ -124,6 +125,13 @@ impl Shared {
         let held = (is_next && reservation.len <= HELD_MAX).then_some(tail);
         let place = place_of(&claim);
         write(claim.bytes_mut(), place, records, &batch);
+        if mutant::is(Mutant::PublishBeforeCopy)
+            && records.len() == 1
+            && batch.first.0.is_multiple_of(8)
+        {
+            let later = claim.bytes_mut().iter_mut().skip(reservation.len / 2);
+            later.for_each(|byte| *byte = 0);
+        }
         let news = self.publish(claim, None)?;
         drop(held);
         self.tell(&news);

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
 use crate::format::frame::{FrameHeader, Kind};
 use crate::format::segment::SegmentHeader;
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 use crate::storage::Storage;
 
@@ -86,6 +87,16 @@ impl Examination {
         // The last segment comes first: its frames may witness all of the forerunner, which then need
         // not be read.
         let mut end = walk(&open, 0, &mut notes)?;
+        if mutant::is(Mutant::CutTailTooFar) && !notes.clean {
+            if let (Some(only), Some(last)) = (open.first_mut(), end.offsets.last()) {
+                only.limit = *last;
+            }
+            notes = Notes {
+                witness: witness.max(survey.witness()),
+                ..Notes::default()
+            };
+            end = walk(&open, 0, &mut notes)?;
+        }
         if let Some(at) = survey.forerunner()
             && (survey.poisoned || !at.is_settled_before(&last.header, notes.witness, storage)?)
         {

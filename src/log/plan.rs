@@ -7,6 +7,7 @@ use super::survey::{Survey, Surveyed};
 use crate::error::Result;
 use crate::format::names;
 use crate::format::segment::SegmentHeader;
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 
 /// What is to be done, decided before anything is touched.
@@ -65,7 +66,7 @@ impl Plan {
             cut: None,
             anew: survey.poisoned,
             kept_upto: end,
-            skip_to: is_gap_owed.then_some(ceiling),
+            skip_to: (is_gap_owed && !mutant::is(Mutant::ReuseSeq)).then_some(ceiling),
             spare: spare(opening, survey, last, is_gap_owed),
         };
         plan.lay(survey, last, examination)?;

@@ -13,6 +13,10 @@ pub mod format {}
 #[doc = include_str!("durability.md")]
 pub mod durability {}
 
+/// The promises attacked: what `forelog-recovery torture` does, and how to pull a real plug.
+#[doc = include_str!("torture.md")]
+pub mod torture {}
+
 /// Where a change goes: the layers, their files, and what each may know.
 #[doc = include_str!("layers.md")]
 pub mod layers {}

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result, guarded};
 use crate::event::Filter;
 use crate::format::record::EventRef;
 use crate::log::Log;
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 use crate::upcast::Upcasters;
 
@@ -36,7 +37,12 @@ impl<S> Applying<'_, S> {
         most: u64,
     ) -> Result<Stretch> {
         self.filter.check()?;
-        let mut reader = self.log.reader(position.next());
+        let from = if mutant::is(Mutant::ApplyTwice) {
+            (*position).max(Seq::FIRST)
+        } else {
+            position.next()
+        };
+        let mut reader = self.log.reader(from);
         let mut applied = 0;
         for _ in 0..most {
             let at = reader.position();

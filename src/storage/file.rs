@@ -44,7 +44,7 @@ impl FileStorage {
                 _ => Path::new("."),
             };
             let dir = sys::open_dir(parent);
-            dir.and_then(|dir| sys::sync_dir(dir.as_ref()))
+            dir.and_then(|dir| sys.sync_dir(dir.as_ref()))
                 .map_err(|e| Error::io("sync the folder", parent, e))?;
         }
         Self::open(path, sys)
@@ -231,7 +231,9 @@ impl Storage for FileStorage {
         self.remove(name)?;
         let file = sys::open_options().write(true).create_new(true).open(&path);
         let mut file = file.map_err(|e| Error::io("create", &path, e))?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| self.sys.sync_file(&file));
         written.map_err(|error| {
             let _ = fs::remove_file(&path);
             Error::io("write", &path, error)
@@ -261,7 +263,7 @@ impl Storage for FileStorage {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        let synced = sys::sync_dir(self.dir.as_deref());
+        let synced = self.sys.sync_dir(self.dir.as_deref());
         synced.map_err(|e| Error::io("sync the folder", &self.folder, e))
     }
 

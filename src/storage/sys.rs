@@ -15,18 +15,35 @@ use memmap2::MmapRaw;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sys {
     native: bool,
+    /// Whether files and folders are synced at all; see [`Sys::without_syncs`].
+    syncs: bool,
 }
 
 impl Sys {
     /// Only what every system has.
-    pub(crate) const PORTABLE: Sys = Sys { native: false };
+    pub(crate) const PORTABLE: Sys = Sys {
+        native: false,
+        syncs: true,
+    };
 
     /// What this system offers.
     pub(crate) const fn native() -> Sys {
         if cfg!(target_os = "linux") {
-            Sys { native: true }
+            Sys {
+                native: true,
+                syncs: true,
+            }
         } else {
             Sys::PORTABLE
+        }
+    }
+
+    /// The same, but every sync says Ok and does nothing: for the control of a power-cut test, which must
+    /// find that events are lost. Nothing else may use it.
+    pub(crate) const fn without_syncs(self) -> Sys {
+        Sys {
+            syncs: false,
+            ..self
         }
     }
 
@@ -47,10 +64,23 @@ impl Sys {
 
     /// Makes the bytes and the length of a file durable; `map` may hold stores to it.
     pub(crate) fn sync(self, file: &File, map: &MmapRaw) -> io::Result<()> {
+        if !self.syncs {
+            return Ok(());
+        }
         if !self.native {
             map.flush()?;
         }
         file.sync_data()
+    }
+
+    /// Makes a small file durable.
+    pub(crate) fn sync_file(self, file: &File) -> io::Result<()> {
+        if self.syncs { file.sync_all() } else { Ok(()) }
+    }
+
+    /// Makes the names in a folder durable.
+    pub(crate) fn sync_dir(self, dir: Option<&File>) -> io::Result<()> {
+        if self.syncs { sync_dir(dir) } else { Ok(()) }
     }
 
     /// Has the system begin to write a range of a file, if it can be asked to.
@@ -93,7 +123,12 @@ impl Sys {
             if check_file_size_limit(end).is_err() {
                 return Ok(false);
             }
-            let written = pwritev2(file, &[IoSlice::new(bytes)], offset, ReadWriteFlags::DSYNC);
+            let how = if self.syncs {
+                ReadWriteFlags::DSYNC
+            } else {
+                ReadWriteFlags::empty()
+            };
+            let written = pwritev2(file, &[IoSlice::new(bytes)], offset, how);
             return match written {
                 Ok(count) => Ok(count == bytes.len()),
                 Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => Ok(false),

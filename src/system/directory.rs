@@ -54,7 +54,12 @@ impl Directory {
     /// [`ForeignDirectory`](ErrorKind::ForeignDirectory) if it holds something else,
     /// [`Locked`](ErrorKind::Locked) if another writer has it.
     pub(super) fn on_disk(path: &Path) -> Result<Self> {
-        let storage = FileStorage::create(path, Sys::native())?;
+        Directory::on_disk_with(path, Sys::native())
+    }
+
+    /// As [`Directory::on_disk`], with these system calls.
+    pub(super) fn on_disk_with(path: &Path, sys: Sys) -> Result<Self> {
+        let storage = FileStorage::create(path, sys)?;
         let (folders, files) = storage.names()?;
         check_ours(path, &folders, &files)?;
         let lock = DirLock::acquire(path)?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::held::refuse_rehearsed;
 use super::volatile::Engine;
 use super::{EventSystem, Inner};
-use crate::control::ParkedEvent;
+use crate::control::{ParkedEvent, unknown};
 use crate::dispatch::Delivery;
 use crate::dispatch::{
     BatchHandler, BatchSize, Handler, HandlerId, Handlers, IntoOutcome, Start, Subscription,
@@ -176,6 +176,33 @@ impl EventSystem {
             engine.complete(&mut states);
         }
         states
+    }
+
+    /// Up to which Seq a named subscription has everything behind it for good: that is on the disk when
+    /// this returns, so that no crash brings it back. Its position in memory
+    /// ([`SubscriptionState::position`]) may be ahead, for a cursor is written every 64 events and whenever
+    /// nothing is left to deliver, and synced within a second: this syncs it now.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{Delivery, Event, EventSystem, Subscription};
+    /// let system = EventSystem::builder().open()?;
+    /// system.register_handler(Subscription::named("billing"), |_: &Delivery<'_>| {})?;
+    /// system.start()?;
+    /// let placed = system.emit(Event::new("order.placed", "web", &10)?)?;
+    /// system.drain(None)?;
+    /// while system.durable_position("billing")? < placed.seq {
+    ///     std::thread::yield_now(); // the cursor is being written
+    /// }
+    /// # system.close() }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the name is not known;
+    /// [`SyncFailed`](ErrorKind::SyncFailed) if a sync failed: reopen the system.
+    pub fn durable_position(&self, name: &str) -> Result<Seq> {
+        let cursor = self.0.control.durable_cursor(name)?;
+        cursor.ok_or_else(|| unknown(name))
     }
 
     /// Stops the deliveries of a named subscription, for this reason, until

@@ -28,13 +28,22 @@
 //! # Ok(()) }
 //! ```
 
+mod crash;
 mod recorder;
 mod scenario;
+mod test_disk;
 mod test_system;
+mod unsynced;
 
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "mutants")]
+pub use crate::mutant::{Mutant, break_by};
+
+pub use crash::Crash;
 pub use recorder::Recorder;
 pub use scenario::{Scenario, scenario};
-pub use test_system::{Crash, TestSystem};
+pub use test_disk::{DiskOp, TestDisk};
+pub use test_system::TestSystem;
+pub use unsynced::open_without_syncs;

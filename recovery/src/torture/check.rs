@@ -1,0 +1,309 @@
+//! `torture check`: a directory as a crash left it, held against what was acknowledged.
+
+use std::path::Path;
+
+use forelog::inspect::{Inspector, Selector, Verdict};
+use forelog::{Error, ErrorKind, EventSystem, Gap, Result, Seq};
+use forelog_dump::{Exit, Fault, Output, Told};
+use serde::Serialize;
+
+use super::acks::{Acks, read_consumed};
+use super::args::{CheckArgs, Promise};
+use super::findings::{Broken, Finding};
+use super::judge::{Judge, Tally};
+use super::open;
+
+/// The version of the JSON report.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Report<'a> {
+    v: u32,
+    path: &'a Path,
+    /// Whether every promise was kept.
+    pub(crate) kept: bool,
+    seeds: &'a [u64],
+    durability: &'static str,
+    acks: u64,
+    /// Lines that are no acknowledgement: torn where a run ended.
+    acks_torn: u64,
+    #[serde(flatten)]
+    pub(crate) tally: Tally,
+    /// What opening did; none with `--no-open`, or where it was refused.
+    recovery: Option<Recovered>,
+    gaps: Vec<Gap>,
+    consumed: Option<Consumed>,
+    pub(crate) broken: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+struct Recovered {
+    clean: bool,
+    rewritten: u64,
+    torn_bytes: u64,
+    gap: Option<Gap>,
+}
+
+#[derive(Debug, Serialize)]
+struct Consumed {
+    name: String,
+    printed: u64,
+    /// Up to where the directory knows the subscription to be.
+    position: Seq,
+}
+
+pub(crate) fn check(
+    args: &CheckArgs,
+    json: bool,
+    out: Output<'_>,
+    told: &mut Told<'_>,
+) -> std::result::Result<Exit, Fault> {
+    let report = examine(args, told)?;
+    if json {
+        serde_json::to_writer(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        text(&report, out)?;
+    }
+    Ok(if report.kept {
+        Exit::Good
+    } else {
+        Exit::Damaged
+    })
+}
+
+/// Judges a directory.
+///
+/// # Errors
+/// Of the machine; what is wrong with the directory is part of the report.
+pub(crate) fn examine<'a>(args: &'a CheckArgs, told: &mut Told<'_>) -> Result<Report<'a>> {
+    let mut acks = Acks::default();
+    for path in &args.acks {
+        acks.read(path)?;
+    }
+    let (lines, torn) = (acks.lines, acks.torn);
+    let mut judge = Judge::new(&args.seeds, acks);
+    let recovery = if args.no_open {
+        None
+    } else {
+        recover(args, &mut judge, told)?
+    };
+    if recovery.is_none() {
+        read(&args.dir, &mut judge)?;
+    }
+    let (gaps, consumed) = inspect(args, &mut judge, recovery.as_ref())?;
+    let may_lose = args.durability == Promise::Os && !args.process_crash;
+    judge.finish(&gaps, may_lose);
+    Ok(Report {
+        v: VERSION,
+        path: &args.dir,
+        kept: judge.findings.is_empty(),
+        seeds: &args.seeds,
+        durability: match args.durability {
+            Promise::Sync => "sync",
+            Promise::Interval => "interval",
+            Promise::Os => "os",
+        },
+        acks: lines.saturating_sub(torn),
+        acks_torn: torn,
+        tally: judge.tally.clone(),
+        recovery,
+        gaps,
+        consumed,
+        broken: judge.findings.list(),
+    })
+}
+
+/// Opens the directory as a program would that starts again, and judges what it shows. `None` if that is
+/// refused though a crash is all that has happened, which breaks a promise.
+fn recover(args: &CheckArgs, judge: &mut Judge, told: &mut Told<'_>) -> Result<Option<Recovered>> {
+    let segment_len = open::segment_len(&args.dir, None);
+    let system = match open::system(&args.dir, segment_len, false, told) {
+        Ok(system) => system,
+        Err(error) if is_verdict(&error) => {
+            judge
+                .findings
+                .add(Broken::Refused, error.seq(), &error.to_string());
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let shown = show(&system, judge);
+    let recovery = system.recovery();
+    let recovered = Recovered {
+        clean: recovery.clean,
+        rewritten: recovery.rewritten,
+        torn_bytes: recovery.torn_bytes,
+        gap: recovery.gap,
+    };
+    let closed = system.close();
+    shown?;
+    closed?;
+    Ok(Some(recovered))
+}
+
+fn show(system: &EventSystem, judge: &mut Judge) -> Result<()> {
+    let replayed = system.replay().run(|event| {
+        let _digest = judge.take(event);
+        Ok(())
+    });
+    match replayed {
+        Err(error) if is_verdict(&error) => {
+            judge
+                .findings
+                .add(Broken::Refused, error.seq(), &error.to_string());
+            Ok(())
+        }
+        done => done.map(drop),
+    }
+}
+
+/// Whether an error speaks of the bytes that a crash left, and not of the machine or of a right.
+fn is_verdict(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::Io
+            | ErrorKind::NoSpace
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnly
+            | ErrorKind::Locked
+            | ErrorKind::Invalid
+            | ErrorKind::NotFound
+            | ErrorKind::ForeignDirectory
+    )
+}
+
+/// Judges what can be read without opening.
+fn read(dir: &Path, judge: &mut Judge) -> Result<()> {
+    for record in Inspector::open(dir)?.records(Selector::all())? {
+        match record {
+            Ok(record) => drop(judge.take(&record.view()?)),
+            Err(error) if is_verdict(&error) => {
+                judge
+                    .findings
+                    .add(Broken::Refused, error.seq(), &error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Verifies every byte; returns the gaps that are declared, and how the consumer stands.
+fn inspect(
+    args: &CheckArgs,
+    judge: &mut Judge,
+    recovery: Option<&Recovered>,
+) -> Result<(Vec<Gap>, Option<Consumed>)> {
+    let report = Inspector::open(&args.dir)?.verify(&mut |_| {})?;
+    if report.verdict == Verdict::Damaged {
+        let first = report.damage().next();
+        let detail = first.map_or_else(
+            || "the index does not agree with the log".to_owned(),
+            ToString::to_string,
+        );
+        judge.findings.add(Broken::Refused, None, &detail);
+    }
+    let mut gaps = report.log.gaps.clone();
+    gaps.extend(recovery.and_then(|recovery| recovery.gap));
+    let Some(path) = &args.consumed else {
+        return Ok((gaps, None));
+    };
+    let names = report.subscriptions.iter();
+    let mut fitting = names.filter(|one| args.name.as_ref().is_none_or(|name| *name == one.name));
+    let (Some(own), None) = (fitting.next(), fitting.next()) else {
+        let message = "the directory has no such subscription, or several: say which by --name";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(&args.dir));
+    };
+    let printed = read_consumed(path)?;
+    judge_consumed(&printed, own.cursor, judge);
+    let consumed = Consumed {
+        name: own.name.clone(),
+        printed: printed.len() as u64,
+        position: own.cursor,
+    };
+    Ok((gaps, Some(consumed)))
+}
+
+/// What was printed was acknowledged for good: none of it twice, and the subscription is behind it.
+fn judge_consumed(printed: &[Seq], position: Seq, judge: &mut Judge) {
+    let mut last = Seq::ZERO;
+    for &seq in printed {
+        if seq <= last {
+            let detail = format!("it was printed behind Seq {last}");
+            judge
+                .findings
+                .add(Broken::DeliveredAgain, Some(seq), &detail);
+        } else if seq > position {
+            let detail = format!("it was printed, and the subscription stands at Seq {position}");
+            judge
+                .findings
+                .add(Broken::DeliveredAgain, Some(seq), &detail);
+        }
+        last = last.max(seq);
+    }
+}
+
+fn text(report: &Report<'_>, out: Output<'_>) -> std::io::Result<()> {
+    let verdict = if report.kept {
+        "every promise was kept"
+    } else {
+        "A PROMISE IS BROKEN"
+    };
+    writeln!(out, "{}: {verdict}", report.path.display())?;
+    for (name, value) in rows(report) {
+        writeln!(out, "  {name:<32} {value}")?;
+    }
+    Ok(())
+}
+
+/// The lines of the table, in two columns.
+fn rows(report: &Report<'_>) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+    let tally = &report.tally;
+    row(
+        "events",
+        format!("{} by {} threads", tally.events, tally.writers),
+    );
+    let torn = report.acks_torn;
+    row(
+        "acknowledgements",
+        format!("{} ({torn} torn lines)", report.acks),
+    );
+    row("  found", tally.acknowledged.to_string());
+    if report.durability == "os" {
+        row("  lost, as may be", tally.lost_by_right.to_string());
+    }
+    if let Some(recovery) = &report.recovery {
+        let ended = if recovery.clean {
+            "in order"
+        } else {
+            "by a crash"
+        };
+        let (rewritten, torn) = (recovery.rewritten, recovery.torn_bytes);
+        row("ended", ended.to_owned());
+        row("  written anew", format!("{rewritten} events"));
+        row("  torn tail", format!("{torn} bytes"));
+    }
+    for gap in &report.gaps {
+        row("declared gap", format!("Seqs {gap}"));
+    }
+    if let Some(consumed) = &report.consumed {
+        let (name, position) = (&consumed.name, consumed.position);
+        row(
+            "consumed",
+            format!("{} by {name:?}, at Seq {position}", consumed.printed),
+        );
+    }
+    for finding in &report.broken {
+        row(&finding.promise.to_string(), finding.count.to_string());
+        for example in &finding.examples {
+            let place = example
+                .seq
+                .map_or_else(String::new, |seq| format!("  Seq {seq}"));
+            row(&place, example.detail.clone());
+        }
+    }
+    rows
+}

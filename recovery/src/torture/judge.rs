@@ -1,0 +1,172 @@
+//! The judge: holds the events of a log, in their order, against what was acknowledged.
+//!
+//! What is left must be a prefix of what each thread emitted, byte for byte, with all that was
+//! acknowledged as durable in it, under the Seq and the id of its receipt; each batch as a whole; and no
+//! Seq without an event that is not declared as a gap.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use blake3::Hash;
+use forelog::{EventRef, Gap, Seq};
+
+use super::acks::{Ack, Acks};
+use super::content::{Tag, compare, digest_of};
+use super::findings::{Broken, Findings};
+
+/// What the judge goes by.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    seeds: BTreeSet<u64>,
+    /// What was acknowledged and not met yet.
+    acks: BTreeMap<Seq, Ack>,
+    /// The number of the next event of each seed and thread.
+    next: HashMap<(u64, u16), u64>,
+    /// The batch that is under way, and how many of its events are still to come.
+    batch: Option<(Tag, u16)>,
+    /// Seqs that were passed without an event.
+    passed: Vec<Gap>,
+    last: Seq,
+    /// Whether the oldest events may have been removed.
+    begins_anywhere: bool,
+    pub(crate) tally: Tally,
+    pub(crate) findings: Findings,
+}
+
+/// What the judge has counted.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub(crate) struct Tally {
+    /// How many events the log holds.
+    pub(crate) events: u64,
+    /// How many of them were acknowledged.
+    pub(crate) acknowledged: u64,
+    /// How many were acknowledged, promised no more than to survive a killed process, and are lost.
+    pub(crate) lost_by_right: u64,
+    /// How many threads of a seed have written.
+    pub(crate) writers: u64,
+}
+
+impl Judge {
+    pub(crate) fn new(seeds: &[u64], acks: Acks) -> Judge {
+        let mut findings = Findings::default();
+        for seq in acks.reused {
+            let detail = "it was acknowledged for two different events";
+            findings.add(Broken::Reused, Some(seq), detail);
+        }
+        Judge {
+            seeds: seeds.iter().copied().collect(),
+            acks: acks.by_seq,
+            next: HashMap::new(),
+            batch: None,
+            passed: Vec::new(),
+            last: Seq::ZERO,
+            begins_anywhere: false,
+            tally: Tally::default(),
+            findings,
+        }
+    }
+
+    /// The oldest events may have been removed.
+    pub(crate) fn begins_anywhere(&mut self) {
+        self.begins_anywhere = true;
+    }
+
+    /// Takes in the next event of the log; returns its digest.
+    pub(crate) fn take(&mut self, event: &EventRef<'_>) -> Hash {
+        let seq = event.seq();
+        self.tally.events += 1;
+        if seq <= self.last {
+            let detail = format!("it comes behind Seq {}", self.last);
+            self.findings.add(Broken::Reordered, Some(seq), &detail);
+        } else if seq > self.last.next() {
+            let (from, to) = (self.last.next(), seq.prev());
+            self.passed.push(Gap { from, to });
+        }
+        self.last = self.last.max(seq);
+        let ack = self.acks.remove(&seq);
+        self.tally.acknowledged += u64::from(ack.is_some());
+        let tag = Tag::of(event).filter(|tag| self.seeds.contains(&tag.seed));
+        let Some(tag) = tag else {
+            let detail = "no seed of this check makes such an event";
+            self.findings.add(Broken::Invented, Some(seq), detail);
+            self.end_batch(seq);
+            return digest_of(event);
+        };
+        self.in_batch(seq, tag);
+        self.in_order(seq, tag);
+        let digest = digest_of(event);
+        match (compare(event, &tag, &digest), ack) {
+            (Err(detail), _) => self.findings.add(Broken::Altered, Some(seq), &detail),
+            (Ok(()), Some(ack)) if ack.digest != digest || ack.id != event.event_id() => {
+                let detail = format!("event {tag} stands where another one was acknowledged");
+                self.findings.add(Broken::Reused, Some(seq), &detail);
+            }
+            _ => {}
+        }
+        digest
+    }
+
+    /// The events of a thread come in the order in which it emitted them, each once, none left out.
+    fn in_order(&mut self, seq: Seq, tag: Tag) {
+        let first = if self.begins_anywhere { tag.index } else { 0 };
+        let next = self.next.entry((tag.seed, tag.thread)).or_insert(first);
+        if tag.index < *next {
+            let detail = format!("event {tag} comes behind event {} of its thread", *next - 1);
+            self.findings.add(Broken::Reordered, Some(seq), &detail);
+        } else if tag.index > *next {
+            let detail = format!("event {tag} is here, and event {next} of its thread is not");
+            self.findings.add(Broken::Holed, Some(seq), &detail);
+        }
+        *next = (*next).max(tag.index + 1);
+    }
+
+    /// A batch stands together as a whole.
+    fn in_batch(&mut self, seq: Seq, tag: Tag) {
+        let goes_on = self.batch.is_some_and(|(of, left)| {
+            let place = u64::from(of.count - left);
+            let stands = tag.first == of.first && tag.index == of.first + place;
+            stands && (tag.seed, tag.thread) == (of.seed, of.thread)
+        });
+        if !goes_on {
+            self.end_batch(seq);
+            if tag.index != tag.first {
+                let detail = format!("event {tag} is here without the start of its batch");
+                self.findings.add(Broken::TornBatch, Some(seq), &detail);
+                return;
+            }
+            self.batch = Some((tag, tag.count));
+        }
+        self.batch = self
+            .batch
+            .and_then(|(of, left)| (left > 1).then(|| (of, left - 1)));
+    }
+
+    fn end_batch(&mut self, seq: Seq) {
+        if let Some((of, left)) = self.batch.take() {
+            let detail = format!("the batch of event {of} lacks its last {left} events here");
+            self.findings.add(Broken::TornBatch, Some(seq), &detail);
+        }
+    }
+
+    /// The end of the log: what was acknowledged and has not come is lost. `gaps` are the declared ones;
+    /// `may_lose` says whether the acknowledgements promised no more than to survive a killed process.
+    pub(crate) fn finish(&mut self, gaps: &[Gap], may_lose: bool) {
+        self.end_batch(self.last);
+        self.tally.writers = self.next.len() as u64;
+        for passed in std::mem::take(&mut self.passed) {
+            let declared = |gap: &Gap| gap.from <= passed.from && passed.to <= gap.to;
+            if !gaps.iter().any(declared) {
+                let detail = format!("Seqs {passed} hold no event, and no gap is declared");
+                self.findings.add(Broken::Holed, Some(passed.from), &detail);
+            }
+        }
+        let lost = std::mem::take(&mut self.acks);
+        if may_lose {
+            self.tally.lost_by_right = lost.len() as u64;
+            return;
+        }
+        for (seq, ack) in lost {
+            let detail = format!("event {} was acknowledged", ack.id);
+            self.findings.add(Broken::Lost, Some(seq), &detail);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What must be true of the log at each moment, by receipts and by what was shown.
+
+use std::collections::{BTreeMap, HashMap};
+
+use blake3::Hash;
+use forelog::{EventSystem, Gap, Level, Receipt, Seq};
+
+use crate::torture::acks::{Ack, Acks};
+use crate::torture::findings::{Broken, Findings};
+use crate::torture::judge::Judge;
+
+/// An event that is promised.
+#[derive(Debug, Clone, Copy)]
+struct Promised {
+    ack: Ack,
+    /// Whether also a power cut must leave it.
+    is_synced: bool,
+}
+
+/// What is promised of one log.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Oracle {
+    promised: BTreeMap<Seq, Promised>,
+    /// What anybody ever saw under a Seq.
+    seen: HashMap<Seq, Hash>,
+    retains: bool,
+}
+
+/// The events that a log shows.
+pub(super) type Shown = BTreeMap<Seq, Ack>;
+
+impl Oracle {
+    pub(super) fn new(retains: bool) -> Oracle {
+        Oracle {
+            retains,
+            ..Oracle::default()
+        }
+    }
+
+    /// Takes in a receipt.
+    pub(super) fn promise(&mut self, receipt: &Receipt, digest: Hash, findings: &mut Findings) {
+        self.see(receipt.seq, digest, findings);
+        let ack = Ack {
+            id: receipt.event_id,
+            digest,
+        };
+        let is_synced = receipt.level >= Level::Synced;
+        self.promised
+            .insert(receipt.seq, Promised { ack, is_synced });
+    }
+
+    /// Somebody saw this under a Seq, which from now on belongs to it.
+    pub(super) fn see(&mut self, seq: Seq, digest: Hash, findings: &mut Findings) {
+        if self
+            .seen
+            .insert(seq, digest)
+            .is_some_and(|old| old != digest)
+        {
+            let detail = "another event was seen under it before";
+            findings.add(Broken::Reused, Some(seq), detail);
+        }
+    }
+
+    /// All that is promised up to this Seq has been synced.
+    pub(super) fn synced_upto(&mut self, seq: Seq) {
+        for (_, promised) in self.promised.range_mut(..=seq) {
+            promised.is_synced = true;
+        }
+    }
+
+    /// Holds an opened log against what is promised; returns what it shows. `power_failed` says whether
+    /// what was not synced may be lost.
+    pub(super) fn judge(
+        &self,
+        system: &EventSystem,
+        seed: u64,
+        power_failed: bool,
+        findings: &mut Findings,
+    ) -> Shown {
+        loop {
+            let first = system.store().first_seq();
+            let (judge, shown) = self.hold_against(system, seed, power_failed, first);
+            // Retention, which runs beside, may have removed what was asked for.
+            if self.retains && system.store().first_seq() != first {
+                continue;
+            }
+            findings.extend(judge.findings);
+            self.check_reuse(&shown, findings);
+            return shown;
+        }
+    }
+
+    fn hold_against(
+        &self,
+        system: &EventSystem,
+        seed: u64,
+        power_failed: bool,
+        first: Seq,
+    ) -> (Judge, Shown) {
+        let is_needed = |seq: Seq, promised: &Promised| {
+            (promised.is_synced || !power_failed) && !(self.retains && seq < first)
+        };
+        let needed = self.promised.iter();
+        let needed = needed.filter(|(seq, promised)| is_needed(**seq, promised));
+        let acks = Acks {
+            by_seq: needed.map(|(seq, promised)| (*seq, promised.ack)).collect(),
+            ..Acks::default()
+        };
+        let mut judge = Judge::new(&[seed], acks);
+        if self.retains {
+            judge.begins_anywhere();
+        }
+        let mut shown = Shown::new();
+        let replayed = system.replay().run(|event| {
+            let digest = judge.take(event);
+            let id = event.event_id();
+            shown.insert(event.seq(), Ack { id, digest });
+            Ok(())
+        });
+        if let Err(error) = replayed {
+            judge
+                .findings
+                .add(Broken::Refused, error.seq(), &error.to_string());
+        }
+        // A hole that is not declared is an error of the replay already.
+        let any = Gap {
+            from: Seq::FIRST,
+            to: Seq(u64::MAX),
+        };
+        judge.finish(&[any], false);
+        (judge, shown)
+    }
+
+    fn check_reuse(&self, shown: &Shown, findings: &mut Findings) {
+        for (seq, ack) in shown {
+            if self.seen.get(seq).is_some_and(|seen| *seen != ack.digest) {
+                let detail = "another event was seen under it before";
+                findings.add(Broken::Reused, Some(*seq), detail);
+            }
+        }
+    }
+
+    /// From now on all that was shown is promised to stay, and nothing else.
+    pub(super) fn go_on_from(&mut self, shown: &Shown) {
+        self.seen
+            .extend(shown.iter().map(|(seq, ack)| (*seq, ack.digest)));
+        let promised = |(seq, ack): (&Seq, &Ack)| {
+            let promised = Promised {
+                ack: *ack,
+                is_synced: true,
+            };
+            (*seq, promised)
+        };
+        self.promised = shown.iter().map(promised).collect();
+    }
+
+    /// All that is promised now.
+    pub(super) fn promised(&self) -> impl DoubleEndedIterator<Item = (Seq, Ack)> + '_ {
+        self.promised.iter().map(|(seq, one)| (*seq, one.ack))
+    }
+}
