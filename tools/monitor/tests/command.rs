@@ -42,10 +42,10 @@ fn a_report_is_one_page_of_a_directory_and_of_performance_tests() {
         dir.path().join("report.html"),
     );
     filled(&data);
-    let mut test = EventSystemPerformanceTest::builder().build().unwrap();
-    test.run_throughput_test(200, 10, 200, 1).unwrap();
-    test.run_latency_test(20).unwrap();
-    test.save_results(&results).unwrap();
+    let mut measured = EventSystemPerformanceTest::builder().build().unwrap();
+    measured.run_throughput_test(200, 10, 200, 1).unwrap();
+    measured.run_latency_test(20).unwrap();
+    measured.save_results(&results).unwrap();
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let output = run(&[
         "report",
