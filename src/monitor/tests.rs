@@ -39,12 +39,9 @@ impl Watched {
         system: EventSystem,
         clock: Arc<ManualClock>,
         disk: SimDisk,
-        settings: MonitorSettings,
+        mut settings: MonitorSettings,
     ) -> Watched {
-        let settings = MonitorSettings {
-            background: false,
-            ..settings
-        };
+        settings.background = false;
         let monitor = EventMonitor::new(&system, settings).unwrap();
         let said = Arc::<Mutex<Vec<_>>>::default();
         let book = said.clone();

@@ -63,7 +63,7 @@ async function follow() {
 function take(message) {
   const data = message.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
   if (!data) return;
-  if (message.includes("event: ended")) throw new Error(data);
+  if (message.split("\n").includes("event: ended")) throw new Error(data);
   show(JSON.parse(data));
 }
 
@@ -154,7 +154,8 @@ function show(status) {
   showTypes(summary.types);
   if (summary.log.last_seq !== seenSeq) {
     seenSeq = summary.log.last_seq;
-    if (at("follow").checked && !isOlder) search().catch(() => {});
+    // A search in texts reads thousands of events: not each second.
+    if (at("follow").checked && !isOlder && !at("search").elements.text.value) search().catch(() => {});
     segments().catch(() => {});
   }
 }

@@ -26,6 +26,8 @@ use guard::Guard;
 /// How many connections and streams are open at most.
 const CONNECTIONS_MAX: usize = 128;
 const STREAMS_MAX: usize = 32;
+/// How many answers are made at once; others wait.
+const ANSWERS_MAX: usize = 8;
 /// How long a client may take to say what it wants.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -80,6 +82,7 @@ struct Shared {
     source: Arc<Source>,
     guard: Arc<Guard>,
     streams: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
 }
 
 impl Server {
@@ -123,6 +126,7 @@ impl Server {
             source: Arc::new(source),
             guard: Arc::new(Guard::new(token, address.ip())),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -56,7 +56,13 @@ async fn beside<T: Send + 'static>(
     shared: Shared,
     work: impl FnOnce(&crate::source::Source) -> forelog::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(move || work(&shared.source)).await;
+    // Never closed, so there is always a permit in the end.
+    let permit = shared.answers.clone().acquire_owned().await;
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work(&shared.source)
+    })
+    .await;
     let panicked = |_| Error::new(ErrorKind::Handler, "the answer could not be made");
     Ok(done.map_err(panicked)??)
 }

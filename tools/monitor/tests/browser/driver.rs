@@ -156,7 +156,7 @@ impl Browser {
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
             &json!({
-                "width": width, "height": 1600, "deviceScaleFactor": 1, "mobile": width < 600,
+                "width": width, "height": 3400, "deviceScaleFactor": 1, "mobile": width < 600,
             }),
         );
     }
