@@ -30,7 +30,7 @@ struct Golden {
     last: u64,
 }
 
-const ALL: [Golden; 6] = [
+const ALL: [Golden; 7] = [
     Golden {
         name: "plain",
         make: plain,
@@ -59,6 +59,12 @@ const ALL: [Golden; 6] = [
         name: "compacted",
         make: compacted,
         events: 0,
+        last: 1200,
+    },
+    Golden {
+        name: "compressed",
+        make: compressed,
+        events: 1200,
         last: 1200,
     },
     Golden {
@@ -188,6 +194,24 @@ fn compacted(dir: &Path) {
     let system = builder.open().unwrap();
     emit(&system, 1200);
     while system.store().explain_retention().dropped < 200 {
+        std::thread::yield_now();
+    }
+    system.close().unwrap();
+}
+
+fn compressed(dir: &Path) {
+    let builder = EventSystem::builder()
+        .persistence_path(dir)
+        .durability(Durability::Os);
+    let builder = builder.segment_size(64 << 10).compression(3);
+    let system = builder.open().unwrap();
+    emit(&system, 1200);
+    let is_done = || {
+        let segments = system.store().explain_retention().segments;
+        let packed = segments.iter().filter(|one| one.saved_bytes > 0);
+        packed.count() + 2 >= segments.len()
+    };
+    while !is_done() {
         std::thread::yield_now();
     }
     system.close().unwrap();
