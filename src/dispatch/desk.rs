@@ -17,7 +17,6 @@ use crate::clock::Timestamp;
 use crate::control::{Place, Tries};
 use crate::error::{Error, Result};
 use crate::format::record::EventRef;
-use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 use crate::timings::Pace;
 
@@ -147,15 +146,7 @@ impl Desk {
     /// Which attempt this would be. In careful mode it is noted, durably, before it begins.
     #[inline]
     pub(super) fn turn(&mut self, seq: Seq) -> Result<Turn> {
-        if mutant::is(Mutant::AdvanceCursorEarly)
-            && let Some(name) = &self.seat.name
-        {
-            let place = Place {
-                cursor: seq,
-                ..Place::default()
-            };
-            self.office.control.advance(name, place)?;
-        }
+        self.office.take_the_next_for_done(&self.seat, seq)?;
         let begun = self.tries_of(seq);
         let attempt = begun.map_or(0, |tries| tries.count).saturating_add(1);
         let careful = self.is_careful(seq);
