@@ -193,6 +193,74 @@ fn handlers_are_told_of_the_gap_and_keep_their_place() {
     });
 }
 
+/// What the damage has not touched is there: compressed frames without a header, behind another generation.
+#[test]
+fn compressed_events_whose_bytes_are_whole_are_all_kept() {
+    let within = tempfile::tempdir().unwrap();
+    let mut looked = 0;
+    each(within.path(), |name, dir| {
+        if [
+            "compressed_header",
+            "compressed_generations",
+            "compressed_table",
+        ]
+        .contains(&name)
+        {
+            apply(dir);
+            assert_eq!(events(dir).len() as u64, COUNT, "{name}");
+            looked += 1;
+        }
+    });
+    assert_eq!(looked, 3);
+}
+
+/// Behind a repair the last but one segment is a rewritten one: a failed sync makes nobody read it as if it
+/// were not.
+#[test]
+fn a_failed_sync_behind_a_repair_leaves_the_log_readable() {
+    let within = tempfile::tempdir().unwrap();
+    each(within.path(), |name, dir| {
+        if name != "newest_flipped" {
+            return;
+        }
+        apply(dir);
+        let system = open(dir);
+        let next = system.emit(event(COUNT + 1)).unwrap().seq;
+        system.close().unwrap();
+        let before = events(dir);
+        std::fs::write(dir.join("log/poisoned"), "").unwrap();
+        let system = open(dir);
+        assert!(system.store().get(next).unwrap().is_some());
+        system.close().unwrap();
+        for (seq, event) in &before {
+            assert_eq!(events(dir).get(seq), Some(event), "Seq {seq}");
+        }
+    });
+}
+
+/// A segment is rewritten only while another one stands behind it: if that is gone, the log is not taken for
+/// one that a crash has cut short.
+#[test]
+fn a_log_that_ends_in_a_rewritten_segment_is_refused() {
+    let within = tempfile::tempdir().unwrap();
+    each(within.path(), |name, dir| {
+        if name != "compacted" && name != "compressed" {
+            return;
+        }
+        std::fs::remove_dir_all(dir.join("control")).unwrap();
+        for entry in std::fs::read_dir(dir.join("log")).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if file.as_str() > "000000000002-001.seg" {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        let builder = forelog::EventSystem::builder().persistence_path(dir);
+        let error = builder.open().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MissingSegment, "{name}: {error}");
+    });
+}
+
 #[test]
 fn a_segment_with_lost_events_can_be_compacted() {
     let within = tempfile::tempdir().unwrap();

@@ -83,6 +83,17 @@ impl<'a> DroppedRanges<'a> {
         ranges.map_while(DroppedRange::decode)
     }
 
+    /// Whether all of them lie between these Seqs, ascend, and do not overlap: others would hide events.
+    pub(crate) fn lie_within(self, first: Seq, last: Seq) -> bool {
+        let mut next = first;
+        let in_order = self.iter().all(|range| {
+            let follows = range.first >= next && range.last <= last;
+            next = range.last.next();
+            follows
+        });
+        in_order && self.iter().count().checked_mul(RANGE_LEN) == Some(self.0.len())
+    }
+
     /// The range that holds this Seq, or else the first one behind it.
     pub(crate) fn at_or_after(self, seq: Seq) -> Option<DroppedRange> {
         let (mut low, mut high) = (0, self.0.len() / RANGE_LEN);

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::format::footer::{Footer, Rewritten, TRAILER_LEN};
 use crate::format::frame::{self, ALIGN, Chain, HEADER_LEN, Kind};
-use crate::format::segment::{BLOCK_LEN, REWRITTEN, SegmentHeader};
+use crate::format::segment::{BLOCK_LEN, PACKED, REWRITTEN, SegmentHeader};
 use crate::log::survey::Surveyed;
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Entry, Region, Storage};
@@ -40,12 +40,17 @@ pub(super) fn rescue(
             None => return Ok(None),
         },
     };
-    let is_rewritten = footer.is_some_and(|footer| footer.rewritten != Rewritten::default());
+    let rewritten = footer.map(|footer| footer.rewritten).unwrap_or_default();
+    let features = match rewritten.packed {
+        Some(_) => REWRITTEN | PACKED,
+        None if rewritten != Rewritten::default() => REWRITTEN,
+        None => 0,
+    };
     let header = SegmentHeader {
         log_id,
         segment_id: id,
         generation,
-        incompatible: if is_rewritten { REWRITTEN } else { 0 },
+        incompatible: features,
         epoch: 0,
         segment_len: entry.len,
         base_seq: base,
@@ -65,7 +70,9 @@ pub(super) fn rescue(
             footer,
             damaged_copy: false,
         },
-        limit: footer.map_or(room, |footer| footer.table_at()),
+        limit: footer.map_or(room, |footer| {
+            usize::try_from(footer.frames_end).unwrap_or(usize::MAX)
+        }),
         pin: None,
         unsettled: false,
     }))

@@ -8,7 +8,7 @@ use super::report::{Damage, LogReport};
 use super::walk::{Seen, Walk};
 use crate::error::Result;
 use crate::format::dropped::DroppedRange;
-use crate::format::footer::Footer;
+use crate::format::footer::{Footer, Part};
 use crate::format::frame::FrameHeader;
 use crate::format::names;
 use crate::format::segment::SegmentHeader;
@@ -89,8 +89,14 @@ impl Slot {
         let region = Arc::new(storage.open_read_only(&piece.at.name)?);
         let at = &piece.at;
         let begin = |footer| Walk::new(region.clone(), &at.header, footer, piece.limit);
-        // Where the ranges of dropped Seqs are damaged, what they stood for is lost.
-        let mut walk = begin(at.footer.as_ref()).or_else(|_| begin(None))?;
+        // Where the ranges of dropped Seqs are damaged, what they stood for is lost; compressed frames are not.
+        let without = at.footer.map(|mut footer| {
+            footer.rewritten.dropped = Part::default();
+            footer
+        });
+        let mut walk = begin(at.footer.as_ref())
+            .or_else(|_| begin(without.as_ref()))
+            .or_else(|_| begin(None))?;
         let declared = walk.dropped().to_vec();
         let mut declared = declared.iter().peekable();
         loop {
@@ -140,6 +146,8 @@ impl Slot {
     pub(super) fn add(&mut self, file: &File) {
         self.files.push(file.entry.name.clone());
         let own = file.named.map(|(_, generation)| generation);
+        // Behind the last one there is no other to write.
+        let own = own.filter(|&generation| generation < u32::MAX);
         let by_header = file.segment.as_ref().map(|at| at.header.generation);
         self.generation = self.generation.max(own).max(by_header);
     }

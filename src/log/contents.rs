@@ -36,7 +36,15 @@ impl Contents {
     pub(crate) fn of(region: Arc<Region>, footer: Option<&Footer>) -> Result<Contents> {
         let part = footer.map_or(Part::default(), |footer| footer.rewritten.dropped);
         let bytes = read_part(&region, &part, "the ranges of dropped Seqs")?;
-        let dropped = DroppedRanges::of(&bytes).iter().collect();
+        let ranges = DroppedRanges::of(&bytes);
+        if footer.is_some_and(|footer| !ranges.lie_within(footer.first_seq, footer.last_seq)) {
+            let message =
+                "the ranges of dropped Seqs do not fit the segment; run forelog-recovery doctor";
+            return Err(Error::new(ErrorKind::Corrupt, message)
+                .at_path(region.path())
+                .at_offset(part.at));
+        }
+        let dropped = ranges.iter().collect();
         let packed = footer.and_then(|footer| Some((footer, footer.rewritten.packed?)));
         let packed = packed.map(|(footer, packed)| {
             let list = read_part(&region, &packed.list, "the list of compressed frames")?;

@@ -31,6 +31,8 @@ pub(crate) fn read_footer(region: &Region, header: &SegmentHeader) -> Result<Opt
             && footer.salt == header.salt
             && footer.first_seq == header.base_seq
             && footer.frames_end >= BLOCK_LEN as u64
+            // Offsets are 32 bits wide, of compressed frames as well.
+            && u32::try_from(footer.frames_end).is_ok()
             && footer.table_at() >= BLOCK_LEN
             && end.is_some_and(|end| end <= len)
     };

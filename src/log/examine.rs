@@ -47,6 +47,7 @@ impl Examination {
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt) where something witnessed is not there any more.
     pub(super) fn of(storage: &dyn Storage, survey: &Survey, witness: Seq) -> Result<Self> {
+        check_rewritten(storage, survey)?;
         let examination = Self::read(storage, survey, witness)?;
         examination.check(survey)?;
         Ok(examination)
@@ -98,6 +99,7 @@ impl Examination {
             end = walk(&open, 0, &mut notes)?;
         }
         if let Some(at) = survey.forerunner()
+            && !at.header.is_rewritten()
             && (survey.poisoned || !at.is_settled_before(&last.header, notes.witness, storage)?)
         {
             open.insert(0, open_forerunner(storage, at, last)?);
@@ -303,6 +305,33 @@ impl Examination {
             .at_segment(forerunner.at.header.segment_id)
             .at_offset(walked.point.frames_end as u64))
     }
+}
+
+/// A rewritten segment was synced, and had another one behind it, before it had its name: whatever else the
+/// end of the log is like, no crash has cut it short.
+fn check_rewritten(storage: &dyn Storage, survey: &Survey) -> Result<()> {
+    let damaged = |at: &Surveyed, kind: ErrorKind, message: &str| {
+        Err(Error::new(kind, message)
+            .at_path(storage.path(&at.name))
+            .at_segment(at.header.segment_id))
+    };
+    if let Some(last) = survey.segments.last().filter(|at| at.header.is_rewritten()) {
+        let message = "the segment behind this one is missing: it was there before this one was \
+                       rewritten; run forelog-recovery doctor";
+        return damaged(last, ErrorKind::MissingSegment, message);
+    }
+    let Some(at) = survey.forerunner().filter(|at| at.header.is_rewritten()) else {
+        return Ok(());
+    };
+    let is_whole = match &at.footer {
+        Some(footer) => has_whole_table(&storage.open_read_only(&at.name)?, footer)?,
+        None => false,
+    };
+    if is_whole {
+        return Ok(());
+    }
+    let message = "the segment's offset table or trailer is damaged; run forelog-recovery doctor";
+    damaged(at, ErrorKind::Corrupt, message)
 }
 
 /// Opens the last segment.

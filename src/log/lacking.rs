@@ -24,7 +24,11 @@ impl Segment {
         });
         let bytes = bytes.unwrap_or_default();
         // Ranges that say too much would hide events without a word.
-        let check = || crc32fast::hash(bytes) == part.checksum;
+        let check = || {
+            let ranges = DroppedRanges::of(bytes);
+            crc32fast::hash(bytes) == part.checksum
+                && ranges.lie_within(footer.first_seq, footer.last_seq)
+        };
         if *self.has_whole_ranges.get_or_init(check) {
             DroppedRanges::of(bytes)
         } else {

@@ -14,6 +14,9 @@ use crate::storage::Region;
 
 /// How many bytes of frames are packed together, if the frame that comes last reaches no further.
 pub(super) const PACKED_TOGETHER: usize = 32 << 10;
+/// Zeros become some ten thousand times smaller; what says more than this is no pack.
+#[cfg(feature = "compression")]
+const RATIO_MAX: usize = 1 << 16;
 /// How many bytes of unpacked frames are kept, so that they need not be unpacked again.
 #[cfg(feature = "compression")]
 const KEPT_MAX: u64 = 16 << 20;
@@ -40,8 +43,8 @@ impl Unpacked {
     }
 }
 
-/// Which pack of which file.
-type Key = (SegmentId, u32, usize);
+/// Which pack of which file, by its salt.
+type Key = (SegmentId, u64, usize);
 
 #[cfg(feature = "compression")]
 #[derive(Debug, Clone)]
@@ -105,7 +108,7 @@ impl PackCache {
                 salt: segment.header.salt,
             }))
         };
-        let key: Key = (segment.id(), segment.header.generation, pack.frames_at);
+        let key: Key = (segment.id(), segment.header.salt, pack.frames_at);
         self.keep(&key, unpack)
     }
 
@@ -218,7 +221,7 @@ fn unpack(pack: &Pack, bytes: &[u8], end: usize) -> Option<Vec<u8>> {
 fn decompress(bytes: &[u8], len: usize) -> Option<Vec<u8>> {
     // Before room is made for what a file says.
     let told = zstd::zstd_safe::get_frame_content_size(bytes).ok()??;
-    if told != len as u64 {
+    if told != len as u64 || len / RATIO_MAX > bytes.len() {
         return None;
     }
     let unpacked = UNPACKER.with_borrow_mut(|held| {

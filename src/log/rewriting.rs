@@ -162,7 +162,9 @@ impl Shared {
     /// If the old segment is damaged, or the new one cannot be written: nothing has changed then. After a
     /// failed sync of the folder the log takes nothing more.
     pub(super) fn rewrite(&self, old: &Arc<Segment>, drops: &Drops) -> Result<bool> {
-        let Some(footer) = old.footer() else {
+        // Nothing that the engine writes comes near the last generation, but a file's name may.
+        let is_last = old.header.generation == u32::MAX;
+        let Some(footer) = old.footer().filter(|_| !is_last) else {
             return Ok(false);
         };
         let anew = Anew::of(old, footer, drops);

@@ -54,8 +54,9 @@ pub(super) fn salvage(path: &Path, into: &Path, watch: &mut Watch<'_>) -> Result
     for (name, why) in &laid.slots.strays {
         report.left.push(format!("{}/{name}: {why}", names::LOG));
     }
-    bring_rest(&inspector, path, into, &mut report)?;
+    // First of all: by this folder the next call knows that the rest is its own, to be begun again.
     let log = FileStorage::create(&into.join(names::SALVAGING), Sys::native())?;
+    bring_rest(&inspector, path, into, &mut report)?;
     if let Some(folder) = &folder {
         bring_log(folder.as_ref(), &log, &laid, &mut report, watch)?;
     }

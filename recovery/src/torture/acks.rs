@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use blake3::Hash;
-use forelog::{Error, EventId, Receipt, Result, Seq};
+use forelog::{Error, ErrorKind, EventId, Receipt, Result, Seq};
+
+/// How much of a line is shown that is none.
+const SHOWN_MAX: usize = 80;
 
 /// What a line acknowledges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,19 +50,37 @@ pub(crate) struct Acks {
 }
 
 impl Acks {
-    /// Takes in the lines of a file. The last one counts only if its end is there.
+    /// Takes in the lines of a file. The last one counts only if its end is there; of one that a run has
+    /// left torn, and the next one has gone on with, what the next one has written.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// If the file cannot be read, or is none with acknowledgements.
     pub(crate) fn read(&mut self, path: &Path) -> Result<()> {
         let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
         let text = String::from_utf8_lossy(&bytes);
         for line in text.split_inclusive('\n').filter(|line| *line != "\n") {
             self.lines += 1;
-            let whole = line.strip_suffix('\n').map(str::trim_end);
-            match whole.and_then(parse) {
-                Some((seq, ack)) => self.take(seq, ack),
-                None => self.torn += 1,
+            let Some(whole) = line.strip_suffix('\n').map(str::trim_end) else {
+                self.torn += 1;
+                continue;
+            };
+            let glued = || {
+                let at = whole.rfind("ack ").filter(|at| *at > 0)?;
+                parse(whole.get(at..)?)
+            };
+            if let Some((seq, ack)) = parse(whole) {
+                self.take(seq, ack);
+            } else if let Some((seq, ack)) = glued() {
+                self.torn += 1;
+                self.lines += 1;
+                self.take(seq, ack);
+            } else {
+                let shown: String = whole.chars().take(SHOWN_MAX).collect();
+                let message = format!(
+                    "{shown:?} is no acknowledgement, and not the last line: give the file that \
+                     `torture write` has printed, whole"
+                );
+                return Err(Error::new(ErrorKind::Decode, message).at_path(path));
             }
         }
         Ok(())
@@ -125,6 +146,13 @@ mod tests {
         let mut acks = Acks::default();
         acks.read(&path).unwrap();
         assert_eq!((acks.by_seq.len(), acks.lines, acks.torn), (1, 2, 1));
+        // Torn, and gone on with; then what is no acknowledgement at all.
+        fs::write(&path, format!("ack 3 00{}\n", whole(4, 4))).unwrap();
+        let mut glued = Acks::default();
+        glued.read(&path).unwrap();
+        assert_eq!((glued.by_seq.len(), glued.lines, glued.torn), (1, 2, 1));
+        fs::write(&path, "root:x:0:0\n").unwrap();
+        assert!(Acks::default().read(&path).is_err());
         // The same Seq for another event, in a second file.
         fs::write(&path, whole(1, 9) + "\n").unwrap();
         acks.read(&path).unwrap();

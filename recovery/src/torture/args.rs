@@ -146,7 +146,8 @@ pub struct WriteArgs {
     /// Emit from so many threads, which share the events
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: u16,
-    /// The length of a segment file
+    /// The length of a segment file in bytes, from 64 KiB to 2 GiB: that of the ones that are there, or
+    /// 64 MiB
     #[arg(long, value_name = "N")]
     pub segment_bytes: Option<usize>,
     /// Send the acknowledgements to this address over TCP instead of printing them
@@ -178,7 +179,8 @@ pub struct ConsumeArgs {
 pub struct CheckArgs {
     /// The directory as the crash left it
     pub dir: PathBuf,
-    /// What `torture write` has printed; given once for each file. A torn last line does not count
+    /// What `torture write` has printed; given once for each file. A line that was torn
+    /// where a run ended does not count
     #[arg(long, value_name = "FILE")]
     pub acks: Vec<PathBuf>,
     /// The seeds that wrote into the directory, each given once: all events must be theirs
@@ -191,9 +193,10 @@ pub struct CheckArgs {
     /// either
     #[arg(long)]
     pub process_crash: bool,
-    /// What `torture consume` has printed: none of it may be delivered again
+    /// What `torture consume` has printed; given once for each file, in the order of the runs: none of it may
+    /// be delivered again
     #[arg(long, value_name = "FILE")]
-    pub consumed: Option<PathBuf>,
+    pub consumed: Vec<PathBuf>,
     /// Of which subscription that is; not needed where there is one
     #[arg(long, value_name = "C", requires = "consumed")]
     pub name: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use forelog::inspect::{Inspector, Selector, Verdict};
+use forelog::inspect::{Inspector, Selector, Verdict, VerifyReport};
 use forelog::{Error, ErrorKind, EventSystem, Gap, Result, Seq};
 use forelog_dump::{Exit, Fault, Output, Told};
 use serde::Serialize;
@@ -83,15 +83,23 @@ pub(crate) fn examine<'a>(args: &'a CheckArgs, told: &mut Told<'_>) -> Result<Re
     }
     let (lines, torn) = (acks.lines, acks.torn);
     let mut judge = Judge::new(&args.seeds, acks);
-    let recovery = if args.no_open {
+    // A directory that was never made durable has no event. It is not made here: perhaps it is only not
+    // mounted.
+    let is_there = args.dir.exists();
+    let recovery = if args.no_open || !is_there {
         None
     } else {
         recover(args, &mut judge, told)?
     };
-    if recovery.is_none() {
-        read(&args.dir, &mut judge)?;
-    }
-    let (gaps, consumed) = inspect(args, &mut judge, recovery.as_ref())?;
+    let (gaps, consumed) = if is_there {
+        if recovery.is_none() {
+            read(&args.dir, &mut judge)?;
+        }
+        inspect(args, &mut judge, recovery.as_ref())?
+    } else {
+        told.note("there is no such directory: it is judged as one without events");
+        (Vec::new(), None)
+    };
     let may_lose = args.durability == Promise::Os && !args.process_crash;
     judge.finish(&gaps, may_lose);
     Ok(Report {
@@ -204,25 +212,50 @@ fn inspect(
         );
         judge.findings.add(Broken::Refused, None, &detail);
     }
-    let mut gaps = report.log.gaps.clone();
-    gaps.extend(recovery.and_then(|recovery| recovery.gap));
-    let Some(path) = &args.consumed else {
+    let gaps = gaps(args, &report, recovery)?;
+    if args.consumed.is_empty() {
         return Ok((gaps, None));
-    };
+    }
     let names = report.subscriptions.iter();
     let mut fitting = names.filter(|one| args.name.as_ref().is_none_or(|name| *name == one.name));
-    let (Some(own), None) = (fitting.next(), fitting.next()) else {
-        let message = "the directory has no such subscription, or several: say which by --name";
+    let own = fitting.next();
+    if fitting.next().is_some() {
+        let message = "the directory has several subscriptions: say which by --name";
         return Err(Error::new(ErrorKind::Invalid, message).at_path(&args.dir));
-    };
-    let printed = read_consumed(path)?;
-    judge_consumed(&printed, own.cursor, judge);
+    }
+    let mut printed = Vec::new();
+    for path in &args.consumed {
+        printed.extend(read_consumed(path)?);
+    }
+    // Of which nothing is known any more begins anew: it stands before the first event.
+    let position = own.map_or(Seq::ZERO, |own| own.cursor);
+    judge_consumed(&printed, position, judge);
+    let asked = args.name.clone().unwrap_or_default();
     let consumed = Consumed {
-        name: own.name.clone(),
+        name: own.map_or(asked, |own| own.name.clone()),
         printed: printed.len() as u64,
-        position: own.cursor,
+        position,
     };
     Ok((gaps, Some(consumed)))
+}
+
+/// The gaps that are declared: between segments, before the first one, and by the opening just now.
+fn gaps(args: &CheckArgs, report: &VerifyReport, recovery: Option<&Recovered>) -> Result<Vec<Gap>> {
+    let segments = Inspector::open(&args.dir)?.segments()?;
+    let first = segments.iter().find_map(|at| at.header.as_ref());
+    let before = first.filter(|first| first.prev_last_seq.next() < first.base_seq);
+    let before = before.map(|first| Gap {
+        from: first.prev_last_seq.next(),
+        to: first.base_seq.prev(),
+    });
+    let mut gaps: Vec<Gap> = before.into_iter().collect();
+    let opened = recovery.and_then(|recovery| recovery.gap);
+    for gap in report.log.gaps.iter().copied().chain(opened) {
+        if !gaps.contains(&gap) {
+            gaps.push(gap);
+        }
+    }
+    Ok(gaps)
 }
 
 /// What was printed was acknowledged for good: none of it twice, and the subscription is behind it.

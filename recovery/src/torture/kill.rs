@@ -108,7 +108,7 @@ pub(crate) fn judge(
         seeds: vec![seed],
         durability: Promise::Os,
         process_crash: true,
-        consumed: consumed.cloned(),
+        consumed: consumed.into_iter().cloned().collect(),
         name: consumed.map(|_| NAME.to_owned()),
         no_open: false,
     };

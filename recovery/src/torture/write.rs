@@ -42,6 +42,7 @@ pub(crate) fn write(
     let system = open::system(&args.dir, segment_len, args.unsafe_no_sync, told)?;
     let begun = begun(&system, args.seed)?;
     let is_over = AtomicBool::new(false);
+    let has_failed = AtomicBool::new(false);
     let written = std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
         for thread in 0..args.threads {
@@ -56,12 +57,13 @@ pub(crate) fn write(
                 payload_max: payload_max(segment_len as u64, args.batch),
             };
             let (sender, is_over) = (sender.clone(), &is_over);
-            scope.spawn(move || writer.run(&sender, is_over));
+            let has_failed = &has_failed;
+            scope.spawn(move || writer.run(&sender, is_over, has_failed));
         }
         drop(sender);
         let handed_on = match args.durability {
             Promise::Interval => hand_on_later(&system, &receiver, &mut sink),
-            Promise::Sync | Promise::Os => hand_on(&receiver, &mut sink),
+            Promise::Sync | Promise::Os => hand_on(&receiver, &has_failed, &mut sink),
         };
         is_over.store(true, Ordering::Release);
         // Whoever has still something to tell must not wait for it to be heard.
@@ -93,10 +95,11 @@ fn begun(system: &EventSystem, seed: u64) -> Result<HashMap<u16, u64>> {
     Ok(begun)
 }
 
-/// Hands lines on as they come, until all threads are done.
-fn hand_on(receiver: &Receiver<News>, sink: &mut Sink<'_>) -> Result<()> {
+/// Hands lines on as they come, until all threads are done; none once something has failed.
+fn hand_on(receiver: &Receiver<News>, has_failed: &AtomicBool, sink: &mut Sink<'_>) -> Result<()> {
     for told in receiver {
         match told {
+            News::Emitted(..) if has_failed.load(Ordering::Acquire) => {}
             News::Emitted(_, lines) => sink.send(&lines)?,
             News::Failed(error) => return Err(error),
         }
@@ -147,7 +150,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Emits until all is emitted, something fails, or nobody listens any more.
-    fn run(&self, sender: &SyncSender<News>, is_over: &AtomicBool) {
+    fn run(&self, sender: &SyncSender<News>, is_over: &AtomicBool, failed: &AtomicBool) {
         let end = self.from.saturating_add(self.count);
         let mut first = self.from;
         while first < end && !is_over.load(Ordering::Acquire) {
@@ -157,6 +160,7 @@ impl Writer<'_> {
                 Err(error) => News::Failed(error),
             };
             let has_failed = matches!(news, News::Failed(_));
+            failed.fetch_or(has_failed, Ordering::AcqRel);
             if sender.send(news).is_err() || has_failed {
                 return;
             }

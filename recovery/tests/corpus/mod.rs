@@ -418,6 +418,9 @@ pub(crate) fn harms_of_compressed() -> Vec<Harm> {
         compressed_list => |dir| edit(&rewritten(dir), |bytes| flip_part(bytes, 136)),
         compressed_header => |dir| edit(&rewritten(dir), |bytes| headers(bytes)),
         compressed_trailer => |dir| edit(&rewritten(dir), |bytes| trailer(bytes)),
+        compressed_generations => |dir| {
+            fs::write(dir.join("log/000000000002-4294967295.seg"), vec![9; 70_000]).unwrap();
+        },
         compressed_missing => |dir| fs::remove_file(rewritten(dir)).unwrap(),
         compressed_cut_short => |dir| edit(&rewritten(dir), |bytes| bytes.truncate(6000)),
     }

@@ -15,6 +15,24 @@ fn range(first: u64, last: u64) -> DroppedRange {
 }
 
 #[test]
+fn ranges_that_would_hide_other_events_are_found() {
+    let lie = |ranges: &[DroppedRange]| {
+        let bytes: Vec<u8> = ranges.iter().flat_map(DroppedRange::encode).collect();
+        DroppedRanges::of(&bytes).lie_within(Seq(5), Seq(20))
+    };
+    assert!(lie(&[]) && lie(&[range(5, 20)]) && lie(&[range(5, 6), range(7, 7), range(19, 20)]));
+    for bad in [
+        [range(4, 6), range(8, 9)],
+        [range(5, 6), range(6, 9)],
+        [range(8, 9), range(5, 6)],
+        [range(8, 9), range(15, 1 << 62)],
+    ] {
+        assert!(!lie(&bad), "{bad:?}");
+    }
+    assert!(!DroppedRanges::of(&[0; 7]).lie_within(Seq(5), Seq(20)));
+}
+
+#[test]
 fn a_seq_is_found_in_its_range_or_before_the_next() {
     let all = [range(3, 3), range(5, 9), range(10, 12), range(20, 21)];
     let bytes: Vec<u8> = all.iter().flat_map(DroppedRange::encode).collect();

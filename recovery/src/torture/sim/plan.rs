@@ -52,6 +52,7 @@ pub(super) enum End {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
     pub(super) retains: bool,
+    pub(super) compresses: bool,
     pub(super) ignores_syncs: bool,
 }
 
@@ -59,6 +60,7 @@ impl Settings {
     pub(super) fn of(seed: u64, ignores_syncs: bool) -> Settings {
         Settings {
             retains: Random::of(seed, &[1]).one_in(4),
+            compresses: Random::of(seed, &[2]).one_in(3),
             ignores_syncs,
         }
     }
@@ -68,6 +70,11 @@ impl Settings {
             .segment_size(usize::try_from(SEGMENT_LEN).unwrap_or(1 << 16))
             .max_queue_size(100_000)
             .drain_timeout(PATIENCE);
+        let builder = if self.compresses {
+            builder.compression(1)
+        } else {
+            builder
+        };
         if self.retains {
             builder.max_events(MAX_EVENTS)
         } else {
