@@ -256,7 +256,32 @@ fn what_was_consumed_and_would_come_again_is_found_out() {
         "--name",
         "x",
     ]);
-    assert_eq!(nobody.status.code(), Some(2), "{nobody:?}");
+    // A subscription of which nothing is known any more would begin anew.
+    assert_eq!(nobody.status.code(), Some(3), "{nobody:?}");
+}
+
+#[test]
+fn what_is_no_directory_is_judged_and_not_made() {
+    let victim = Victim::new();
+    let nowhere = victim.dir.with_extension("nowhere");
+    let none = run(&["check", text(&nowhere), "--seed", "3"]);
+    assert_eq!(none.status.code(), Some(0), "{none:?}");
+    victim.write(&["--events", "5", "--seed", "3"]);
+    let acks = text(&victim.acks).to_owned();
+    let lost = run(&["check", text(&nowhere), "--seed", "3", "--acks", &acks]);
+    assert_eq!(lost.status.code(), Some(3), "{lost:?}");
+    let noise = victim.dir.with_extension("noise");
+    fs::write(&noise, "no acknowledgement\n").unwrap();
+    let noise = run(&[
+        "check",
+        text(&victim.dir),
+        "--seed",
+        "3",
+        "--acks",
+        text(&noise),
+    ]);
+    assert_eq!(noise.status.code(), Some(2), "{noise:?}");
+    assert!(!nowhere.exists());
 }
 
 #[test]

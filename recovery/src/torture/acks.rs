@@ -80,7 +80,7 @@ impl Acks {
                     "{shown:?} is no acknowledgement, and not the last line: give the file that \
                      `torture write` has printed, whole"
                 );
-                return Err(Error::new(ErrorKind::Decode, message).at_path(path));
+                return Err(Error::new(ErrorKind::Invalid, message).at_path(path));
             }
         }
         Ok(())

@@ -12,44 +12,45 @@ use super::args::{CheckArgs, Promise};
 use super::findings::{Broken, Finding};
 use super::judge::{Judge, Tally};
 use super::open;
+use super::table::text;
 
 /// The version of the JSON report.
 const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
-    v: u32,
-    path: &'a Path,
+    pub(super) v: u32,
+    pub(super) path: &'a Path,
     /// Whether every promise was kept.
     pub(crate) kept: bool,
-    seeds: &'a [u64],
-    durability: &'static str,
-    acks: u64,
+    pub(super) seeds: &'a [u64],
+    pub(super) durability: &'static str,
+    pub(super) acks: u64,
     /// Lines that are no acknowledgement: torn where a run ended.
-    acks_torn: u64,
+    pub(super) acks_torn: u64,
     #[serde(flatten)]
     pub(crate) tally: Tally,
     /// What opening did; none with `--no-open`, or where it was refused.
-    recovery: Option<Recovered>,
-    gaps: Vec<Gap>,
-    consumed: Option<Consumed>,
+    pub(super) recovery: Option<Recovered>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) consumed: Option<Consumed>,
     pub(crate) broken: Vec<Finding>,
 }
 
 #[derive(Debug, Serialize)]
-struct Recovered {
-    clean: bool,
-    rewritten: u64,
-    torn_bytes: u64,
-    gap: Option<Gap>,
+pub(super) struct Recovered {
+    pub(super) clean: bool,
+    pub(super) rewritten: u64,
+    pub(super) torn_bytes: u64,
+    pub(super) gap: Option<Gap>,
 }
 
 #[derive(Debug, Serialize)]
-struct Consumed {
-    name: String,
-    printed: u64,
+pub(super) struct Consumed {
+    pub(super) name: String,
+    pub(super) printed: u64,
     /// Up to where the directory knows the subscription to be.
-    position: Seq,
+    pub(super) position: Seq,
 }
 
 pub(crate) fn check(
@@ -275,68 +276,4 @@ fn judge_consumed(printed: &[Seq], position: Seq, judge: &mut Judge) {
         }
         last = last.max(seq);
     }
-}
-
-fn text(report: &Report<'_>, out: Output<'_>) -> std::io::Result<()> {
-    let verdict = if report.kept {
-        "every promise was kept"
-    } else {
-        "A PROMISE IS BROKEN"
-    };
-    writeln!(out, "{}: {verdict}", report.path.display())?;
-    for (name, value) in rows(report) {
-        writeln!(out, "  {name:<32} {value}")?;
-    }
-    Ok(())
-}
-
-/// The lines of the table, in two columns.
-fn rows(report: &Report<'_>) -> Vec<(String, String)> {
-    let mut rows = Vec::new();
-    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
-    let tally = &report.tally;
-    row(
-        "events",
-        format!("{} by {} threads", tally.events, tally.writers),
-    );
-    let torn = report.acks_torn;
-    row(
-        "acknowledgements",
-        format!("{} ({torn} torn lines)", report.acks),
-    );
-    row("  found", tally.acknowledged.to_string());
-    if report.durability == "os" {
-        row("  lost, as may be", tally.lost_by_right.to_string());
-    }
-    if let Some(recovery) = &report.recovery {
-        let ended = if recovery.clean {
-            "in order"
-        } else {
-            "by a crash"
-        };
-        let (rewritten, torn) = (recovery.rewritten, recovery.torn_bytes);
-        row("ended", ended.to_owned());
-        row("  written anew", format!("{rewritten} events"));
-        row("  torn tail", format!("{torn} bytes"));
-    }
-    for gap in &report.gaps {
-        row("declared gap", format!("Seqs {gap}"));
-    }
-    if let Some(consumed) = &report.consumed {
-        let (name, position) = (&consumed.name, consumed.position);
-        row(
-            "consumed",
-            format!("{} by {name:?}, at Seq {position}", consumed.printed),
-        );
-    }
-    for finding in &report.broken {
-        row(&finding.promise.to_string(), finding.count.to_string());
-        for example in &finding.examples {
-            let place = example
-                .seq
-                .map_or_else(String::new, |seq| format!("  Seq {seq}"));
-            row(&place, example.detail.clone());
-        }
-    }
-    rows
 }

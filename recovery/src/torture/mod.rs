@@ -6,6 +6,7 @@
 mod acks;
 pub(crate) mod args;
 mod check;
+mod table;
 mod child;
 mod consume;
 mod content;

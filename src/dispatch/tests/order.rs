@@ -317,7 +317,7 @@ fn damage_stops_the_subscription_that_meets_it_and_no_other() {
     let state = rig.state(first);
     let error = state.last_error.unwrap();
     assert!(
-        error.contains("forelog-recovery verify") && error.contains("offset"),
+        error.contains("forelog-recovery doctor") && error.contains("offset"),
         "{error}"
     );
     assert_eq!(numbers(&seen).len() as u64, state.position.0);
