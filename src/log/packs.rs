@@ -59,15 +59,16 @@ impl quick_cache::Weighter<Key, Arc<Unpacked>> for ByBytes {
 
 /// The packs of a log that were unpacked of late.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "compression"), derive(Default))]
 pub(crate) struct PackCache {
     #[cfg(feature = "compression")]
     kept: quick_cache::sync::Cache<Key, Arc<Unpacked>, ByBytes>,
 }
 
+#[cfg(feature = "compression")]
 impl Default for PackCache {
     fn default() -> Self {
         PackCache {
-            #[cfg(feature = "compression")]
             kept: quick_cache::sync::Cache::with_weighter(
                 usize::try_from(KEPT_MAX).unwrap_or(0) / PACKED_TOGETHER,
                 KEPT_MAX,
