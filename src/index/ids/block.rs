@@ -10,8 +10,8 @@
 use super::super::keys::{WINDOW_LEN, mix};
 use crate::event::EventId;
 
-pub(super) const BLOCK_LEN: usize = 512;
-pub(super) const ENTRIES_MAX: usize = (BLOCK_LEN - CHECK_LEN) / ENTRY_LEN;
+pub(in super::super) const BLOCK_LEN: usize = 512;
+pub(in super::super) const ENTRIES_MAX: usize = (BLOCK_LEN - CHECK_LEN) / ENTRY_LEN;
 const CHECK_LEN: usize = 4;
 const ENTRY_LEN: usize = 8;
 const OFFSET_BITS: u32 = 28;

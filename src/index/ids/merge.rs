@@ -85,6 +85,7 @@ fn merge(
     let mut cursors: Vec<Cursor<'_>> = parts.iter().map(|part| Cursor::over(part)).collect();
     let slices = note.count.div_ceil(SLICE_LEN).max(1);
     let mut entries = Vec::new();
+    let mut merged = 0;
     for slice in 1..=slices {
         if stopping.load(Ordering::Relaxed) {
             return Ok(None);
@@ -110,6 +111,10 @@ fn merge(
         for entry in &entries {
             writer.push(*entry)?;
         }
+        merged += entries.len() as u64;
+    }
+    if merged != note.count {
+        return Err(broken("a run of ids is cut"));
     }
     writer.finish().map(Some)
 }

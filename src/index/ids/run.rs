@@ -119,16 +119,20 @@ impl IdRun {
         if !found.passes_on(wanted) {
             return Ok(found);
         }
+        let last = self.blocks.saturating_sub(1);
         let (mut low, mut step) = (home, 1_u64);
         let mut high = loop {
-            let at = low.saturating_add(step).min(self.blocks.saturating_sub(1));
-            if at == low || !self.block(at)?.passes_on(wanted) {
+            let at = low.saturating_add(step).min(last);
+            if !self.block(at)?.passes_on(wanted) {
                 break at;
+            }
+            if at == last {
+                // The last block is not full: this one is not the last that was written.
+                return Err(broken("a run of ids is cut"));
             }
             low = at;
             step = step.saturating_mul(2);
         };
-        // The last block is not full, so that there is one to be found.
         while high.saturating_sub(low) > 1 {
             let middle = u64::midpoint(low, high);
             if self.block(middle)?.passes_on(wanted) {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::index::ids::block::{HASH_END, hash_of};
+use crate::index::ids::block::{BLOCK_LEN, ENTRIES_MAX, HASH_END, hash_of};
 use crate::index::ids::run::RunWriter;
 use crate::index::ids::{Ids, Upkeep, entry_of, visit};
 use crate::index::values::RunNote;
@@ -126,6 +126,41 @@ fn one_id_in_very_many_events_hides_no_other() {
         let mut found = Vec::new();
         visit(&run, |hash, seq| found.push(hash << 28 | seq.since(base))).unwrap();
         assert_eq!(found, entries);
+    }
+}
+
+/// A look-up that would have gone on in a block that is not there is an error, and so is a merge.
+#[test]
+fn a_run_without_its_last_blocks_is_found_to_be_cut() {
+    // In a block of its hash, two full ones, and in a third one the last entry.
+    let count = u16::try_from(2 * ENTRIES_MAX + 1).unwrap();
+    let last = Seq(u64::from(count) - 1);
+    for cut in [1, 2, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = Ids::starting_at(0, Some(dir.path()), 7);
+        let entries = (0..count).map(|offset| entry_of(HASH_END - 1, offset));
+        ids.take(0, entries.collect()).unwrap();
+        ids.take(1, Vec::new()).unwrap();
+        assert_eq!(ids.first_with(HASH_END - 1, last).unwrap(), Some(last));
+        let path = dir.path().join("ids").join("000000000000-000000000002.ids");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - cut * BLOCK_LEN]).unwrap();
+        let mut ids = Ids::load((&ids.notes(), ids.next()), dir.path(), 7).unwrap();
+        let error = ids.first_with(HASH_END - 1, last).unwrap_err();
+        // The block that is looked at first is there, or not.
+        let due = [ErrorKind::Index, ErrorKind::Index, ErrorKind::Truncated];
+        assert_eq!(error.kind(), due[cut - 1], "{cut}: {error}");
+        ids.take(2, vec![entry_of(1, 0)]).unwrap();
+        ids.take(3, Vec::new()).unwrap();
+        let mut upkeep = Upkeep::default();
+        upkeep.step(&mut ids).unwrap();
+        let merged = loop {
+            let stepped = upkeep.step(&mut ids);
+            if stepped.is_err() || !upkeep.is_busy() {
+                break stepped;
+            }
+        };
+        assert_eq!(merged.unwrap_err().kind(), ErrorKind::Index, "{cut}");
     }
 }
 
