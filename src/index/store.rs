@@ -349,7 +349,10 @@ fn copy_content(from: &Path, to: &Path) -> Result<()> {
             make_folder(&target)?;
             copy_content(&entry.path(), &target)?;
         } else if kind.is_file() {
-            fs::copy(entry.path(), target).map_err(failed)?;
+            // The bytes alone: sled must be able to write to the copy of what may only be read.
+            let mut file = fs::File::open(entry.path()).map_err(failed)?;
+            let mut copied = fs::File::create(target).map_err(failed)?;
+            std::io::copy(&mut file, &mut copied).map_err(failed)?;
         } else {
             // A pipe would be waited on for ever.
             let message = "a plain file must stand here, and it is a link, a pipe or a device";
