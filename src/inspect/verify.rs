@@ -159,14 +159,12 @@ fn sum_up(mut report: LogReport, layout: Layout, checked: Vec<Outcome>) -> LogRe
     findings.extend(layout.blemishes);
     findings.sort_by_key(|damage| (damage.segment, damage.offset));
     let mut findings = findings.into_iter().peekable();
-    for (index, (piece, outcome)) in layout.pieces.iter().zip(checked).enumerate() {
+    for (piece, outcome) in layout.pieces.iter().zip(checked) {
         let id = piece.at.header.segment_id;
         while let Some(damage) = findings.next_if(|damage| damage.segment <= id) {
             report.add(damage);
         }
-        if let Some(gap) = piece.at.header.gap().filter(|_| index > 0) {
-            report.gaps.push(gap);
-        }
+        report.gaps.extend(piece.at.header.gap());
         report.absorb(outcome.report);
         if !outcome.goes_on {
             break;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use forelog::inspect::{Inspector, Selector, Verdict, VerifyReport};
+use forelog::inspect::{Inspector, Selector, Verdict};
 use forelog::{Error, ErrorKind, EventSystem, Gap, Result, Seq};
 use forelog_dump::{Exit, Fault, Output, Told};
 use serde::Serialize;
@@ -213,7 +213,9 @@ fn inspect(
         );
         judge.findings.add(Broken::Refused, None, &detail);
     }
-    let gaps = gaps(args, &report, recovery)?;
+    let mut gaps = report.log.gaps.clone();
+    let opened = recovery.and_then(|recovery| recovery.gap);
+    gaps.extend(opened.filter(|gap| !report.log.gaps.contains(gap)));
     if args.consumed.is_empty() {
         return Ok((gaps, None));
     }
@@ -238,25 +240,6 @@ fn inspect(
         position,
     };
     Ok((gaps, Some(consumed)))
-}
-
-/// The gaps that are declared: between segments, before the first one, and by the opening just now.
-fn gaps(args: &CheckArgs, report: &VerifyReport, recovery: Option<&Recovered>) -> Result<Vec<Gap>> {
-    let segments = Inspector::open(&args.dir)?.segments()?;
-    let first = segments.iter().find_map(|at| at.header.as_ref());
-    let before = first.filter(|first| first.prev_last_seq.next() < first.base_seq);
-    let before = before.map(|first| Gap {
-        from: first.prev_last_seq.next(),
-        to: first.base_seq.prev(),
-    });
-    let mut gaps: Vec<Gap> = before.into_iter().collect();
-    let opened = recovery.and_then(|recovery| recovery.gap);
-    for gap in report.log.gaps.iter().copied().chain(opened) {
-        if !gaps.contains(&gap) {
-            gaps.push(gap);
-        }
-    }
-    Ok(gaps)
 }
 
 /// What was printed was acknowledged for good: none of it twice, and the subscription is behind it.
