@@ -3,7 +3,7 @@
 //! **Which:** each but the last two, whose frames recovery may have to read, whoever still needs it: what
 //! is compressed is read like any other. One that compression does not make smaller by an eighth, by some
 //! places of it, stays as it is, and is not tried again before the log is opened anew. Where there are rules
-//! for a compaction, a pass of it comes first.
+//! for a compaction, a pass of it comes first. On a disk that is nearly full nothing is compressed.
 //!
 //! **How:** as [`rewriting`](super::rewriting) says; nothing is dropped.
 
@@ -39,7 +39,8 @@ pub(crate) fn check(level: Option<i32>) -> Result<()> {
 impl Shared {
     /// Whether there is a segment to compress.
     pub(super) fn wants_compression(&self) -> bool {
-        self.next_to_compress().is_some()
+        let next = self.next_to_compress();
+        next.is_some_and(|(segment, _)| self.has_room_for(&segment))
     }
 
     /// Compresses all segments that may be.
@@ -49,7 +50,7 @@ impl Shared {
     pub(super) fn compress(&self) -> Result<()> {
         let mut failed = None;
         while let Some((segment, level)) = self.next_to_compress() {
-            if self.rewriting.is_stopping() {
+            if self.rewriting.is_stopping() || !self.has_room_for(&segment) {
                 break;
             }
             let done = self.compress_one(&segment, level);
@@ -71,6 +72,15 @@ impl Shared {
         }
         tracing::debug!(target: "forelog::log", segment = %segment.id(), "a segment was compressed");
         Ok(true)
+    }
+
+    /// Whether the disk can take both files that are made of a segment, and what is appended meanwhile:
+    /// nobody shall find it full because something is being made smaller.
+    fn has_room_for(&self, segment: &Segment) -> bool {
+        let made = segment.used_len().saturating_mul(2);
+        let appended = (self.config.segment_len as u64).saturating_mul(2);
+        let space = self.storage.space();
+        space.is_none_or(|space| space.free_bytes >= made.saturating_add(appended))
     }
 
     /// The oldest that is plain, and the level to compress it with.

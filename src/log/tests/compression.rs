@@ -109,6 +109,33 @@ fn what_compression_does_not_make_smaller_stays_as_it_is() {
     assert_eq!(read(&log), sent);
 }
 
+/// Whoever appends shall not find the disk full because something is being made smaller.
+#[test]
+fn on_a_disk_that_is_nearly_full_nothing_is_compressed() {
+    let disk = SimDisk::new();
+    let log = open(&disk, 64 << 10);
+    let mut random = Random(2);
+    let mut sent = Vec::new();
+    for _ in 0..100 {
+        sent.push(data(&mut random, 3_000, false));
+        append(&log, sent.last().unwrap());
+    }
+    let used: u64 = log
+        .segments()
+        .iter()
+        .map(|one| one.region.len() as u64)
+        .sum();
+    disk.set_capacity(used + (200 << 10));
+    assert!(!log.shared.wants_compression());
+    log.shared.rewrite_what_is_due().unwrap();
+    assert!(!packed(&log).contains(&true));
+    disk.set_capacity(u64::MAX);
+    assert!(log.shared.wants_compression());
+    log.shared.rewrite_what_is_due().unwrap();
+    assert!(packed(&log).contains(&true));
+    assert_eq!(read(&log), sent);
+}
+
 /// Whatever byte of a compressed segment is flipped: what is read is what was sent, or an error.
 #[test]
 fn a_flipped_byte_of_a_compressed_segment_is_told_of() {
