@@ -229,6 +229,27 @@ impl SegmentHeader {
         }
     }
 
+    /// A header with nothing in it but the segment's id: the first of a log that has none yet.
+    pub(crate) fn blank(segment_id: SegmentId, salt: u64) -> SegmentHeader {
+        SegmentHeader {
+            log_id: 0,
+            segment_id,
+            generation: 0,
+            incompatible: 0,
+            epoch: 0,
+            segment_len: 0,
+            base_seq: Seq::FIRST,
+            prev_last_seq: Seq::ZERO,
+            prev_end: 0,
+            prev_chain: Chain::default(),
+            durable_upto: Seq::ZERO,
+            seq_ceiling: Seq::ZERO,
+            salt,
+            boot_id: 0,
+            created_at: Timestamp(0),
+        }
+    }
+
     /// Whether the segment was rewritten after it was sealed.
     pub(crate) fn is_rewritten(&self) -> bool {
         self.incompatible & REWRITTEN != 0

@@ -5,10 +5,9 @@
 //! each other that tell the same are taken at their word.
 
 use super::piece::Piece;
-use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::format::footer::{Footer, Rewritten, TRAILER_LEN};
-use crate::format::frame::{self, ALIGN, Chain, HEADER_LEN, Kind};
+use crate::format::frame::{self, ALIGN, HEADER_LEN, Kind};
 use crate::format::segment::{BLOCK_LEN, PACKED, REWRITTEN, SegmentHeader};
 use crate::log::survey::Surveyed;
 use crate::position::{SegmentId, Seq};
@@ -48,20 +47,12 @@ pub(super) fn rescue(
     };
     let header = SegmentHeader {
         log_id,
-        segment_id: id,
         generation,
         incompatible: features,
-        epoch: 0,
         segment_len: entry.len,
         base_seq: base,
         prev_last_seq: base.prev(),
-        prev_end: 0,
-        prev_chain: Chain::default(),
-        durable_upto: Seq::ZERO,
-        seq_ceiling: Seq::ZERO,
-        salt,
-        boot_id: 0,
-        created_at: Timestamp(0),
+        ..SegmentHeader::blank(id, salt)
     };
     Ok(Some(Piece {
         at: Surveyed {

@@ -15,14 +15,7 @@ impl Segment {
             return DroppedRanges::default();
         };
         let part = footer.rewritten.dropped;
-        let place = usize::try_from(part.at)
-            .ok()
-            .zip(usize::try_from(part.len).ok());
-        let bytes = place.and_then(|(at, len)| {
-            let end = at.checked_add(len)?;
-            self.region.bytes().get(at..end)
-        });
-        let bytes = bytes.unwrap_or_default();
+        let bytes = self.part(&part);
         // Ranges that say too much would hide events without a word.
         let check = || {
             let ranges = DroppedRanges::of(bytes);

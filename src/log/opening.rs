@@ -13,7 +13,6 @@ use super::{LogConfig, Recovery};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::IdSource;
-use crate::format::frame::Chain;
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{Gap, SegmentId, Seq};
@@ -166,21 +165,10 @@ impl<'a> Opening<'a> {
     /// A header with everything that does not depend on the log's contents.
     pub(super) fn blank_header(&self, segment_id: SegmentId) -> SegmentHeader {
         SegmentHeader {
-            log_id: 0,
-            segment_id,
-            generation: 0,
-            incompatible: 0,
-            epoch: 0,
             segment_len: self.config.segment_len as u64,
-            base_seq: Seq::FIRST,
-            prev_last_seq: Seq::ZERO,
-            prev_end: 0,
-            prev_chain: Chain::default(),
-            durable_upto: Seq::ZERO,
-            seq_ceiling: Seq::ZERO,
-            salt: random(),
             boot_id: self.storage.boot_id(),
             created_at: self.now,
+            ..SegmentHeader::blank(segment_id, random())
         }
     }
 

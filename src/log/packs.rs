@@ -143,14 +143,7 @@ impl Segment {
         let Some(part) = packed.map(|packed| packed.list) else {
             return Packs::default();
         };
-        let place = usize::try_from(part.at)
-            .ok()
-            .zip(usize::try_from(part.len).ok());
-        let bytes = place.and_then(|(at, len)| {
-            let end = at.checked_add(len)?;
-            self.region.bytes().get(at..end)
-        });
-        let bytes = bytes.unwrap_or_default();
+        let bytes = self.part(&part);
         let check = || crc32fast::hash(bytes) == part.checksum;
         if *self.has_whole_packs.get_or_init(check) {
             Packs::of(bytes)

@@ -9,7 +9,7 @@ use super::guesses::Guesses;
 use super::live_table::LiveTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::{Footer, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
+use crate::format::footer::{Footer, Part, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
 use crate::format::frame::{Chain, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
@@ -251,6 +251,18 @@ impl Segment {
             .at_segment(self.id())
             .at_offset(offset as u64)
             .at_seq(seq)
+    }
+
+    /// The bytes of a part that the footer names, not yet checked; none where the file does not have them.
+    pub(super) fn part(&self, part: &Part) -> &[u8] {
+        let place = usize::try_from(part.at)
+            .ok()
+            .zip(usize::try_from(part.len).ok());
+        let bytes = place.and_then(|(at, len)| {
+            let end = at.checked_add(len)?;
+            self.region.bytes().get(at..end)
+        });
+        bytes.unwrap_or_default()
     }
 
     /// How many bytes of the file hold something.

@@ -304,19 +304,7 @@ impl Laid {
 fn blank(segment_id: SegmentId, log_id: u128) -> SegmentHeader {
     SegmentHeader {
         log_id,
-        segment_id,
-        generation: 0,
-        incompatible: 0,
-        epoch: 0,
-        segment_len: 0,
-        base_seq: Seq::FIRST,
-        prev_last_seq: Seq::ZERO,
-        prev_end: 0,
-        prev_chain: Chain::default(),
-        durable_upto: Seq::ZERO,
-        seq_ceiling: Seq::ZERO,
-        salt: random(),
-        boot_id: 0,
         created_at: Timestamp::now(),
+        ..SegmentHeader::blank(segment_id, random())
     }
 }
