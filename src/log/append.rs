@@ -186,20 +186,18 @@ impl Shared {
     #[inline]
     fn pass_on(&self, asks: Option<Asks>) {
         if let Some(asks) = asks {
-            self.have_done(&asks);
+            self.have_done(asks);
         }
     }
 
     /// Has the other threads do what the tail asks for.
     #[cold]
-    fn have_done(&self, asks: &Asks) {
+    fn have_done(&self, asks: Asks) {
         if asks.next_segment {
             self.signal.wake();
         }
-        if let Some((region, range)) = &asks.pages
-            && self.config.background
-        {
-            self.prefault.ask(region, range.clone());
+        if let Some(pages) = asks.pages {
+            self.prefault.ask(pages);
         }
     }
 

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use super::copied::Copied;
 use super::examine::Examination;
 use super::packs::PackCache;
+use super::prefault::Prefault;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::sighting::{Sighted, insist};
@@ -88,6 +89,7 @@ impl Mirror {
             log_id: seen.log_id,
             time_blocks: TimeBlocks::default(),
             packs: PackCache::default(),
+            prefault: Prefault::new(true),
             expiry,
             clock,
         };

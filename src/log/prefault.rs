@@ -1,23 +1,45 @@
-//! [`Prefault`]: a thread that has pages mapped ahead of a stream of buffered events.
+//! [`Prefault`]: a thread that has pages mapped ahead of a stream of buffered events, and of readers that
+//! go through much of the log.
 //!
 //! The first store to each page of a map is a fault: some hundred nanoseconds for an event here and
-//! there, and with many small events more than all else that an append costs. This thread takes the
-//! faults before the events come. It is begun by the first stream, and sleeps between them; where it
-//! is late, or there is no such thread, the appender takes them itself.
+//! there, and with many small events more than all else that an append costs. The first load from each
+//! sixteen pages is one as well. This thread takes the faults before the events come. It is begun by the
+//! first stream, and sleeps between them; where it is late, or there is no such thread, the appender and
+//! the readers take them themselves.
 
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use super::segment::Segment;
 use crate::storage::Region;
 
 /// How much is mapped at a time: the pages that the appender needs next are not kept waiting.
 const PIECE: usize = 256 << 10;
+/// After how many bytes that were read in order pages are mapped ahead of a reader.
+pub(super) const READ_BEFORE: usize = 1 << 20;
+/// How far ahead of it.
+pub(super) const READ_AHEAD: usize = 8 << 20;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Prefault {
     desk: Arc<Desk>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Pages that are going to be used soon.
+#[derive(Debug, Clone)]
+pub(super) struct Pages {
+    pub(super) region: Arc<Region>,
+    pub(super) range: Range<usize>,
+    pub(super) use_as: Use,
+}
+
+/// What pages are mapped for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Read,
+    Write,
 }
 
 #[derive(Debug, Default)]
@@ -29,18 +51,28 @@ struct Desk {
 #[derive(Debug, Default)]
 struct State {
     stop: bool,
-    /// Only the newest wish counts: an older one is behind the tail by then.
-    wish: Option<(Arc<Region>, Range<usize>)>,
+    /// Only the newest wish counts: an older one is behind the tail by then, or behind its reader.
+    wish: Option<Pages>,
 }
 
 impl Prefault {
+    /// `has_thread`: whether there may be such a thread.
+    pub(super) fn new(has_thread: bool) -> Self {
+        let prefault = Prefault {
+            desk: Arc::default(),
+            thread: Mutex::default(),
+        };
+        prefault.desk.state().stop = !has_thread;
+        prefault
+    }
+
     /// Asks for these pages, soon.
-    pub(super) fn ask(&self, region: &Arc<Region>, range: Range<usize>) {
+    pub(super) fn ask(&self, pages: Pages) {
         let mut state = self.desk.state();
         if state.stop {
             return;
         }
-        state.wish = Some((region.clone(), range));
+        state.wish = Some(pages);
         drop(state);
         self.desk.asked.notify_one();
         self.start();
@@ -79,20 +111,78 @@ impl Prefault {
     }
 }
 
+/// Which pages of the segment that it reads a reader asks for.
+#[derive(Debug)]
+pub(super) struct PagesAhead {
+    /// Where the next ones are asked for.
+    pub(super) due_at: usize,
+    /// Whether the reader has gone through so much that it will want all of the next segment.
+    is_long: bool,
+}
+
+impl Default for PagesAhead {
+    fn default() -> Self {
+        PagesAhead {
+            due_at: READ_BEFORE,
+            is_long: false,
+        }
+    }
+}
+
+impl PagesAhead {
+    /// The reader goes on at the beginning of another segment.
+    pub(super) fn begin_segment(&mut self) {
+        self.due_at = if self.is_long { 0 } else { READ_BEFORE };
+    }
+
+    #[inline]
+    pub(super) fn are_due(&self, at: usize) -> bool {
+        at >= self.due_at
+    }
+
+    /// Asks for the pages from `at` on.
+    #[cold]
+    pub(super) fn ask(&mut self, prefault: &Prefault, segment: &Segment, at: usize) {
+        self.due_at = usize::MAX;
+        // The pages of one that grows are mapped by whoever writes it.
+        if segment.footer().is_none() {
+            return;
+        }
+        self.is_long = true;
+        let region = segment.region.clone();
+        self.due_at = at.saturating_add(READ_AHEAD / 2);
+        let range = at..at.saturating_add(READ_AHEAD).min(region.len());
+        prefault.ask(Pages {
+            region,
+            range,
+            use_as: Use::Read,
+        });
+    }
+}
+
+impl Drop for Prefault {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl Desk {
     fn run(&self) {
-        while let Some((region, range)) = self.next_wish() {
-            let mut start = range.start;
-            while start < range.end && !self.has_news() {
-                let end = range.end.min(start.saturating_add(PIECE));
-                region.populate(start..end);
-                start = end;
+        while let Some(pages) = self.next_wish() {
+            let Range { mut start, end } = pages.range;
+            while start < end && !self.has_news() {
+                let piece = start..end.min(start.saturating_add(PIECE));
+                start = piece.end;
+                match pages.use_as {
+                    Use::Read => pages.region.populate_to_read(piece),
+                    Use::Write => pages.region.populate(piece),
+                }
             }
         }
     }
 
     /// The next wish; `None` when the thread is to end.
-    fn next_wish(&self) -> Option<(Arc<Region>, Range<usize>)> {
+    fn next_wish(&self) -> Option<Pages> {
         let mut state = self.state();
         loop {
             if state.stop {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::packs::Unpacked;
+use super::prefault::PagesAhead;
 use super::segment::Segment;
 use super::view::View;
 use crate::error::Result;
@@ -27,6 +28,7 @@ pub(crate) struct Reader {
     /// Where the frame of `next` starts, if nothing stands between it and the one before; 0 if that is
     /// not known.
     next_at: usize,
+    pages_ahead: PagesAhead,
     /// What was unpacked last of a compressed segment; there `next_at` is not used.
     unpacked: Option<Arc<Unpacked>>,
     /// Whether events that were emitted to be synced first are held back until they are.
@@ -63,9 +65,16 @@ impl Reader {
             segment: None,
             run_end: Seq::ZERO,
             next_at: 0,
+            pages_ahead: PagesAhead::default(),
             unpacked: None,
             await_sync,
         }
+    }
+
+    /// Where it asks for pages next.
+    #[cfg(test)]
+    pub(super) fn pages_due_at(&self) -> usize {
+        self.pages_ahead.due_at
     }
 
     /// The Seq that the next step starts with.
@@ -78,6 +87,7 @@ impl Reader {
         self.next = seq.max(Seq::FIRST);
         self.run_end = Seq::ZERO;
         self.next_at = 0;
+        self.pages_ahead = PagesAhead::default();
     }
 
     /// The next event; gaps are passed over. `None` at the watermark: more may come.
@@ -120,6 +130,10 @@ impl Reader {
         let len = padded(event.frame().len());
         self.next = seq.next();
         self.next_at = self.next_at.saturating_add(len);
+        if self.pages_ahead.are_due(self.next_at) {
+            let prefault = &self.view.prefault;
+            self.pages_ahead.ask(prefault, segment, self.next_at);
+        }
         segment
             .region
             .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
@@ -154,6 +168,10 @@ impl Reader {
         let len = padded(event.frame().len());
         self.next = seq.next();
         self.next_at = self.next_at.saturating_add(len);
+        if self.pages_ahead.are_due(self.next_at) {
+            let prefault = &self.view.prefault;
+            self.pages_ahead.ask(prefault, segment, self.next_at);
+        }
         segment
             .region
             .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
@@ -221,6 +239,7 @@ impl Reader {
     fn enter(&mut self, seq: Seq) -> Result<Option<Arc<Segment>>> {
         self.next_at = 0;
         self.unpacked = None;
+        self.pages_ahead.begin_segment();
         let Some(segment) = self.view.segments.at_or_after(seq) else {
             return Ok(None);
         };

@@ -52,7 +52,6 @@ pub(crate) struct Shared {
     pub(super) view: Arc<View>,
     pub(super) pins: Pins,
     pub(super) signal: Signal,
-    pub(super) prefault: Prefault,
     pub(super) boot_id: u128,
     pub(super) clock: Arc<dyn Clock>,
     commit: Commit,
@@ -100,6 +99,7 @@ impl Shared {
             log_id: opened.log_id,
             time_blocks: TimeBlocks::default(),
             packs: PackCache::default(),
+            prefault: Prefault::new(config.background),
             expiry: config.expiry.clone(),
             clock: clock.clone(),
         };
@@ -110,7 +110,6 @@ impl Shared {
             view: Arc::new(view),
             pins,
             signal: Signal::default(),
-            prefault: Prefault::default(),
             clock,
             commit: Commit::default(),
             sums: opened.sums,

@@ -1,8 +1,8 @@
 //! [`Tail`]: the end of the log that grows, behind one lock.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use super::prefault::{Pages, Use};
 use super::room;
 use super::segment::{Seal, Segment};
 use super::stage::Stage;
@@ -68,7 +68,7 @@ pub(super) struct Asks {
     /// Whether the next segment is to be prepared.
     pub(super) next_segment: bool,
     /// Pages of the active segment to be mapped.
-    pub(super) pages: Option<(Arc<Region>, Range<usize>)>,
+    pub(super) pages: Option<Pages>,
 }
 
 /// A segment that is full but not yet sealed.
@@ -254,7 +254,7 @@ impl Tail {
 
     /// The pages to be mapped ahead of a stream of buffered events. Each page that is mapped counts
     /// as dirty, so a log whose events are synced one by one never asks for any.
-    fn asks_for_pages(&mut self, reservation: Reservation) -> Option<(Arc<Region>, Range<usize>)> {
+    fn asks_for_pages(&mut self, reservation: Reservation) -> Option<Pages> {
         if reservation.is_sync {
             self.buffered_len = 0;
             return None;
@@ -269,7 +269,11 @@ impl Tail {
         let from = self.mapped_upto.max(reserved);
         let region = region.clone();
         self.mapped_upto = wanted;
-        Some((region, from..wanted))
+        Some(Pages {
+            region,
+            range: from..wanted,
+            use_as: Use::Write,
+        })
     }
 
     /// Goes on in another segment; returns the one that was active.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::packs::PackCache;
+use super::prefault::Prefault;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::time_blocks::TimeBlocks;
@@ -24,6 +25,7 @@ pub(crate) struct View {
     pub(super) log_id: u128,
     pub(super) time_blocks: TimeBlocks,
     pub(super) packs: PackCache,
+    pub(super) prefault: Prefault,
     /// For how long events of some types are worth anything.
     pub(super) expiry: Arc<Expiry>,
     pub(super) clock: Arc<dyn Clock>,

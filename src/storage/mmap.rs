@@ -186,16 +186,34 @@ impl Region {
     /// there. Pages that were written since, or whose room was given back, are left alone.
     pub(crate) fn populate(&self, range: Range<usize>) {
         let start = range.start.max(self.reserved());
-        let end = range.end.min(self.len());
         #[cfg(target_os = "linux")]
-        if start < end {
-            let advice = memmap2::Advice::PopulateWrite;
-            if let Err(error) = self.shared.map.advise_range(advice, start, end - start) {
-                tracing::debug!(target: "forelog::storage", %error, "pages are not mapped ahead");
-            }
-        }
+        self.advise(start..range.end, memmap2::Advice::PopulateWrite);
         #[cfg(not(target_os = "linux"))]
-        let _ = (start, end);
+        let _ = start;
+    }
+
+    /// Has the pages of a range mapped for reading, and read from the disk where they must be, if the
+    /// system can: a later load finds them there.
+    pub(crate) fn populate_to_read(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        self.advise(range, memmap2::Advice::PopulateRead);
+        #[cfg(not(target_os = "linux"))]
+        let _ = range;
+    }
+
+    #[cfg(target_os = "linux")]
+    fn advise(&self, range: Range<usize>, advice: memmap2::Advice) {
+        let end = range.end.min(self.len());
+        if range.start >= end {
+            return;
+        }
+        let advised = self
+            .shared
+            .map
+            .advise_range(advice, range.start, end - range.start);
+        if let Err(error) = advised {
+            tracing::debug!(target: "forelog::storage", %error, "pages are not mapped ahead");
+        }
     }
 
     /// Takes the pages of published bytes out of the process's page tables, to be found again when they

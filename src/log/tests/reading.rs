@@ -9,11 +9,14 @@ use crate::clock::{SystemClock, Timestamp};
 use crate::durability::Durability;
 use crate::format::names;
 use crate::format::record::Record;
+use crate::log::prefault::{READ_AHEAD, READ_BEFORE};
 use crate::log::reader::Step;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
+use crate::storage::file::FileStorage;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
+use crate::storage::sys::Sys;
 
 fn config() -> LogConfig {
     LogConfig {
@@ -71,6 +74,52 @@ fn a_reader_at_the_end_sees_what_comes_later() {
     }
     assert_eq!(Seq(next), log.watermark().appended().next());
     assert!(log.segments().len() > 10);
+}
+
+/// Pages are asked for where a reader has gone through much, in all segments but the one that grows, and
+/// whatever is asked for changes nothing of what is read.
+#[test]
+fn a_long_reader_asks_for_the_pages_ahead_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Arc::new(FileStorage::create(dir.path(), Sys::native()).unwrap());
+    let config = LogConfig {
+        segment_len: 4 << 20,
+        background: true,
+        ..LogConfig::default()
+    };
+    let open = || {
+        let clock = Arc::new(SystemClock);
+        Log::open(storage.clone(), config.clone(), clock, Seq::ZERO).unwrap()
+    };
+    let log = open();
+    let count = 3_000_u64;
+    for number in 1..=count {
+        let data = Sent::data(number, 3_000);
+        let record = Record::new("test.number", "unit", Timestamp(1), &data).unwrap();
+        log.append(&[record], Durability::Os).unwrap();
+    }
+    // The second one may not be sealed yet.
+    log.close().unwrap();
+    let log = open();
+    assert_eq!(log.segments().len(), 3);
+    let mut reader = log.reader(Seq::FIRST);
+    let mut due = Vec::new();
+    for number in 1..=count {
+        let event = reader.next_event().unwrap().unwrap();
+        assert_eq!(event.data_bytes(), Sent::data(number, 3_000), "{number}");
+        if due.last() != Some(&reader.pages_due_at()) {
+            due.push(reader.pages_due_at());
+        }
+    }
+    // After the first MiB of the first segment; at once in the second; never in the third, which grows.
+    let first = due[1] - (READ_AHEAD / 2);
+    assert!(
+        (READ_BEFORE..READ_BEFORE + 4096).contains(&first),
+        "{due:?}"
+    );
+    assert!(due[2] < READ_AHEAD / 2 + 8192, "{due:?}");
+    assert_eq!(due[3..], [usize::MAX]);
+    log.close().unwrap();
 }
 
 #[test]
