@@ -134,12 +134,15 @@ pub use replay::{
 
 pub use system::{ByType, EventStore, Stats};
 
+// Scrub: sealed segments, verified in the background.
+pub use system::{DAMAGE_SOURCE, DAMAGE_TYPE, ScrubPolicy, ScrubState};
+
 // Watch: figures, health, alerts, reports.
 pub use monitor::{
     ALERT_SOURCE, ALERT_TYPE, Alert, AlertSink, AlertState, AuditLog, Bucket, Counts,
     EventDashboard, EventHealthCheck, EventMonitor, Health, HealthStatus, IndexFigures, Issue,
     Latency, LogFigures, MonitorSettings, Percentiles, QueueFigures, Rates, Resources, Rule,
-    Severity, SubscriptionFigures, Summary, TypeFigures, setup_event_monitoring,
+    ScrubFigures, Severity, SubscriptionFigures, Summary, TypeFigures, setup_event_monitoring,
 };
 
 // Rehearse: what other handlers would have done.

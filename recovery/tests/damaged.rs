@@ -292,3 +292,16 @@ impl forelog::Handler for Told {
         self.0.lock().unwrap().1 += gap.to.next().since(gap.from);
     }
 }
+
+#[test]
+fn what_stands_in_place_of_the_lock_file_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = open(dir.path());
+    system.close().unwrap();
+    std::fs::remove_file(dir.path().join("LOCK")).unwrap();
+    std::fs::create_dir(dir.path().join("LOCK")).unwrap();
+    let plan = repair::plan(dir.path(), &mut |_| Ok(())).unwrap();
+    let refused = plan.refused.unwrap();
+    assert!(refused.contains("lock file"), "{refused}");
+    assert!(dir.path().join("LOCK").is_dir(), "a plan changes nothing");
+}

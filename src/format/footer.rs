@@ -6,8 +6,8 @@
 
 use super::bytes::{array_at, i64_at, put, u32_at, u64_at};
 use super::frame::Chain;
-use super::segment::BLOCK_LEN;
 pub(crate) use super::segment::TRAILER_LEN;
+use super::segment::{BLOCK_LEN, SEQ_LIMIT};
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
 
@@ -220,7 +220,7 @@ impl Footer {
         {
             return None;
         }
-        Some(Footer {
+        let footer = Footer {
             segment_id: SegmentId(u64_at(bytes, SEGMENT_ID)?),
             generation: u32_at(bytes, GENERATION)?,
             salt: u64_at(bytes, SALT)?,
@@ -238,7 +238,9 @@ impl Footer {
             },
             durable_upto: Seq(u64_at(bytes, DURABLE_UPTO)?),
             rewritten: Rewritten::decode(bytes)?,
-        })
+        };
+        let seqs = [footer.first_seq, footer.last_seq, footer.durable_upto];
+        seqs.iter().all(|seq| *seq < SEQ_LIMIT).then_some(footer)
     }
 
     /// Where the frames ended when the next segment's header pinned that.

@@ -27,6 +27,10 @@ pub(crate) const KEY_SLOT_B: usize = KEY_SLOT_A + SECTOR_LEN;
 pub(crate) const COPY: usize = BLOCK_LEN - SECTOR_LEN;
 const _: () = assert!(KEY_SLOT_B + SECTOR_LEN <= COPY && KEY_SLOT_A >= SECTOR_LEN);
 
+/// No log gets as far as this Seq: what names a higher one is damaged, though it passes its check. So there
+/// is always room to reckon with.
+pub(crate) const SEQ_LIMIT: Seq = Seq(1 << 62);
+
 const MAGIC: &[u8; 8] = b"FORELOG\x01";
 
 const MAGIC_AT: usize = 0;
@@ -296,7 +300,7 @@ fn is_whole(sector: &[u8]) -> bool {
 }
 
 fn fields(sector: &[u8]) -> Option<SegmentHeader> {
-    Some(SegmentHeader {
+    let header = SegmentHeader {
         log_id: u128_at(sector, LOG_ID)?,
         segment_id: SegmentId(u64_at(sector, SEGMENT_ID)?),
         generation: u32_at(sector, GENERATION)?,
@@ -312,5 +316,12 @@ fn fields(sector: &[u8]) -> Option<SegmentHeader> {
         salt: u64_at(sector, SALT)?,
         boot_id: u128_at(sector, BOOT_ID)?,
         created_at: Timestamp(i64_at(sector, CREATED_AT)?),
-    })
+    };
+    let seqs = [
+        header.base_seq,
+        header.prev_last_seq,
+        header.durable_upto,
+        header.seq_ceiling,
+    ];
+    seqs.iter().all(|seq| *seq < SEQ_LIMIT).then_some(header)
 }

@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -303,61 +303,4 @@ fn aside_numbers(aside: &Path) -> std::io::Result<Vec<u64>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
-}
-
-/// A copy of an index folder that goes when it is dropped: sled cannot open without writing.
-#[derive(Debug)]
-pub(super) struct Copied(PathBuf);
-
-impl Copied {
-    /// Copies the folder below the system's folder for temporary files.
-    pub(super) fn of(folder: &Path) -> Result<Copied> {
-        let unique = Instant::now();
-        let name = format!("forelog-index-{}-{unique:?}", std::process::id());
-        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-        let target = std::env::temp_dir().join(name);
-        make_folder(&target)?;
-        // Only what was made here is removed again.
-        let copied = Copied(target);
-        copy_content(folder, &copied.0)?;
-        Ok(copied)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Copied {
-    fn drop(&mut self) {
-        // What cannot be removed lies in a folder that the system cleans.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir(path).map_err(|error| Error::io("make the folder", path, error))
-}
-
-fn copy_content(from: &Path, to: &Path) -> Result<()> {
-    let failed = |error| Error::io("copy the index", from, error);
-    for entry in fs::read_dir(from).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let target = to.join(entry.file_name());
-        let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() {
-            make_folder(&target)?;
-            copy_content(&entry.path(), &target)?;
-        } else if kind.is_file() {
-            // The bytes alone: sled must be able to write to the copy of what may only be read.
-            let mut file = fs::File::open(entry.path()).map_err(failed)?;
-            let mut copied = fs::File::create(target).map_err(failed)?;
-            std::io::copy(&mut file, &mut copied).map_err(failed)?;
-        } else {
-            // A pipe would be waited on for ever.
-            let message = "a plain file must stand here, and it is a link, a pipe or a device";
-            return Err(Error::new(ErrorKind::Index, message).at_path(entry.path()));
-        }
-    }
-    Ok(())
 }

@@ -18,11 +18,12 @@ use super::ids::block::parse;
 use super::ids::run::{IdRun, digest};
 use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, first_of, last_of, window_of};
 use super::merge;
-use super::store::{self, Copied, Pair, Store};
+use super::store::{self, Pair, Store};
 use super::window::Window;
 use crate::error::{ErrorKind, Result};
 use crate::format::record::EventRef;
 use crate::position::Seq;
+use crate::storage::copied::Copied;
 
 /// The index is not what the log says.
 #[derive(Debug, Clone, PartialEq, Eq)]

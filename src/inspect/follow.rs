@@ -45,6 +45,8 @@ struct Current {
     walk: Walk,
     /// Whether its last bytes were read after the next segment had begun.
     settled: bool,
+    /// Whether it was told that something here cannot be read.
+    is_told: bool,
 }
 
 /// What a look at the end of the readable bytes has found.
@@ -198,6 +200,9 @@ impl Follow {
             }
             Ahead::Broken => {
                 self.ready.extend(self.held.drain(..));
+                if let Some(current) = &mut self.current {
+                    current.is_told = true;
+                }
                 let message = format!("{reason}: what was once durable cannot be read here");
                 let error = Error::new(ErrorKind::Corrupt, message)
                     .at_offset(offset as u64)
@@ -234,7 +239,10 @@ impl Follow {
             // Written anew: what this file still holds stands there as well.
             0
         } else if current.header.is_rewritten() {
-            own_end
+            // It had its footer before it had its name: without it, all that it holds is in doubt, once.
+            footer.map_or(if current.is_told { 0 } else { u64::MAX }, |footer| {
+                footer.frames_end
+            })
         } else if next.header.segment_id == id.next() {
             next.header.prev_end
         } else {
@@ -319,6 +327,7 @@ impl Current {
             header,
             name,
             settled: false,
+            is_told: false,
         })
     }
 }

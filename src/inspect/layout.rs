@@ -267,6 +267,13 @@ impl Layout {
         if self.pieces.is_empty() {
             return Ok(End::without_segments(witness));
         }
+        if let Some(last) = self
+            .pieces
+            .last_mut()
+            .filter(|it| it.at.header.is_rewritten())
+        {
+            return Ok(rewritten_end(last, witness));
+        }
         let survey = Survey {
             segments: self.pieces.iter().map(|piece| piece.at.clone()).collect(),
             ..Survey::default()
@@ -304,6 +311,17 @@ impl Layout {
 
     pub(super) fn reports(&self) -> Vec<SegmentReport> {
         self.files.iter().map(File::report).collect()
+    }
+}
+
+/// The end of a log whose last segment was rewritten: it was sealed and synced before it had its name, so that
+/// no crash has cut it off, and its frames need not stand as they were written.
+fn rewritten_end(last: &mut Piece, witness: Seq) -> End {
+    let held = last.at.footer.map_or(Seq::ZERO, |footer| footer.last_seq);
+    last.unsettled = held < witness;
+    End {
+        witness: witness.max(last.at.header.durable_upto).max(held),
+        ..End::default()
     }
 }
 

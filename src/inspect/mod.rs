@@ -42,6 +42,7 @@ mod end;
 mod layout;
 mod index_check;
 mod passes;
+mod scrub;
 mod records;
 mod newest;
 mod rescue;
@@ -69,6 +70,7 @@ pub use report::{
     Damage, FooterReport, HeaderReport, IndexReport, LogReport, REPORT_VERSION, SegmentReport,
     SegmentState, SubscriptionReport, Verdict, VerifyReport,
 };
+pub(crate) use scrub::{Sealed, scrub};
 pub use selector::{Bound, Selector};
 pub(crate) use slot::{Left, Slot};
 pub(crate) use slots::Slots;

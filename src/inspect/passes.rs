@@ -47,12 +47,13 @@ impl Visitor for Tally<'_> {
         }
     }
 
-    fn read(&mut self, bytes: u64) {
+    fn read(&mut self, bytes: u64) -> bool {
         self.done = self.done.saturating_add(bytes).min(self.total);
         (self.progress)(Progress {
             done: self.done,
             total: self.total,
         });
+        true
     }
 }
 
@@ -130,7 +131,9 @@ pub(super) fn check_at_once(
         drop(told);
         for tell in tells {
             match tell {
-                Tell::Read(bytes) => tally.read(bytes),
+                Tell::Read(bytes) => {
+                    tally.read(bytes);
+                }
                 Tell::Checked(index, outcome) => {
                     if let Some(place) = outcomes.get_mut(index) {
                         *place = Some(outcome);
@@ -179,8 +182,9 @@ impl Visitor for Teller<'_> {
 
     fn dropped(&mut self, _: &DroppedRange) {}
 
-    fn read(&mut self, bytes: u64) {
+    fn read(&mut self, bytes: u64) -> bool {
         // Who does not listen any more needs no progress.
         let _ = self.0.send(Tell::Read(bytes));
+        true
     }
 }

@@ -7,11 +7,11 @@ use super::piece::{Judgement, Piece};
 use super::report::{Damage, LogReport};
 use super::segment_check::SegmentCheck;
 use super::walk::Seen;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::DroppedRange;
 use crate::format::record::EventRef;
 use crate::position::Seq;
-use crate::storage::Storage;
+use crate::storage::{Region, Storage};
 
 /// After how many bytes it is told how far a check is.
 const TOLD_EVERY: u64 = 1 << 20;
@@ -22,8 +22,8 @@ pub(super) trait Visitor {
     fn event(&mut self, event: &EventRef<'_>);
     /// Seqs that hold no event, as it was declared.
     fn dropped(&mut self, range: &DroppedRange);
-    /// So many bytes more were read.
-    fn read(&mut self, bytes: u64);
+    /// So many bytes more were read; says whether to go on.
+    fn read(&mut self, bytes: u64) -> bool;
 }
 
 /// What one segment amounts to: its part of the log's report, and whether the log goes on behind it.
@@ -35,9 +35,25 @@ pub(super) struct Outcome {
 /// Reads all frames of a segment.
 ///
 /// # Errors
-/// If it cannot be read for want of permission. What is wrong with its bytes is part of the report.
+/// If it cannot be read for want of permission, or the visitor does not go on. What is wrong with its bytes
+/// is part of the report.
 pub(super) fn check(
     storage: &dyn Storage,
+    piece: &Piece,
+    witness: Seq,
+    visitor: &mut dyn Visitor,
+) -> Result<Outcome> {
+    check_opened(
+        storage.open_read_only(&piece.at.name),
+        piece,
+        witness,
+        visitor,
+    )
+}
+
+/// As [`check`], of a file that was opened, or could not be.
+pub(super) fn check_opened(
+    opened: Result<Region>,
     piece: &Piece,
     witness: Seq,
     visitor: &mut dyn Visitor,
@@ -46,7 +62,6 @@ pub(super) fn check(
         report: LogReport::default(),
         goes_on: true,
     };
-    let opened = storage.open_read_only(&piece.at.name);
     let begun = opened.and_then(|region| SegmentCheck::new(piece, Arc::new(region)));
     let mut check = match begun {
         Ok(check) => check,
@@ -64,6 +79,7 @@ pub(super) fn check(
     };
     match pass.frames(&mut check, witness) {
         Ok(goes_on) => outcome.goes_on = goes_on,
+        Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
         Err(error) => {
             let mut damage = Damage::of(&piece.at.name, piece.at.header.segment_id, &error);
             damage.seq = check.walk.last().next();
@@ -73,7 +89,7 @@ pub(super) fn check(
     }
     pass.report.segments = 1;
     pass.report.bytes = check.walk.offset() as u64;
-    pass.tell(check.walk.offset());
+    pass.tell(check.walk.offset())?;
     pass.take_dropped(&mut check);
     for damage in check.ending(outcome.goes_on, witness)? {
         outcome.report.add(damage);
@@ -106,7 +122,7 @@ impl Pass<'_> {
                     }
                     self.report.count = self.report.count.saturating_add(1);
                     if (offset as u64).saturating_sub(self.told) >= TOLD_EVERY {
-                        self.tell(offset);
+                        self.tell(offset)?;
                     }
                 }
                 Seen::Mark => {}
@@ -136,9 +152,14 @@ impl Pass<'_> {
         }
     }
 
-    fn tell(&mut self, offset: usize) {
+    fn tell(&mut self, offset: usize) -> Result<()> {
         let offset = offset as u64;
-        self.visitor.read(offset.saturating_sub(self.told));
+        let goes_on = self.visitor.read(offset.saturating_sub(self.told));
         self.told = offset.max(self.told);
+        if goes_on {
+            return Ok(());
+        }
+        let message = "the check was ended before it was done";
+        Err(Error::new(ErrorKind::Closed, message))
     }
 }

@@ -19,6 +19,8 @@ use crate::storage::Storage;
 
 /// How many segments may be missing in a row: beyond that a file's name is not believed.
 const MISSING_MAX: u64 = 100_000;
+/// How many segments without an event may be among them: all others have one at least.
+const EMPTY_MAX: u64 = 256;
 
 /// The segments of a log, oldest first, and what else lies in its folder.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub(crate) struct Slots {
     pub(crate) removed: Option<Removed>,
     /// The length of the newest segment that was not rewritten; 0 if there is none.
     pub(crate) segment_len: u64,
+    /// The length of the longest file.
+    pub(crate) file_len_max: u64,
     pub(crate) log_id: Option<u128>,
 }
 
@@ -87,11 +91,13 @@ impl Slots {
         }
         let entries = place.list()?;
         self.is_poisoned = entries.iter().any(|entry| entry.name == names::POISONED);
-        let headers = layout.files.iter().filter_map(|file| file.segment.as_ref());
-        for at in headers {
+        for file in &layout.files {
+            self.file_len_max = self.file_len_max.max(file.entry.len);
+            let Some(at) = &file.segment else { continue };
             self.log_id.get_or_insert(at.header.log_id);
             self.ceiling = self.ceiling.max(at.header.seq_ceiling);
-            if !at.header.is_rewritten() {
+            // A length that the file does not have is not believed.
+            if !at.header.is_rewritten() && file.problem.is_none() {
                 self.segment_len = at.header.segment_len;
             }
         }
@@ -163,8 +169,13 @@ impl Slots {
         let first = self.each.first().map(|slot| slot.id);
         let begin = self.removed.as_ref().map(|it| it.upto_segment.next());
         let mut expected = begin.or(first).unwrap_or(SegmentId::FIRST);
+        let removed = self.removed.as_ref();
+        let mut before = removed.map_or(Seq::ZERO, |removed| removed.upto_seq);
         for slot in std::mem::take(&mut self.each) {
-            if slot.id.0.saturating_sub(expected.0) > MISSING_MAX {
+            let base = slot.base().unwrap_or(before);
+            let most = base.since(before).saturating_add(EMPTY_MAX);
+            before = base;
+            if slot.id.0.saturating_sub(expected.0) > most.min(MISSING_MAX) {
                 let message = format!(
                     "segments {expected} to {} are missing: too many to be replaced; restore the folder \
                      from a backup",

@@ -77,7 +77,7 @@ mod keeper;
 mod tests;
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 pub(crate) use append::Appended;
@@ -308,6 +308,18 @@ impl Log {
     /// How long the syncs took that somebody waited for.
     pub(crate) fn sync_timings(&self) -> &Timings {
         self.shared.sync_timings()
+    }
+
+    /// The folder that its segments are in.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.shared.storage
+    }
+
+    /// Its segments, oldest first, at a moment at which none is being removed or put in the place of another.
+    pub(crate) fn segments_at_rest(&self) -> Vec<Arc<Segment>> {
+        let removing = &self.shared.removing;
+        let _none_goes = removing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.view.segments()
     }
 
     /// What the file system that it lies in has left.

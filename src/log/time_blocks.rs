@@ -13,6 +13,9 @@ use crate::position::Seq;
 
 /// How many Seqs a block has.
 const BLOCK_LEN: u64 = 256;
+/// How many blocks may lie between those that are kept: Seqs may leave a gap of any width, and across a wider
+/// one what was known is forgotten.
+const FAR: u64 = 1 << 20;
 /// Nobody has read it: there may be any time.
 const UNKNOWN: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
 
@@ -60,7 +63,10 @@ impl Known {
     }
 
     fn set(&mut self, block: u64, times: (Timestamp, Timestamp)) {
-        if self.times.is_empty() {
+        let is_far =
+            self.first.saturating_sub(block) > FAR || block.saturating_sub(self.end()) > FAR;
+        if self.times.is_empty() || is_far {
+            self.times.clear();
             self.first = block;
         }
         while self.first > block {
@@ -150,6 +156,10 @@ mod tests {
         assert_eq!(find(35), (Some(0), Some(7)), "0 and 1 are forgotten");
         blocks.learn(1, at(10), Seq(600));
         assert_eq!(find(35).0, Some(0));
+        for far in [1 << 50, 7] {
+            blocks.learn(far, at(0), Seq(1));
+            assert_eq!(blocks.lock().times.len(), 1, "nothing lies in between");
+        }
         blocks.stop();
         blocks.learn(3, at(90), Seq(1));
         assert_eq!(find(35), (Some(0), Some(9)));

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::figures::{
-    Counts, IndexFigures, LogFigures, QueueFigures, Resources, SubscriptionFigures, Summary,
-    TypeFigures,
+    Counts, IndexFigures, LogFigures, QueueFigures, Resources, ScrubFigures, SubscriptionFigures,
+    Summary, TypeFigures,
 };
 use super::past::{Moment, Past, SPANS};
 use super::percentiles::{Latency, Recent};
@@ -79,6 +79,16 @@ impl Seen {
             lag: self.stats.last_seq.since(index.indexed_upto),
             rebuilding: index.rebuilding,
             unreadable: index.unreadable,
+        }
+    }
+
+    fn scrub(&self) -> ScrubFigures {
+        let scrub = &self.observed.scrub;
+        ScrubFigures {
+            passes: scrub.passes,
+            last_pass: scrub.last_pass,
+            bytes: scrub.bytes,
+            damaged: scrub.damage.len() as u64,
         }
     }
 
@@ -212,6 +222,7 @@ impl Ledger {
                 bytes: stats.bytes,
             },
             index: seen.index(),
+            scrub: seen.scrub(),
             resources: seen.resources(),
             subscriptions: self.subscriptions(seen),
             types: types(system, seen),

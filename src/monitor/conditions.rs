@@ -57,6 +57,19 @@ pub(super) fn sync(seen: &Seen) -> Option<Issue> {
 
 pub(super) fn damage(seen: &Seen) -> Option<Issue> {
     let unreadable = seen.stats.index.unreadable;
+    let scrubbed = &seen.observed.scrub.damage;
+    if let Some(first) = scrubbed.first() {
+        let message = match scrubbed.len() {
+            1 => format!("a place of the log is damaged: {first}"),
+            count => format!("{count} places of the log are damaged, the first: {first}"),
+        };
+        let step = "run `forelog-recovery doctor` on the directory, and restore what it names";
+        let issue = Issue::new(Rule::Damage, Severity::Critical, message, step);
+        return Some(Issue {
+            segment: Some(first.segment),
+            ..issue.at(Some(first.seq))
+        });
+    }
     let message = match &seen.control_damage {
         Some(damage) => format!("the subscriptions' places were damaged: {damage}"),
         None if unreadable > 0 => format!("{unreadable} events cannot be read"),

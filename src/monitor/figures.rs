@@ -33,6 +33,8 @@ pub struct Summary {
     pub log: LogFigures,
     /// The lookup index.
     pub index: IndexFigures,
+    /// The verification of sealed segments.
+    pub scrub: ScrubFigures,
     /// What the process uses, and the disk has left.
     pub resources: Resources,
     /// Each subscription.
@@ -123,6 +125,20 @@ pub struct IndexFigures {
     pub rebuilding: bool,
     /// How many events it could not read.
     pub unreadable: u64,
+}
+
+/// The verification of sealed segments; see [`ScrubState`](crate::ScrubState).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct ScrubFigures {
+    /// How many times all of them were gone through since the system was opened.
+    pub passes: u64,
+    /// When that was done last.
+    pub last_pass: Option<Timestamp>,
+    /// How many bytes were verified since then.
+    pub bytes: u64,
+    /// How many places are damaged.
+    pub damaged: u64,
 }
 
 /// What the process uses, and the disk has left; `None` where the operating system does not tell.

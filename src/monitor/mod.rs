@@ -48,8 +48,8 @@ pub use alert::{ALERT_SOURCE, ALERT_TYPE, Alert, AlertSink, AlertState, Issue, R
 pub use audit::AuditLog;
 pub use dashboard::EventDashboard;
 pub use figures::{
-    Counts, IndexFigures, LogFigures, QueueFigures, Rates, Resources, SubscriptionFigures, Summary,
-    TypeFigures,
+    Counts, IndexFigures, LogFigures, QueueFigures, Rates, Resources, ScrubFigures,
+    SubscriptionFigures, Summary, TypeFigures,
 };
 pub use health::{EventHealthCheck, Health, HealthStatus};
 pub use percentiles::{Bucket, Latency, Percentiles};

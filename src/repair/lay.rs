@@ -16,6 +16,8 @@ use crate::storage::Storage;
 
 /// The length of a new segment where no older one tells.
 const SEGMENT_LEN: usize = 64 << 20;
+/// A log is believed to have had segments of this length, or of its longest file.
+const FILE_LEN_MIN: u64 = 256 << 20;
 /// How many of the last segments a crash may have cut off: those recovery looks after.
 const OPEN_MAX: usize = 2;
 
@@ -138,6 +140,7 @@ impl Laid {
         }
         let base = slot.base().unwrap_or_default().max(before.last.next());
         let outline = self.outline(index, slot, base, before, log_id);
+        self.check_span(index, &outline)?;
         let mut left = Remains::new(base, before.chain);
         slot.visit(storage, self.slots.witness, &mut |found| {
             match found {
@@ -182,6 +185,30 @@ impl Laid {
             pinned_end: pinned_end.max(BLOCK_LEN as u64),
             durable_upto: last,
         }
+    }
+
+    /// Whether the segment, and those before it that are missing, can have held what it is said to: a header
+    /// may pass its check and be wrong all the same, and an offset table is as long as it says.
+    fn check_span(&self, index: usize, outline: &Outline) -> Result<()> {
+        let before = self.slots.each.get(..index).unwrap_or_default();
+        let missing = before.iter().rev().take_while(|slot| !slot.is_there());
+        let segments = (missing.count() as u64).saturating_add(1);
+        let len = usize::try_from(self.slots.file_len_max.max(FILE_LEN_MIN));
+        let most = segments.saturating_mul(frames_max(len.unwrap_or(usize::MAX)));
+        let header = &outline.header;
+        if outline.last.next().since(header.base_seq) <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "the segment is said to reach from Seq {} to {}, and no segment holds as many: what says so is \
+             damaged though it passes its check; restore this segment and the next one from a backup, or \
+             copy what can be read with forelog-recovery replay --into",
+            header.base_seq, outline.last
+        );
+        Err(Error::new(ErrorKind::Corrupt, message)
+            .at_segment(header.segment_id)
+            .at_offset(0)
+            .at_seq(outline.last))
     }
 
     /// Where a segment ends, by the word of the next header, or else of its own footer, or else by what was

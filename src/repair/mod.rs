@@ -27,6 +27,7 @@
 mod report;
 mod aside;
 mod lay;
+mod bring;
 mod build;
 mod planned;
 mod act;

@@ -13,6 +13,7 @@ use crate::inspect::{Inspector, Progress, Slot, SnapshotState, Verdict, VerifyRe
 use crate::log::Log;
 use crate::position::Seq;
 use crate::storage::file::FileStorage;
+use crate::storage::lock;
 use crate::storage::sys::Sys;
 
 /// A plan, and how the log is to stand by it.
@@ -200,6 +201,9 @@ pub(super) fn lay(inspector: &Inspector, path: &Path, watch: &mut Watch<'_>) -> 
 
 /// Why opening would refuse a directory; `None` if it would not. Nothing is written.
 fn refusal(path: &Path) -> Result<Option<Error>> {
+    if let Some(error) = lock::unlockable(path) {
+        return Ok(Some(error));
+    }
     let folder = |name| match FileStorage::open(&path.join(name), Sys::native()) {
         Ok(folder) => Ok(Some(Arc::new(folder))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

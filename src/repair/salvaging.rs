@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf, absolute};
 
 use super::Watch;
+use super::bring::bring_all;
 use super::build::rebuild;
 use super::lay::{Laid, Which};
 use super::planned::watched;
@@ -72,7 +73,7 @@ pub(super) fn salvage(path: &Path, into: &Path, watch: &mut Watch<'_>) -> Result
     Ok(report)
 }
 
-/// Writes every segment anew.
+/// Copies the segments that are in order, and writes the others anew.
 fn bring_log(
     from: &dyn Storage,
     to: &FileStorage,
@@ -86,15 +87,25 @@ fn bring_log(
         done: 0,
         total: lengths.sum(),
     };
+    watch(&progress)?;
+    let both = laid.slots.each.iter().zip(&laid.anew);
+    let whole =
+        both.filter_map(|(slot, anew)| Some((slot, slot.name().filter(|_| anew.is_none())?)));
+    let (slots, files): (Vec<&Slot>, Vec<&str>) = whole.unzip();
+    bring_all(from, to, &files, &mut |place, len| {
+        report.bytes = report.bytes.saturating_add(len);
+        let read = slots.get(place).map_or(0, |slot| slot.report.bytes);
+        progress.done = progress.done.saturating_add(read);
+        watch(&progress)
+    })?;
+    to.sync_dir()?;
     for (slot, anew) in laid.slots.each.iter().zip(&laid.anew) {
-        watch(&progress)?;
         let Some(anew) = anew else {
-            progress.done = progress.done.saturating_add(slot.report.bytes);
-            report.bytes = report.bytes.saturating_add(bring_whole(from, to, slot)?);
             report.note(slot, slot.report.last, slot.report.count);
             report.note_lost(slot.report.lost, &slot.report.lost_seqs);
             continue;
         };
+        watch(&progress)?;
         let mut told = progress.done;
         let header = rebuild(from, to, slot, anew, laid.slots.witness, &mut |len| {
             progress.done = progress.done.saturating_add(len).min(progress.total);
@@ -118,18 +129,6 @@ fn bring_log(
         }
     }
     Ok(())
-}
-
-/// Copies a segment that is in order, byte for byte; durable on return. Says how long it is.
-fn bring_whole(from: &dyn Storage, to: &FileStorage, slot: &Slot) -> Result<u64> {
-    let Some(name) = slot.name() else {
-        return Ok(0);
-    };
-    let tmp = names::tmp(name);
-    let len = copy(&from.path(name), &to.path(&tmp))?;
-    to.rename(&tmp, name)?;
-    to.sync_dir()?;
-    Ok(len)
 }
 
 impl SalvageReport {

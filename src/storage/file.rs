@@ -11,7 +11,7 @@ use memmap2::MmapOptions;
 use super::on_disk::OnDisk;
 use super::sys::{self, Sys};
 use super::usage::{self, Space};
-use super::{Entry, Region, Storage};
+use super::{Entry, Region, Storage, unbuffered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 
@@ -211,6 +211,11 @@ impl Storage for FileStorage {
 
     fn open_read_only(&self, name: &str) -> Result<Region> {
         self.map(name, false)
+    }
+
+    fn open_unbuffered(&self, name: &str) -> Result<Region> {
+        let path = self.path(name);
+        unbuffered::over(open_regular(&path, false)?, &path)
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {

@@ -98,9 +98,8 @@ fn lock_folder(folder: &Path, lock_path: &Path) -> Result<Option<File>> {
 
 /// Opens and locks the file, and writes our process id into it.
 fn lock_file(path: &Path) -> Result<File> {
-    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        let message = "the lock file must be a plain file";
-        return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
+    if let Some(error) = irregular(path) {
+        return Err(error);
     }
     let mut options = sys::open_options();
     let file = options.write(true).create(true).truncate(false).open(path);
@@ -116,6 +115,18 @@ fn lock_file(path: &Path) -> Result<File> {
         Err(error) if error.kind() != ErrorKind::NoSpace => Err(error),
         _ => Ok(file),
     }
+}
+
+/// What is wrong if something else stands where the lock file should.
+fn irregular(path: &Path) -> Option<Error> {
+    let found = fs::symlink_metadata(path).ok()?;
+    let message = "the lock file must be a plain file; move what stands there elsewhere";
+    (!found.is_file()).then(|| Error::new(ErrorKind::NotRegular, message).at_path(path))
+}
+
+/// Why nobody could lock `folder`, whoever has it open; `None` if it could be.
+pub(crate) fn unlockable(folder: &Path) -> Option<Error> {
+    irregular(&folder.join(names::LOCK))
 }
 
 /// Who holds the lock of `folder` now, in words; `None` if nobody does, or it cannot be told.

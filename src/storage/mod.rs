@@ -17,9 +17,11 @@ mod backing;
 mod on_disk;
 pub(crate) mod mmap;
 mod region;
+mod unbuffered;
 pub(crate) mod file;
 pub(crate) mod plain;
 pub(crate) mod whole;
+pub(crate) mod copied;
 pub(crate) mod lines;
 pub(crate) mod memory;
 pub(crate) mod lock;
@@ -77,6 +79,11 @@ pub(crate) trait Storage: Debug + Send + Sync {
 
     /// Maps a file to read.
     fn open_read_only(&self, name: &str) -> Result<Region>;
+
+    /// Maps a file to read; what is read past the map comes from the disk, where that can be.
+    fn open_unbuffered(&self, name: &str) -> Result<Region> {
+        self.open_read_only(name)
+    }
 
     /// The bytes of a small file; `None` if there is none.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::EventSystem;
 use super::admission::DuplicatePolicy;
+use super::scrub_policy::ScrubPolicy;
 use super::selective::Selective;
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WhenFull;
@@ -50,6 +51,7 @@ pub struct Builder {
     pub(super) keep_last: KeepLast,
     pub(super) compaction_leave: usize,
     pub(super) compression: Option<i32>,
+    pub(super) scrub: Option<ScrubPolicy>,
     segment_size: Option<usize>,
     event_size_max: usize,
     index_memory_max: u64,
@@ -80,6 +82,7 @@ impl Default for Builder {
             keep_last: KeepLast::default(),
             compaction_leave: log.compaction_leave,
             compression: log.compression,
+            scrub: Some(ScrubPolicy::default()),
             segment_size: None,
             event_size_max: log.event_len_max,
             index_memory_max: IndexConfig::default().memory_max,
@@ -409,6 +412,7 @@ impl Builder {
         self.expiry.check()?;
         self.keep_last.check()?;
         check_compression(self.compression)?;
+        ScrubPolicy::check(self.scrub.as_ref())?;
         if self.index_memory_max < IndexConfig::MEMORY_MIN {
             return Err(invalid("index_memory_max must be 8 MiB or more"));
         }

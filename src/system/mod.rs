@@ -5,6 +5,7 @@ mod receipt;
 mod held;
 mod admission;
 mod selective;
+mod scrub_policy;
 mod builder;
 mod rewriting;
 mod upcasting;
@@ -21,6 +22,7 @@ mod reindex;
 mod stats;
 mod store;
 mod reading;
+mod scrubbing;
 mod read_only;
 mod observed;
 
@@ -38,6 +40,8 @@ pub(crate) use observed::{Observed, Weakly};
 pub use pending::PendingReceipt;
 pub use receipt::Receipt;
 pub use schedule::ScheduledEvent;
+pub use scrub_policy::ScrubPolicy;
+pub use scrubbing::{DAMAGE_SOURCE, DAMAGE_TYPE, ScrubState};
 pub use stats::Stats;
 pub use store::{ByType, EventStore};
 
@@ -58,6 +62,7 @@ use admission::Admission;
 use directory::Directory;
 use held::refuse_rehearsed;
 use schedule::Schedule;
+use scrubbing::Scrubber;
 use selective::Selective;
 use volatile::Volatile;
 
@@ -99,6 +104,7 @@ struct Inner {
     drain_timeout: Duration,
     shutdown_grace: Duration,
     schedule: Arc<Schedule>,
+    scrubber: Arc<Scrubber>,
     /// Whether the system is closed; held while it closes.
     closed: Mutex<bool>,
     directory: Directory,
@@ -112,8 +118,10 @@ impl EventSystem {
     }
 
     fn open(builder: Builder) -> Result<EventSystem> {
+        let scrub = builder.scrub;
         let system = Self::open_still(builder)?;
         system.begin_schedule()?;
+        system.begin_scrubbing(scrub)?;
         Ok(system)
     }
 
@@ -339,6 +347,7 @@ impl Inner {
             drain_timeout: builder.drain_timeout,
             shutdown_grace: builder.shutdown_grace,
             schedule: Arc::new(Schedule::open(storage, directory.has_schedule)?),
+            scrubber: Arc::default(),
             closed: Mutex::new(false),
             directory,
         })
@@ -366,8 +375,10 @@ impl Inner {
             self.drain_unpaused(deadline)
         };
         self.schedule.stop();
+        self.scrubber.stop();
         let left = self.stop_handlers(Instant::now().checked_add(self.shutdown_grace));
         self.schedule.join();
+        self.scrubber.join();
         self.index.close();
         let closed = self.log.close();
         // Only a log that closed in order may be called durable up to its end.

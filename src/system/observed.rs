@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, TryLockError, Weak};
 
 use hdrhistogram::Histogram;
 
+use super::scrubbing::ScrubState;
 use super::{EventSystem, Inner, Receipt};
 use crate::clock::Clock;
 use crate::dispatch::HandlerId;
@@ -37,6 +38,8 @@ pub(crate) struct Observed {
     pub(crate) space: Option<Space>,
     /// The failed sync that ended the log's life.
     pub(crate) failure: Option<Error>,
+    /// What verifying sealed segments has found.
+    pub(crate) scrub: ScrubState,
 }
 
 impl EventSystem {
@@ -67,6 +70,7 @@ impl EventSystem {
                 .collect(),
             space: self.0.log.space(),
             failure: self.0.log.failure(),
+            scrub: self.scrub_state(),
         }
     }
 

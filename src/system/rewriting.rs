@@ -1,6 +1,7 @@
-//! Settings of what becomes of old segments while they are kept.
+//! Settings of what is done with old segments while they are kept.
 
 use super::Builder;
+use super::scrub_policy::ScrubPolicy;
 use crate::event::StateKey;
 
 impl Builder {
@@ -50,6 +51,27 @@ impl Builder {
     /// the feature is missing.
     pub fn compression(mut self, level: i32) -> Self {
         self.compression = Some(level);
+        self
+    }
+
+    /// How sealed segments on disk are verified in the background: every byte that a check covers, read from
+    /// the disk and past the page cache where the file system can do that, so that what is hot stays in
+    /// memory. By default all of them once a week, at 8 MiB a second at most, for the first time ten minutes
+    /// after the opening; `None` turns it off. In between, no thread wakes for it.
+    ///
+    /// Damage is told by an event of the type [`DAMAGE_TYPE`](crate::DAMAGE_TYPE), once for each place, and
+    /// by [`EventSystem::scrub_state`](crate::EventSystem::scrub_state), from which health and alerts take it.
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// use forelog::{EventSystem, ScrubPolicy};
+    /// let slowly = ScrubPolicy { bytes_per_second: 1 << 20, ..ScrubPolicy::default() };
+    /// let system = EventSystem::builder().scrub(slowly).open()?;
+    /// assert!(system.scrub()?.damage.is_empty()); // now, and as fast as it goes
+    /// # system.close() }
+    /// ```
+    pub fn scrub(mut self, policy: impl Into<Option<ScrubPolicy>>) -> Self {
+        self.scrub = policy.into();
         self
     }
 }

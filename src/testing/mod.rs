@@ -29,6 +29,7 @@
 //! ```
 
 mod crash;
+pub mod fuzz;
 mod recorder;
 mod scenario;
 mod test_disk;

@@ -2,7 +2,7 @@
 
 use super::super::frame::Chain;
 use super::super::segment::{
-    BLOCK_LEN, COPY, FIELDS, HeaderState, SECTOR_LEN, SegmentHeader, frames_max,
+    BLOCK_LEN, COPY, FIELDS, HeaderState, SECTOR_LEN, SEQ_LIMIT, SegmentHeader, frames_max,
 };
 use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
@@ -19,12 +19,12 @@ fn sample(random: &mut Random) -> SegmentHeader {
         incompatible: 0,
         epoch: random.next(),
         segment_len: random.next(),
-        base_seq: Seq(random.next()),
-        prev_last_seq: Seq(random.next()),
+        base_seq: Seq(random.next() >> 2),
+        prev_last_seq: Seq(random.next() >> 2),
         prev_end: random.next(),
         prev_chain: Chain(random.next()),
-        durable_upto: Seq(random.next()),
-        seq_ceiling: Seq(random.next()),
+        durable_upto: Seq(random.next() >> 2),
+        seq_ceiling: Seq(random.next() >> 2),
         salt: random.next(),
         boot_id: u128::from(random.next()) << 64 | u128::from(random.next()),
         created_at: Timestamp(random.next().cast_signed()),
@@ -241,4 +241,25 @@ fn the_most_frames_of_a_segment_leave_room_for_its_ends() {
     assert_eq!(frames_max(0), 0);
     assert_eq!(frames_max(BLOCK_LEN + SECTOR_LEN), 0);
     assert_eq!(frames_max(BLOCK_LEN + SECTOR_LEN + 64), 1);
+}
+
+#[test]
+fn a_header_that_names_a_seq_that_no_log_can_reach_is_none() {
+    let header = SegmentHeader::blank(SegmentId(1), 7);
+    for seq in [SEQ_LIMIT, Seq(u64::MAX)] {
+        let forged = SegmentHeader {
+            seq_ceiling: seq,
+            ..header
+        };
+        assert_eq!(
+            SegmentHeader::decode(&forged.encode()),
+            HeaderState::Invalid
+        );
+    }
+    let highest = SegmentHeader {
+        seq_ceiling: SEQ_LIMIT.prev(),
+        ..header
+    };
+    let decoded = SegmentHeader::decode(&highest.encode());
+    assert!(matches!(decoded, HeaderState::Valid { .. }), "{decoded:?}");
 }

@@ -117,6 +117,10 @@ pub fn exposition(summary: &Summary, health: &HealthStatus) -> String {
     text.sample("forelog_log_last_seq", &[], log.last_seq);
     text.sample("forelog_log_durable_seq", &[], log.durable_seq);
     text.sample("forelog_index_lag_events", &[], summary.index.lag);
+    let scrub = &summary.scrub;
+    text.sample("forelog_scrub_passes_total", &[], scrub.passes);
+    text.sample("forelog_scrub_bytes_total", &[], scrub.bytes);
+    text.sample("forelog_damaged_places", &[], scrub.damaged);
     resources(&mut text, summary);
     let healthy = match health.status {
         forelog::Health::Healthy => "1",

@@ -92,6 +92,21 @@ pub const NAMES: &[(&str, &str, &str)] = &[
         "How many Seqs the log is ahead of the look-up index.",
     ),
     (
+        "forelog_scrub_passes_total",
+        "counter",
+        "How many times all sealed segments were verified.",
+    ),
+    (
+        "forelog_scrub_bytes_total",
+        "counter",
+        "Bytes of sealed segments that were verified.",
+    ),
+    (
+        "forelog_damaged_places",
+        "gauge",
+        "Places of sealed segments that are damaged, as verifying them has found.",
+    ),
+    (
         "forelog_disk_total_bytes",
         "gauge",
         "The size of the file system that the system lies in.",
