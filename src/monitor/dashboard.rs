@@ -12,6 +12,9 @@ use super::percentiles::Latency;
 use super::watcher::Watcher;
 use crate::error::{Error, ErrorKind, Result};
 
+/// How many event types the text has.
+const TYPES_MAX: usize = 10;
+
 /// Makes reports of a system.
 #[derive(Debug, Clone)]
 pub struct EventDashboard(pub(super) Arc<Watcher>);
@@ -115,10 +118,23 @@ fn write(text: &mut String, report: &Report) -> fmt::Result {
         mib(resources.disk_free_bytes),
         mib(resources.disk_total_bytes)
     )?;
-    metrics
-        .subscriptions
-        .iter()
-        .try_for_each(|one| subscription(text, one))
+    for one in &metrics.subscriptions {
+        subscription(text, one)?;
+    }
+    let handled = metrics.types.iter();
+    let handled = handled.filter(|one| one.delivered + one.failed > 0);
+    handled.take(TYPES_MAX).try_for_each(|one| {
+        writeln!(
+            text,
+            "  type {:<15} {:.1} delivered/s, p99 {:.3} ms lately, {:.1} % fail; {} delivered, {} failed",
+            one.event_type,
+            one.rate,
+            one.latency.recent.p99_ms,
+            one.error_rate * 100.0,
+            one.delivered,
+            one.failed
+        )
+    })
 }
 
 fn line(latency: &Latency) -> String {
