@@ -230,12 +230,7 @@ impl Desk {
     #[inline]
     pub(super) fn acknowledge(&mut self, event: &EventRef<'_>) -> Result<()> {
         let seq = event.seq();
-        let event_type = self.types.find(event.event_type());
-        self.seat.count_delivered();
-        self.types.count_delivered(event_type);
-        if self.pace.is_due() {
-            self.time(seq, event_type, event.appended_at());
-        }
+        self.count_acknowledged(event);
         if !self.tries.is_empty() {
             self.forget_tries(seq);
         }

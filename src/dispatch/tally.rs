@@ -7,9 +7,21 @@ use super::dispatcher::Dispatcher;
 use super::status::HandlerId;
 use super::types::{TypeNo, TypeTotals};
 use crate::clock::Timestamp;
+use crate::format::record::EventRef;
 use crate::position::Seq;
 
 impl Desk {
+    /// Counts a delivery that was acknowledged where the event was read.
+    #[inline]
+    pub(super) fn count_acknowledged(&mut self, event: &EventRef<'_>) {
+        let event_type = self.types.find(event.event_type());
+        self.seat.count_delivered();
+        self.types.count_delivered(event_type);
+        if self.pace.is_due() {
+            self.time(event.seq(), event_type, event.appended_at());
+        }
+    }
+
     /// Counts an acknowledged delivery of an open event.
     pub(super) fn count_delivered(&mut self, seq: Seq) {
         let event_type = self.window.event_type(seq);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::alert::Alert;
-use super::figures::{SubscriptionFigures, Summary};
+use super::figures::{SubscriptionFigures, Summary, TypeFigures};
 use super::health::HealthStatus;
 use super::percentiles::Latency;
 use super::watcher::Watcher;
@@ -121,7 +121,12 @@ fn write(text: &mut String, report: &Report) -> fmt::Result {
     for one in &metrics.subscriptions {
         subscription(text, one)?;
     }
-    let handled = metrics.types.iter();
+    types(text, &metrics.types)
+}
+
+/// The types of which most was handled.
+fn types(text: &mut String, all: &[TypeFigures]) -> fmt::Result {
+    let handled = all.iter();
     let handled = handled.filter(|one| one.delivered + one.failed > 0);
     handled.take(TYPES_MAX).try_for_each(|one| {
         writeln!(

@@ -220,11 +220,11 @@ fn a_search_finds_an_event_and_shows_it() {
 /// Types, sources, headers, data, names and reasons are shown as they are, and are never markup or a script.
 #[test]
 fn markup_in_data_is_shown_and_not_run() {
+    const SCRIPT: &str =
+        "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">";
     let Some(browser) = Browser::start() else {
         return;
     };
-    const SCRIPT: &str =
-        "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">";
     let stage = Stage::new();
     let park = |_: &Delivery<'_>| Outcome::Park(SCRIPT.to_owned());
     let evil = Subscription::named(SCRIPT).event_type(SCRIPT);
