@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -111,18 +110,21 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    // Strictly: what follows a bracket, or stands before an @, is part of no name of this machine.
-    let authority = host.and_then(|host| host.parse::<Authority>().ok());
-    let Some(authority) = authority.filter(|one| !one.as_str().contains('@')) else {
+    let Some(host) = host else {
         return false;
     };
-    let host = authority.host();
-    let inner = host.strip_prefix('[').and_then(|six| six.strip_suffix(']'));
-    let name = inner.unwrap_or(host);
-    name.eq_ignore_ascii_case("localhost")
+    let (name, port) = match host.strip_prefix('[') {
+        Some(six) => six.split_once(']').unwrap_or_default(),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    // Strictly: whatever else follows makes it another name.
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    let is_port = digits.len() == port.len().saturating_sub(1) || port.is_empty();
+    let is_here = name.eq_ignore_ascii_case("localhost")
         || name
             .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+            .is_ok_and(|address| address.is_loopback());
+    is_here && is_port && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Lets a request through or refuses it, and adds the headers that each answer has.
@@ -183,6 +185,9 @@ mod tests {
             ("localhost@evil.example", false),
             ("evil.example@localhost", false),
             ("[::1", false),
+            ("localhost:80@evil.example", false),
+            ("localhost80", false),
+            ("127.0.0.1:", true),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static(host));
