@@ -118,13 +118,15 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     // Strictly: whatever else follows makes it another name.
-    let digits = port.strip_prefix(':').unwrap_or(port);
-    let is_port = digits.len() == port.len().saturating_sub(1) || port.is_empty();
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => port.is_empty(),
+    };
     let is_here = name.eq_ignore_ascii_case("localhost")
         || name
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback());
-    is_here && is_port && digits.bytes().all(|byte| byte.is_ascii_digit())
+    is_here && is_port
 }
 
 /// Lets a request through or refuses it, and adds the headers that each answer has.
