@@ -114,7 +114,7 @@ pub use dispatch::{
     AckToken, BatchHandler, BatchOutcome, BatchSize, BoxFuture, Delivery, Handler, HandlerId,
     IntoBatchOutcome, IntoOutcome, KeyFn, OrderBy, Outcome, OwnedDelivery, Phase, ReplayEnd,
     ReplayFailure, RetryPolicy, Role, Start, Status, StopReason, Subscription, SubscriptionState,
-    VolatileState, WhenBehind, WhenFull, WhenParked, key_of, polling, spawning,
+    Tracer, VolatileState, WhenBehind, WhenFull, WhenParked, key_of, polling, spawning,
 };
 
 // Read: events as they lie in the log.

@@ -16,20 +16,52 @@ const NANOS_MAX: u64 = 3 * 24 * 3600 * 1_000_000_000;
 const TIMED_PER: Duration = Duration::from_micros(4);
 const STRIDE_MAX: u32 = 64;
 
+/// Up to here small timings tell nothing apart, in nanoseconds; it is a power of two.
+const SMALL_NANOS: u64 = 1 << 10;
+
 /// Durations in nanoseconds. It takes no memory until the first is noted.
 #[derive(Debug, Default)]
-pub(crate) struct Timings(Mutex<Option<Histogram<u64>>>);
+pub(crate) struct Timings {
+    is_small: bool,
+    noted: Mutex<Option<Histogram<u64>>>,
+}
+
+/// An empty histogram of the small kind.
+fn small_histogram() -> Option<Histogram<u64>> {
+    let mut histogram = Histogram::new_with_bounds(SMALL_NANOS, 2 * SMALL_NANOS, DIGITS).ok()?;
+    histogram.auto(true);
+    Some(histogram)
+}
 
 impl Timings {
+    /// Timings that take less memory, where there are many: some 10 KB, growing with the longest. What
+    /// takes less than a microsecond they do not tell apart.
+    pub(crate) fn small() -> Self {
+        Timings {
+            is_small: true,
+            noted: Mutex::default(),
+        }
+    }
+
     /// Notes a duration that stands for `count` of them.
     pub(crate) fn note(&self, took: Duration, count: u64) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(NANOS_MAX);
         let mut slot = self.slot();
         if slot.is_none() {
-            *slot = Histogram::new_with_bounds(1, NANOS_MAX, DIGITS).ok();
+            *slot = if self.is_small {
+                small_histogram()
+            } else {
+                Histogram::new_with_bounds(1, NANOS_MAX, DIGITS).ok()
+            };
         }
         if let Some(histogram) = slot.as_mut() {
-            histogram.saturating_record_n(nanos.clamp(1, NANOS_MAX), count);
+            let nanos = nanos.clamp(1, NANOS_MAX);
+            // One that grows does so, and the other saturates: neither fails.
+            if self.is_small {
+                let _ = histogram.record_n(nanos, count);
+            } else {
+                histogram.saturating_record_n(nanos, count);
+            }
         }
     }
 
@@ -38,16 +70,32 @@ impl Timings {
         self.slot().clone()
     }
 
+    /// Adds all that was noted by now to a sum of small timings.
+    pub(crate) fn add_to(&self, sum: &mut Option<Histogram<u64>>) {
+        let slot = self.slot();
+        let Some(noted) = slot.as_ref() else { return };
+        if sum.is_none() {
+            *sum = small_histogram();
+        }
+        if let Some(sum) = sum {
+            // It cannot fail: a small one grows.
+            let _ = sum.add(noted);
+        }
+    }
+
     fn slot(&self) -> MutexGuard<'_, Option<Histogram<u64>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Which events are timed: each one as long as they are few, then one of up to 64, which stands for those
-/// since the last.
+/// Which events are timed: each one as long as they are few, then one of up to 64 on average, which stands
+/// for those since the last. Which one it is, is a matter of chance: types that come in turns are all hit.
 #[derive(Debug)]
 pub(crate) struct Pace {
     stride: u32,
+    /// Which one is timed next.
+    next: u32,
+    chance: u32,
     passed: u32,
     last: Timestamp,
     /// How long the last one took that was timed, if that was noted.
@@ -58,6 +106,8 @@ impl Default for Pace {
     fn default() -> Self {
         Pace {
             stride: 1,
+            next: 1,
+            chance: 0x9e37_79b9,
             passed: 0,
             last: Timestamp(i64::MIN),
             noted: None,
@@ -70,7 +120,7 @@ impl Pace {
     #[inline]
     pub(crate) fn is_due(&mut self) -> bool {
         self.passed += 1;
-        self.passed >= self.stride
+        self.passed >= self.next
     }
 
     /// It is timed now: for how many events it stands.
@@ -81,6 +131,11 @@ impl Pace {
         } else {
             (self.stride / 2).max(1)
         };
+        // Marsaglia's xorshift.
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 17;
+        self.chance ^= self.chance << 5;
+        self.next = 1 + self.chance % (2 * self.stride - 1);
         self.last = now;
         u64::from(std::mem::take(&mut self.passed))
     }
@@ -91,12 +146,11 @@ impl Pace {
     }
 
     /// Nothing is left to do, and the next one is timed: returns for how many the last one that was timed
-    /// stands too, and how long it took.
-    pub(crate) fn rest(&mut self) -> Option<(Duration, u64)> {
-        self.stride = 1;
+    /// stands too, if for any, and how long it took, if that counts.
+    pub(crate) fn rest(&mut self) -> Option<(Option<Duration>, u64)> {
+        (self.stride, self.next) = (1, 1);
         let passed = std::mem::take(&mut self.passed);
-        let took = self.noted.filter(|_| passed > 0)?;
-        Some((took, u64::from(passed)))
+        (passed > 0).then_some((self.noted, u64::from(passed)))
     }
 }
 
@@ -118,7 +172,7 @@ mod tests {
                 pace.note(Some(took));
             }
         }
-        if let Some((took, count)) = pace.rest() {
+        if let Some((Some(took), count)) = pace.rest() {
             timings.note(took, count);
         }
         assert_eq!(timings.all().unwrap().len(), 100_000);

@@ -9,9 +9,10 @@ use super::desk::Desk;
 use super::gate::Sharing;
 use super::lanes::Lanes;
 use super::lineage::Cause;
-use super::office::guarded;
+use super::office::{Office, guarded};
 use super::outcome::Outcome;
 use super::phase::Phase;
+use super::tracer::{handling, handling_batch, note_outcome};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::StoredEvent;
@@ -127,13 +128,17 @@ impl Team {
 impl Crew {
     /// Calls a handler on this thread; a panic in it is a failed delivery.
     #[inline]
-    pub(super) fn call(&mut self, delivery: &Delivery<'_>) -> Outcome {
+    pub(super) fn call(&mut self, office: &Office, delivery: &Delivery<'_>) -> Outcome {
         let _cause = Cause::of(delivery);
+        let span = handling(office.tracer.as_deref(), delivery);
+        let _within = span.enter();
         let called = guarded("handler", || match self {
             Crew::Own(handler) | Crew::Lanes(_, handler) => handler.handle(delivery),
             Crew::Batch(batch) => batch.handler.handle(std::slice::from_ref(delivery)).at(0),
         });
-        called.unwrap_or_else(Outcome::Failed)
+        let outcome = called.unwrap_or_else(Outcome::Failed);
+        note_outcome(&span, &outcome);
+        outcome
     }
 
     /// Shares the handler with the worker's twin.
@@ -209,9 +214,15 @@ impl Batch {
     }
 
     /// Calls the handler; a panic fails them all. Says how many it was given.
-    pub(super) fn call(&mut self, deliveries: &[Delivery<'_>]) -> (usize, BatchOutcome) {
+    pub(super) fn call(
+        &mut self,
+        office: &Office,
+        deliveries: &[Delivery<'_>],
+    ) -> (usize, BatchOutcome) {
         let together = self.handler.together(deliveries).max(1);
         let given = deliveries.get(..together).unwrap_or(deliveries);
+        let span = handling_batch(office.tracer.as_deref(), given);
+        let _within = span.enter();
         let called = guarded("handler", || self.handler.handle(given));
         let failed = |reason| BatchOutcome::All(Outcome::Failed(reason));
         (given.len(), called.unwrap_or_else(failed))

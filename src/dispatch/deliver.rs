@@ -48,17 +48,17 @@ fn handle_here(desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result
     let seq = event.seq();
     let Ok(Turn::Deliver { attempt, phase }) = desk.turn(seq) else {
         // Why not is found out where an open event is handed out.
-        desk.take_up(seq, desk.key(event));
+        desk.take_up(seq, desk.key(event), event);
         return Ok(());
     };
     let veil = desk.office.veil(event);
     let shown = event.shown_by(veil.as_ref());
     let delivery = Delivery::new(shown, seq, (attempt, phase), &desk.origin);
     desk.seat.set_busy(seq);
-    let outcome = crew.call(&delivery);
+    let outcome = crew.call(&desk.office, &delivery);
     desk.seat.set_busy(Seq::ZERO);
     if outcome == Outcome::Ack && !desk.origin.has_deferred() {
-        return desk.acknowledge(seq, event.appended_at());
+        return desk.acknowledge(event);
     }
     follow_up(desk, event, attempt, outcome)
 }
@@ -68,7 +68,7 @@ fn handle_here(desk: &mut Desk, crew: &mut Crew, event: &EventRef<'_>) -> Result
 fn follow_up(desk: &mut Desk, event: &EventRef<'_>, attempt: u32, outcome: Outcome) -> Result<()> {
     let seq = event.seq();
     let deferred = desk.origin.take_deferred();
-    desk.take_up(seq, desk.key(event));
+    desk.take_up(seq, desk.key(event), event);
     desk.window.run(seq, attempt, desk.office.clock.now());
     if deferred.contains(&seq) {
         return Ok(());
@@ -91,7 +91,7 @@ fn take_in(choice: &Choice, desk: &mut Desk, crew: &mut Crew, event: &EventRef<'
         return handle_here(desk, crew, event);
     }
     let is_gathered = crew.batch().is_some_and(|batch| batch.has_key(key));
-    desk.take_up(seq, key);
+    desk.take_up(seq, key, event);
     let is_busy = desk.window.running() > 0 && desk.is_careful(seq);
     if (is_free && !is_busy) || is_gathered {
         let now = desk.office.clock.now();
@@ -164,7 +164,7 @@ fn make(choice: &Choice, desk: &mut Desk, crew: &mut Crew, job: Job) -> Result<(
     }
     let delivery = Delivery::new(event, seq, (attempt, phase), &desk.origin);
     desk.seat.set_busy(seq);
-    let outcome = crew.call(&delivery);
+    let outcome = crew.call(&desk.office, &delivery);
     desk.seat.set_busy(Seq::ZERO);
     if desk.origin.take_deferred().contains(&seq) {
         return Ok(());

@@ -49,6 +49,11 @@ impl<'a> Delivery<'a> {
         }
     }
 
+    /// How the subscription is called.
+    pub(super) fn subscription(&self) -> String {
+        self.origin.label()
+    }
+
     /// The same delivery, of this event in place of its own.
     pub(super) fn with<'b>(&self, event: EventRef<'b>) -> Delivery<'b>
     where

@@ -12,8 +12,8 @@ use super::seat::{Return, Seat};
 use super::status::Status;
 use super::subscription::Rules;
 use super::token::Origin;
+use super::types::TypeBook;
 use super::window::Window;
-use crate::clock::Timestamp;
 use crate::control::{Place, Tries};
 use crate::error::{Error, Result};
 use crate::format::record::EventRef;
@@ -50,6 +50,7 @@ pub(super) struct Desk {
     /// How far the subscription had come when it was sent back.
     pub(super) passed_upto: Seq,
     pub(super) pace: Pace,
+    pub(super) types: TypeBook,
     /// Events ahead of the position that are parked already: their cursor was lost to damage, or the
     /// subscription was sent back.
     pub(super) parked_ahead: BTreeSet<Seq>,
@@ -108,6 +109,7 @@ impl Desk {
             tries,
             passed_upto: Seq::ZERO,
             pace: Pace::default(),
+            types: TypeBook::new(seat.types.clone()),
             parked_ahead: parked.filter(|&seq| seq > place.cursor).collect(),
             held: HashMap::new(),
             taken: place.cursor,
@@ -226,11 +228,9 @@ impl Desk {
 
     /// Notes that an event was handled where it was read.
     #[inline]
-    pub(super) fn acknowledge(&mut self, seq: Seq, appended_at: Timestamp) -> Result<()> {
-        self.seat.count_delivered();
-        if self.pace.is_due() {
-            self.time(seq, appended_at);
-        }
+    pub(super) fn acknowledge(&mut self, event: &EventRef<'_>) -> Result<()> {
+        let seq = event.seq();
+        self.count_acknowledged(event);
         if !self.tries.is_empty() {
             self.forget_tries(seq);
         }
@@ -238,8 +238,9 @@ impl Desk {
     }
 
     /// Keeps an event that was read, but not handled, for later; it is the last that was taken up.
-    pub(super) fn take_up(&mut self, seq: Seq, key: u64) {
-        self.window.open(seq, key);
+    pub(super) fn take_up(&mut self, seq: Seq, key: u64, event: &EventRef<'_>) {
+        let event_type = self.types.find(event.event_type());
+        self.window.open_typed(seq, key, event_type);
         self.taken = seq;
         self.publish();
     }

@@ -12,6 +12,7 @@ use super::seat::Seat;
 use super::status::HandlerId;
 use super::subscription::Subscription;
 use super::thread::spawn;
+use super::tracer::Tracer;
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::clock::Clock;
@@ -74,9 +75,16 @@ impl Dispatcher {
                 clock,
                 opened_at: appended,
                 is_volatile: false,
+                tracer: None,
             },
             registry: Arc::default(),
         })
+    }
+
+    /// The same, whose handlers are called within the spans of this tracer. To be called before all else.
+    pub(crate) fn traced(mut self, tracer: Option<Arc<dyn Tracer>>) -> Self {
+        self.office.tracer = tracer;
+        self
     }
 
     /// The bound for emitters: every append to the log reserves its places here.

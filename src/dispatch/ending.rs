@@ -23,6 +23,7 @@ impl Dispatcher {
             let member = registry.members.remove(&id).ok_or_else(|| {
                 Error::new(ErrorKind::NotFound, format!("there is no handler {id}"))
             })?;
+            registry.departed.add(&member.seat.types);
             registry.leaving.push(member.seat.clone());
             member
         };

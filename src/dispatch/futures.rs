@@ -14,6 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
+use tracing::Span;
+
 use super::delivery::{Delivery, Handler};
 use super::outcome::{IntoOutcome, Outcome};
 use super::phase::Phase;
@@ -116,6 +118,7 @@ where
         (self.spawn)(Box::pin(Resolving {
             future: Box::pin(future),
             token: Some(delivery.defer()),
+            span: Span::current(),
         }));
         Outcome::Ack
     }
@@ -125,6 +128,8 @@ where
 struct Resolving<R> {
     future: Pin<Box<R>>,
     token: Option<AckToken>,
+    /// The span in which the handler was called.
+    span: Span,
 }
 
 impl<R: Future<Output: IntoOutcome>> Future for Resolving<R> {
@@ -134,6 +139,8 @@ impl<R: Future<Output: IntoOutcome>> Future for Resolving<R> {
         let Some(token) = self.token.take() else {
             return Poll::Ready(());
         };
+        let span = self.span.clone();
+        let _within = span.enter();
         // An emit in it must not wait for a place that only this event can make.
         match token.within(|| self.future.as_mut().poll(context)) {
             Poll::Ready(outcome) => {

@@ -59,7 +59,7 @@ pub(super) fn deliver_batch(desk: &mut Desk, crew: &mut Crew) -> Result<()> {
         })
         .collect();
     desk.seat.set_busy(first.seq);
-    let (given, mut outcome) = batch.call(&deliveries);
+    let (given, mut outcome) = batch.call(&desk.office, &deliveries);
     desk.seat.set_busy(Seq::ZERO);
     drop(deliveries);
     let deferred = desk.origin.take_deferred();

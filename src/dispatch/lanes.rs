@@ -30,6 +30,7 @@ use super::outcome::Outcome;
 use super::phase::Phase;
 use super::seat::{Return, Seat};
 use super::token::Origin;
+use super::tracer::{handling, note_outcome};
 use crate::error::{Error, Result};
 use crate::log::reader::{Reader, Step};
 use crate::position::Seq;
@@ -322,7 +323,12 @@ impl Lane {
         let delivery = Delivery::new(event, job.seq, turn, &self.origin);
         let _inside = self.office.queue.enter(self.seat.id.0);
         let _cause = Cause::of(&delivery);
+        let span = handling(self.office.tracer.as_deref(), &delivery);
+        let _within = span.enter();
         let handler = self.handler.as_mut();
-        Ok(guarded("handler", || handler.handle(&delivery)).unwrap_or_else(Outcome::Failed))
+        let called = guarded("handler", || handler.handle(&delivery));
+        let outcome = called.unwrap_or_else(Outcome::Failed);
+        note_outcome(&span, &outcome);
+        Ok(outcome)
     }
 }

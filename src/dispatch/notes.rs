@@ -1,6 +1,5 @@
 //! [`Notes`]: what a worker says of itself, beside its place.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::phase::Phase;
@@ -8,17 +7,12 @@ use super::status::{Status, StopReason};
 use crate::clock::Timestamp;
 use crate::position::Seq;
 
-/// How many event types are told apart where failures are counted, and where all others are.
-const TYPES_MAX: usize = 100;
-const OTHER_TYPES: &str = "…";
-
 #[derive(Debug)]
 pub(super) struct Notes {
     pub(super) status: Status,
     pub(super) phase: Phase,
     pub(super) attempts: u32,
     pub(super) failed: u64,
-    pub(super) failed_by_type: BTreeMap<String, u64>,
     pub(super) given_up: u64,
     pub(super) skipped: u64,
     pub(super) expired: u64,
@@ -41,7 +35,6 @@ impl Default for Notes {
             phase: Phase::CatchUp,
             attempts: 0,
             failed: 0,
-            failed_by_type: BTreeMap::new(),
             given_up: 0,
             skipped: 0,
             expired: 0,
@@ -57,15 +50,6 @@ impl Default for Notes {
 }
 
 impl Notes {
-    /// Counts a failed attempt at an event of this type.
-    pub(super) fn count_failed(&mut self, event_type: &str) {
-        self.failed += 1;
-        let is_told = self.failed_by_type.len() < TYPES_MAX;
-        let is_known = is_told || self.failed_by_type.contains_key(event_type);
-        let name = if is_known { event_type } else { OTHER_TYPES };
-        *self.failed_by_type.entry(name.to_owned()).or_default() += 1;
-    }
-
     /// How many deliveries per second there were since the last time; over less than a second nothing
     /// is said anew.
     pub(super) fn reckon_rate(&mut self, delivered: u64) -> f64 {

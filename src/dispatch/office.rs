@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::queue::Queue;
 use super::seat::Seat;
+use super::tracer::Tracer;
 use crate::clock::{Clock, Timestamp};
 use crate::control::{Control, Place};
 pub(super) use crate::error::guarded;
@@ -31,6 +32,8 @@ pub(super) struct Office {
     pub(super) opened_at: Seq,
     /// Whether its log is the one in memory, of volatile events.
     pub(super) is_volatile: bool,
+    /// What joins the spans of emitters and handlers.
+    pub(super) tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl Office {

@@ -64,7 +64,7 @@ impl Worker {
         let origin = &self.desk.origin;
         let delivery = Delivery::new(alone.event(), seq, (attempts, Phase::Redelivery), origin);
         self.desk.seat.set_busy(seq);
-        let outcome = self.crew.call(&delivery);
+        let outcome = self.crew.call(&self.desk.office, &delivery);
         self.desk.seat.set_busy(Seq::ZERO);
         if origin.take_deferred().contains(&seq) {
             self.put_off.insert(seq, attempts);
@@ -75,16 +75,18 @@ impl Worker {
 
     fn note_redelivery(&mut self, seq: Seq, attempts: u32, outcome: Outcome) -> Result<()> {
         let (office, seat) = (&self.desk.office, &self.desk.seat);
-        let Some(name) = &seat.name else {
+        let Some(name) = seat.name.clone() else {
             return Ok(());
         };
-        let Some(parked) = office.control.parked_event(name, seq) else {
+        let Some(parked) = office.control.parked_event(&name, seq) else {
             return Ok(());
         };
+        let event_type = self.desk.types.find(&parked.event.event_type);
         let reason = match outcome {
             Outcome::Ack => {
-                office.control.unpark(name, seq)?;
+                office.control.unpark(&name, seq)?;
                 seat.count_delivered();
+                self.desk.types.count_delivered(event_type);
                 if let Some(next) = self.desk.release(seq) {
                     // The next one of its key, before what comes from the log.
                     self.desk.seat.ask_first(Request::Redeliver(next));
@@ -94,11 +96,9 @@ impl Worker {
             Outcome::Park(reason) | Outcome::Failed(reason) => clip(reason),
             Outcome::Retry | Outcome::RetryAfter(_) => parked.reason.clone(),
         };
-        {
-            let mut notes = seat.notes();
-            notes.count_failed(&parked.event.event_type);
-            notes.last_error = Some(reason.clone());
-        }
+        self.desk.count_failed_of(event_type);
+        let (office, seat) = (&self.desk.office, &self.desk.seat);
+        seat.notes().last_error = Some(reason.clone());
         let again = ParkedEvent {
             reason,
             attempts,
@@ -107,7 +107,7 @@ impl Worker {
         };
         let noted = office
             .control
-            .park(name, again, self.desk.place_but(None))?;
+            .park(&name, again, self.desk.place_but(None))?;
         office.control.wait_for(noted)
     }
 }

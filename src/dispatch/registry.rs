@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use super::seat::Seat;
 use super::status::HandlerId;
 use super::twin::Twinning;
+use super::types::TypeTotals;
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -18,6 +19,8 @@ pub(super) struct Registry {
     pub(super) members: BTreeMap<HandlerId, Member>,
     /// Unregistered, and their last delivery may still be running.
     pub(super) leaving: Vec<Arc<Seat>>,
+    /// What was counted by those that were unregistered, so that no count goes down.
+    pub(super) departed: TypeTotals,
 }
 
 pub(super) struct Member {

@@ -210,7 +210,7 @@ impl Replaying {
             desk.note_phase(Phase::Replay);
             let delivery = Delivery::new(event, seq, (1, Phase::Replay), &self.origin);
             desk.seat.set_busy(seq);
-            let outcome = crew.call(&delivery);
+            let outcome = crew.call(&desk.office, &delivery);
             if self.origin.take_deferred().contains(&seq) {
                 // Still busy with it: so it is noticed when the token takes too long.
                 self.awaited = Some(seq);

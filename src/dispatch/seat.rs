@@ -14,6 +14,7 @@ use super::outcome::Outcome;
 use super::role::Role;
 use super::signal::Signal;
 use super::status::{HandlerId, Status, SubscriptionState, VolatileState};
+use super::types::TypeTallies;
 use crate::error::Result;
 use crate::position::Seq;
 use crate::timings::Timings;
@@ -80,6 +81,8 @@ pub(super) struct Seat {
     delivered: AtomicU64,
     /// How long after it was appended each event was acknowledged that came while the handler was there.
     pub(super) latency: Timings,
+    /// The same, and more, by event type.
+    pub(super) types: Arc<TypeTallies>,
     /// The Seq that the worker's own handler is called for; 0: none.
     busy: AtomicU64,
     notes: Mutex<Notes>,
@@ -103,6 +106,7 @@ impl Seat {
             returns: Mutex::default(),
             delivered: AtomicU64::new(0),
             latency: Timings::default(),
+            types: Arc::default(),
             busy: AtomicU64::new(0),
             notes: Mutex::default(),
         }
@@ -322,7 +326,7 @@ impl Seat {
             delivered,
             rate,
             failed: notes.failed,
-            failed_by_type: notes.failed_by_type.clone(),
+            failed_by_type: self.types.failed(),
             attempts: notes.attempts,
             parked: notes.given_up,
             first_parked: None,

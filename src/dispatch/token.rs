@@ -140,6 +140,11 @@ impl Origin {
         self.epoch.store(epoch, Ordering::Release);
     }
 
+    /// How its subscription is called.
+    pub(super) fn label(&self) -> String {
+        self.seat.label()
+    }
+
     /// Whether its events are volatile.
     pub(super) fn is_volatile(&self) -> bool {
         self.seat.is_volatile

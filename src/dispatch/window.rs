@@ -15,6 +15,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use super::key::mix;
+use super::types::TypeNo;
 use crate::clock::Timestamp;
 use crate::position::Seq;
 
@@ -49,6 +50,7 @@ struct Item {
     /// The next open event of the same key; [`Seq::ZERO`]: none.
     next: Seq,
     state: State,
+    event_type: TypeNo,
 }
 
 /// The open events of one key: each of them knows the one behind it.
@@ -142,7 +144,15 @@ impl Window {
         self.lines.contains_key(&key)
     }
 
-    /// Takes up an event, the newest of all: it is ready, unless others of its key are open.
+    /// Takes up an event of this type, the newest of all: it is ready, unless others of its key are open.
+    pub(super) fn open_typed(&mut self, seq: Seq, key: u64, event_type: TypeNo) {
+        self.open(seq, key);
+        if let Some(item) = self.items.back_mut() {
+            item.event_type = event_type;
+        }
+    }
+
+    /// The same for one whose type does not matter.
     pub(super) fn open(&mut self, seq: Seq, key: u64) {
         let line = Line {
             first: seq,
@@ -165,6 +175,7 @@ impl Window {
             key,
             next: Seq::ZERO,
             state,
+            event_type: TypeNo::OTHER,
         });
         self.open += 1;
     }
@@ -241,6 +252,12 @@ impl Window {
     /// The key of an open event.
     pub(super) fn key(&self, seq: Seq) -> Option<u64> {
         self.item(seq).map(|item| item.key)
+    }
+
+    /// The type of an open event.
+    pub(super) fn event_type(&self, seq: Seq) -> TypeNo {
+        let item = self.item(seq);
+        item.map_or(TypeNo::OTHER, |item| item.event_type)
     }
 
     /// Closes an event: the next one of its key has its turn.

@@ -256,8 +256,9 @@ impl Worker {
         for seq in std::mem::take(&mut self.to_reopen) {
             match desk.office.log.get(seq)? {
                 Some(stored) if !desk.is_parked(seq) => {
-                    let key = desk.key(&stored.event());
-                    desk.window.open(seq, key);
+                    let event = stored.event();
+                    let (key, event_type) = (desk.key(&event), desk.types.find(event.event_type()));
+                    desk.window.open_typed(seq, key, event_type);
                 }
                 Some(_) => {}
                 None => {

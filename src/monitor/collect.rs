@@ -5,21 +5,18 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::by_type::TypeLedger;
 use super::figures::{
     Counts, IndexFigures, LogFigures, QueueFigures, Resources, ScrubFigures, SubscriptionFigures,
-    Summary, TypeFigures,
+    Summary, part,
 };
-use super::past::{Moment, Past, SPANS};
+use super::past::{Moment, Past, SPANS, Tried};
 use super::percentiles::{Latency, Recent};
 use crate::clock::Timestamp;
 use crate::dispatch::{HandlerId, Status, SubscriptionState};
 use crate::position::{SegmentId, Seq};
 use crate::storage::usage::{self, ProcessUse};
 use crate::system::{EventSystem, Observed, Stats};
-
-/// How many names of types are looked at, and how many are shown.
-const NAMES_MAX: usize = 1_000;
-const TYPES_MAX: usize = 50;
 
 /// A system at one moment.
 pub(super) struct Seen {
@@ -51,7 +48,12 @@ impl Seen {
     }
 
     fn moment(&self, appended_bytes: u64) -> Moment {
-        let by_name = |one: &SubscriptionState| (label(one), one.delivered);
+        let by_name = |one: &SubscriptionState| (label(one), tried(one));
+        let types = self.observed.types.0.iter();
+        let by_type = types.map(|(name, total)| {
+            let (delivered, failed) = (total.delivered, total.failed);
+            (name.clone(), Tried { delivered, failed })
+        });
         Moment {
             emitted: self.stats.last_seq.since(self.opened_at),
             appended_bytes,
@@ -61,7 +63,16 @@ impl Seen {
             read_bytes: self.used.read_bytes.unwrap_or(0),
             written_bytes: self.used.written_bytes.unwrap_or(0),
             by_subscription: self.subscriptions.iter().map(by_name).collect(),
+            by_type: by_type.collect(),
         }
+    }
+
+    /// The segment that an event lies in.
+    pub(super) fn segment_of(&self, seq: Seq) -> Option<SegmentId> {
+        let begins = &self.observed.begins;
+        let behind = begins.partition_point(|(first, _)| *first <= seq);
+        let (_, segment) = begins.get(behind.checked_sub(1)?)?;
+        (seq <= self.stats.last_seq).then_some(*segment)
     }
 
     pub(super) fn queue(&self) -> QueueFigures {
@@ -105,6 +116,13 @@ impl Seen {
     }
 }
 
+fn tried(state: &SubscriptionState) -> Tried {
+    Tried {
+        delivered: state.delivered,
+        failed: state.failed,
+    }
+}
+
 /// How a subscription is called.
 pub(super) fn label(state: &SubscriptionState) -> String {
     let unnamed = || {
@@ -128,6 +146,7 @@ pub(super) struct Ledger {
     pub(super) latencies: BTreeMap<HandlerId, Latency>,
     latency: Latency,
     sync_latency: Latency,
+    types: TypeLedger,
 }
 
 impl Ledger {
@@ -145,6 +164,7 @@ impl Ledger {
             latencies: BTreeMap::new(),
             latency: Latency::default(),
             sync_latency: Latency::default(),
+            types: TypeLedger::new(seen),
         };
         ledger.take_in(seen);
         ledger
@@ -158,6 +178,7 @@ impl Ledger {
             self.sync_latency = Latency::of(&recent, syncs);
         }
         self.time(seen);
+        self.types.take_in(seen);
         self.past.add(seen.at, seen.moment(self.appended_bytes));
     }
 
@@ -225,15 +246,19 @@ impl Ledger {
             scrub: seen.scrub(),
             resources: seen.resources(),
             subscriptions: self.subscriptions(seen),
-            types: types(system, seen),
+            types: self.types.figures(system, seen, &self.past),
         }
     }
 
     fn subscriptions(&self, seen: &Seen) -> Vec<SubscriptionFigures> {
         let figures = |one: &SubscriptionState| {
             let latency = one.id.and_then(|id| self.latencies.get(&id));
+            let name = label(one);
+            let before = |moment: &Moment| moment.by_subscription.get(&name).copied();
+            let before = |moment: &Moment| before(moment).unwrap_or_default();
+            let lately = self.past.lately(seen.at, tried(one), before);
             SubscriptionFigures {
-                name: label(one),
+                name: name.clone(),
                 is_named: one.name.is_some(),
                 status: status(one.status),
                 position: one.position,
@@ -242,7 +267,8 @@ impl Ledger {
                 delivered: one.delivered,
                 failed: one.failed,
                 failed_by_type: one.failed_by_type.clone(),
-                rate: self.past.rate_of(&label(one), seen.at, one.delivered),
+                rate: lately.rate,
+                error_rate: lately.error_rate,
                 attempts: one.attempts,
                 parked: one.parked,
                 skipped: one.skipped,
@@ -254,32 +280,6 @@ impl Ledger {
         };
         seen.subscriptions.iter().map(figures).collect()
     }
-}
-
-fn types(system: &EventSystem, seen: &Seen) -> Vec<TypeFigures> {
-    let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
-    for (event_type, count) in seen
-        .subscriptions
-        .iter()
-        .flat_map(|one| &one.failed_by_type)
-    {
-        *failed.entry(event_type).or_default() += count;
-    }
-    let names = system.store().types().take(NAMES_MAX);
-    let mut types: Vec<_> = names
-        .map(|one| TypeFigures {
-            failed: failed.get(one.name.as_str()).copied().unwrap_or(0),
-            event_type: one.name,
-            events: one.count,
-        })
-        .collect();
-    types.sort_by(|a, b| {
-        b.events
-            .cmp(&a.events)
-            .then(a.event_type.cmp(&b.event_type))
-    });
-    types.truncate(TYPES_MAX);
-    types
 }
 
 fn status(status: Status) -> &'static str {
@@ -295,13 +295,4 @@ fn status(status: Status) -> &'static str {
 fn cpu_ms(used: &ProcessUse) -> Option<u64> {
     let cpu = used.cpu?.as_millis();
     u64::try_from(cpu).ok()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a part of 1 is no exact number")]
-pub(super) fn part(of: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        of as f64 / whole as f64
-    }
 }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::alert::Alert;
-use super::figures::{SubscriptionFigures, Summary};
+use super::figures::{SubscriptionFigures, Summary, TypeFigures};
 use super::health::HealthStatus;
 use super::percentiles::Latency;
 use super::watcher::Watcher;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How many event types the text has.
+const TYPES_MAX: usize = 10;
 
 /// Makes reports of a system.
 #[derive(Debug, Clone)]
@@ -115,10 +118,28 @@ fn write(text: &mut String, report: &Report) -> fmt::Result {
         mib(resources.disk_free_bytes),
         mib(resources.disk_total_bytes)
     )?;
-    metrics
-        .subscriptions
-        .iter()
-        .try_for_each(|one| subscription(text, one))
+    for one in &metrics.subscriptions {
+        subscription(text, one)?;
+    }
+    types(text, &metrics.types)
+}
+
+/// The types of which most was handled.
+fn types(text: &mut String, all: &[TypeFigures]) -> fmt::Result {
+    let handled = all.iter();
+    let handled = handled.filter(|one| one.delivered + one.failed > 0);
+    handled.take(TYPES_MAX).try_for_each(|one| {
+        writeln!(
+            text,
+            "  type {:<15} {:.1} delivered/s, p99 {:.3} ms lately, {:.1} % fail; {} delivered, {} failed",
+            one.event_type,
+            one.rate,
+            one.latency.recent.p99_ms,
+            one.error_rate * 100.0,
+            one.delivered,
+            one.failed
+        )
+    })
 }
 
 fn line(latency: &Latency) -> String {

@@ -39,7 +39,8 @@ pub struct Summary {
     pub resources: Resources,
     /// Each subscription.
     pub subscriptions: Vec<SubscriptionFigures>,
-    /// Event types, those with most events first: fifty at most, of the first thousand by name.
+    /// Event types, those with most events first: fifty at most, of the first thousand by name. Behind them
+    /// all others, as one.
     pub types: Vec<TypeFigures>,
 }
 
@@ -183,6 +184,8 @@ pub struct SubscriptionFigures {
     pub failed_by_type: BTreeMap<String, u64>,
     /// Acknowledged per second in the last minute.
     pub rate: f64,
+    /// Which part of the attempts of the last minute failed, as a part of 1.
+    pub error_rate: f64,
     /// Attempts failed at the event that waits for its next one.
     pub attempts: u32,
     /// Events that are parked.
@@ -199,14 +202,31 @@ pub struct SubscriptionFigures {
     pub latency: Latency,
 }
 
-/// One event type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One event type. `…` is all types that are not told apart.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[non_exhaustive]
 pub struct TypeFigures {
     /// The type.
     pub event_type: String,
     /// How many events of it are held.
     pub events: u64,
-    /// Failed attempts at events of it, over all subscriptions.
+    /// Acknowledged deliveries of it since the system was opened, over all subscriptions.
+    pub delivered: u64,
+    /// Failed attempts at it since then.
     pub failed: u64,
+    /// Acknowledged per second in the last minute.
+    pub rate: f64,
+    /// Which part of the attempts of the last minute failed, as a part of 1.
+    pub error_rate: f64,
+    /// From append to acknowledgement.
+    pub latency: Latency,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a part of 1 is no exact number")]
+pub(super) fn part(of: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        of as f64 / whole as f64
+    }
 }

@@ -29,6 +29,7 @@ mod settings;
 mod percentiles;
 mod figures;
 mod past;
+mod by_type;
 mod alert;
 mod collect;
 mod conditions;

@@ -1,9 +1,10 @@
 //! [`Past`]: what was counted by earlier times, so that rates can be told.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::figures::Rates;
+use super::figures::{Rates, part};
 use crate::clock::Timestamp;
 
 /// The spans that rates are told for.
@@ -27,8 +28,31 @@ pub(super) struct Moment {
     pub(super) cpu_ms: u64,
     pub(super) read_bytes: u64,
     pub(super) written_bytes: u64,
-    /// By subscription, delivered.
-    pub(super) by_subscription: BTreeMap<String, u64>,
+    pub(super) by_subscription: BTreeMap<String, Tried>,
+    pub(super) by_type: Vec<(Arc<str>, Tried)>,
+}
+
+/// Attempts, by what has become of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tried {
+    pub(super) delivered: u64,
+    pub(super) failed: u64,
+}
+
+impl Tried {
+    pub(super) fn add(&mut self, other: Tried) {
+        self.delivered += other.delivered;
+        self.failed += other.failed;
+    }
+}
+
+/// Attempts over the last minute.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Lately {
+    /// How many were acknowledged per second.
+    pub(super) rate: f64,
+    /// Which part of them failed.
+    pub(super) error_rate: f64,
 }
 
 /// The moments of the last quarter of an hour.
@@ -81,16 +105,23 @@ impl Past {
         }
     }
 
-    /// What a subscription acknowledges per second, over the last minute.
-    pub(super) fn rate_of(&self, name: &str, at: Timestamp, delivered: u64) -> f64 {
+    /// What was tried in the last minute of what by now was tried so often; `of` finds it in a moment.
+    pub(super) fn lately(
+        &self,
+        at: Timestamp,
+        now: Tried,
+        of: impl Fn(&Moment) -> Tried,
+    ) -> Lately {
         let Some((since, before)) = self.before(at, SPANS[0].1) else {
-            return 0.0;
+            return Lately::default();
         };
-        let before = before.by_subscription.get(name).copied().unwrap_or(0);
-        per_second(
-            delivered.saturating_sub(before),
-            at.since(*since).as_secs_f64(),
-        )
+        let before = of(before);
+        let delivered = now.delivered.saturating_sub(before.delivered);
+        let failed = now.failed.saturating_sub(before.failed);
+        Lately {
+            rate: per_second(delivered, at.since(*since).as_secs_f64()),
+            error_rate: part(failed, delivered + failed),
+        }
     }
 }
 

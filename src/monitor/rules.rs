@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::alert::{Alerts, Issue, Rule, Severity};
-use super::collect::{Ledger, Seen, label, part};
+use super::collect::{Ledger, Seen, label};
 use super::conditions::{about, damage, damaged, disk, is_damage, latency, parked, queue, sync};
+use super::figures::part;
 use super::settings::MonitorSettings;
 use crate::clock::Timestamp;
 use crate::dispatch::{HandlerId, Status, SubscriptionState};
@@ -63,6 +64,9 @@ impl Rules {
             issues.extend(latency(settings, state, ledger));
             issues.extend(self.errors(settings, seen.at, state));
             issues.extend(parked(settings, state));
+        }
+        for issue in issues.iter_mut().filter(|one| one.segment.is_none()) {
+            issue.segment = issue.seq.and_then(|seq| seen.segment_of(seq));
         }
         let ids: Vec<_> = seen.subscriptions.iter().filter_map(|one| one.id).collect();
         self.attempts.retain(|id, _| ids.contains(id));

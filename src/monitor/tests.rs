@@ -3,13 +3,14 @@
 mod alerts;
 mod disks;
 mod figures;
+mod types;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
-use crate::dispatch::{Delivery, Outcome, Subscription};
+use crate::dispatch::{Delivery, Handler, Outcome, Subscription};
 use crate::event::Event;
 use crate::storage::sim::SimDisk;
 use crate::system::Builder;
@@ -62,6 +63,12 @@ impl Watched {
             let event = Event::new("order.placed", "web", &number).unwrap();
             self.system.emit(event).unwrap();
         }
+    }
+
+    /// Has this handler called, from now on.
+    fn handle(&self, subscription: Subscription, handler: impl Handler) {
+        self.system.register_handler(subscription, handler).unwrap();
+        self.system.start().unwrap();
     }
 
     /// Checks after this time; returns the rules that were found broken.

@@ -9,7 +9,7 @@ use super::admission::DuplicatePolicy;
 use super::scrub_policy::ScrubPolicy;
 use super::selective::Selective;
 use crate::clock::{Clock, SystemClock};
-use crate::dispatch::WhenFull;
+use crate::dispatch::{Tracer, WhenFull};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Expiry, KeepLast};
@@ -56,6 +56,7 @@ pub struct Builder {
     event_size_max: usize,
     index_memory_max: u64,
     pub(super) correlates: bool,
+    pub(super) tracer: Option<Arc<dyn Tracer>>,
     pub(super) duplicates: DuplicatePolicy,
     pub(super) expected_positions: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -87,6 +88,7 @@ impl Default for Builder {
             event_size_max: log.event_len_max,
             index_memory_max: IndexConfig::default().memory_max,
             correlates: true,
+            tracer: None,
             duplicates: DuplicatePolicy::Accept,
             expected_positions: false,
             clock: Arc::new(SystemClock),
@@ -305,6 +307,14 @@ impl Builder {
     /// ```
     pub fn correlation(mut self, carried: bool) -> Self {
         self.correlates = carried;
+        self
+    }
+
+    /// What knows the spans of this program, so that an event carries the place of the span in which it is
+    /// emitted, and its handler's span is a child of that one; see [`Tracer`]. By default an event carries a
+    /// place only if it is given one ([`Event::with_trace`](crate::Event::with_trace)).
+    pub fn tracer(mut self, tracer: impl Tracer + 'static) -> Self {
+        self.tracer = Some(Arc::new(tracer));
         self
     }
 

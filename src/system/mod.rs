@@ -47,7 +47,7 @@ pub use store::{ByType, EventStore};
 
 use crate::clock::{Clock, Timestamp};
 use crate::control::Control;
-use crate::dispatch::{DispatchConfig, Dispatcher, WhenFull};
+use crate::dispatch::{DispatchConfig, Dispatcher, Tracer, WhenFull};
 use crate::durability::{Durability, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, encode};
@@ -99,6 +99,8 @@ struct Inner {
     volatile: Volatile,
     /// Whether what a handler emits says what caused it.
     correlates: bool,
+    /// What knows in which span an event is emitted.
+    tracer: Option<Arc<dyn Tracer>>,
     when_full: WhenFull,
     max_queue_size: u64,
     drain_timeout: Duration,
@@ -328,10 +330,11 @@ impl Inner {
         let (duplicates, expects) = (builder.duplicates, builder.expected_positions);
         let admission = Admission::new(duplicates, expects, &log, &index, &clock);
         let is_selective = !builder.selective.is_empty() || durability == Durability::Volatile;
+        let dispatcher = Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?;
         Ok(Inner {
-            dispatcher: Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?,
+            dispatcher: dispatcher.traced(builder.tracer.clone()),
             snapshots: Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id()),
-            attends: admission.is_some() || is_selective,
+            attends: admission.is_some() || is_selective || builder.tracer.is_some(),
             admission,
             selective: builder.selective,
             upcasters: Arc::new(builder.upcasters),
@@ -342,6 +345,7 @@ impl Inner {
             clock,
             durability,
             correlates: builder.correlates,
+            tracer: builder.tracer,
             when_full: builder.when_full,
             max_queue_size: builder.max_queue_size,
             drain_timeout: builder.drain_timeout,

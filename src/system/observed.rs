@@ -8,10 +8,10 @@ use hdrhistogram::Histogram;
 use super::scrubbing::ScrubState;
 use super::{EventSystem, Inner, Receipt};
 use crate::clock::Clock;
-use crate::dispatch::HandlerId;
+use crate::dispatch::{HandlerId, TypeTotals};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::position::SegmentId;
+use crate::position::{SegmentId, Seq};
 use crate::storage::usage::Space;
 
 /// A system that may be gone.
@@ -32,8 +32,12 @@ pub(crate) struct Observed {
     pub(crate) syncs: Option<Histogram<u64>>,
     /// How long after it was appended each event was acknowledged, in nanoseconds.
     pub(crate) latencies: Vec<(HandlerId, Histogram<u64>)>,
+    /// What handlers did, by event type.
+    pub(crate) types: TypeTotals,
     /// The bytes that each segment holds.
     pub(crate) segments: Vec<(SegmentId, u64)>,
+    /// Which segment begins with which Seq, in order.
+    pub(crate) begins: Vec<(Seq, SegmentId)>,
     /// What the disk has left.
     pub(crate) space: Option<Space>,
     /// The failed sync that ended the log's life.
@@ -64,9 +68,14 @@ impl EventSystem {
         Observed {
             syncs: self.0.log.sync_timings().all(),
             latencies: self.0.dispatcher.latencies(),
+            types: self.0.dispatcher.by_type(),
             segments: segments
                 .iter()
                 .map(|segment| (segment.id(), segment.used_len()))
+                .collect(),
+            begins: segments
+                .iter()
+                .map(|segment| (segment.base_seq(), segment.id()))
                 .collect(),
             space: self.0.log.space(),
             failure: self.0.log.failure(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use forelog::{ErrorKind, EventSystem};
 
-use crate::child::{Child, text};
+use crate::child::Child;
 use crate::load::{self, Tag};
 use crate::roles::say;
 use crate::tools;
@@ -127,16 +127,5 @@ fn a_full_tmpfs_is_an_error_that_passes() {
 fn a_full_ext4_is_an_error_that_passes() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("image");
-    std::fs::File::create(&image)
-        .unwrap()
-        .set_len(16 << 20)
-        .unwrap();
-    if !tools::succeeds("mkfs.ext4", &["-q", text(&image)]) {
-        return tools::skip("no mkfs.ext4");
-    }
-    let mount = format!("mount -o loop {} /mnt", text(&image));
-    if !tools::is_root() || !tools::succeeds("unshare", &["--mount", "sh", "-c", &mount]) {
-        return tools::skip("no right to mount a loop device");
-    }
-    run(tools::mounted(&mount));
+    run(tools::mounted_ext4(&image));
 }

@@ -24,6 +24,7 @@ mod injected;
 mod allocation;
 mod limits;
 mod full_disk;
+mod small_disk;
 mod access;
 mod lock;
 mod paths;

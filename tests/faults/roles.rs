@@ -9,7 +9,7 @@ use forelog::{Durability, EventSystem, Receipt};
 
 use crate::ledger::{name, open};
 use crate::load::{Random, Tag};
-use crate::{full_disk, limits, memory, poison, read_only, truncated};
+use crate::{full_disk, limits, memory, poison, read_only, small_disk, truncated};
 
 /// Plays a role; settings are texts in an order of the role's own.
 pub(crate) fn run(role: &str, settings: &[&str]) {
@@ -26,6 +26,7 @@ pub(crate) fn run(role: &str, settings: &[&str]) {
         "small files" => limits::small_files(dir),
         "truncated" => truncated::read(dir),
         "full disk" => full_disk::fill(dir),
+        "small disk" => small_disk::watch(dir),
         "read" => read_only::read(dir),
         "read full disk" => read_only::fill_and_read(dir),
         "poison" => poison::handle(dir),

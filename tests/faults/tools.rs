@@ -70,6 +70,23 @@ pub(crate) fn mounted(script: &str) -> Option<Vec<String>> {
     Some(wrapper)
 }
 
+/// The same, with a new ext4 of 16 MiB in this file at `/mnt`.
+pub(crate) fn mounted_ext4(image: &Path) -> Option<Vec<String>> {
+    let file = std::fs::File::create(image).unwrap();
+    file.set_len(16 << 20).unwrap();
+    let image = image.to_str().unwrap();
+    if !succeeds("mkfs.ext4", &["-q", image]) {
+        skip("no mkfs.ext4");
+        return None;
+    }
+    let mount = format!("mount -o loop {image} /mnt");
+    if !is_root() || !succeeds("unshare", &["--mount", "sh", "-c", &mount]) {
+        skip("no right to mount a loop device");
+        return None;
+    }
+    mounted(&mount)
+}
+
 /// All files below a folder with their lengths and checksums, but for the lock, which any opener may
 /// touch.
 pub(crate) fn snapshot(folder: &Path) -> Vec<(PathBuf, usize, u32)> {

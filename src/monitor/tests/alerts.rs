@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::dispatch::RetryPolicy;
-use crate::position::Seq;
+use crate::position::{SegmentId, Seq};
 use crate::storage::sim::{OpKind, Times};
 
 /// A handler that waits for a word before each event.
@@ -24,11 +24,7 @@ fn a_full_queue() {
     let settings = EventSystem::builder().max_queue_size(20);
     let watched = Watched::new(settings, MonitorSettings::default());
     let (open, handler) = gated();
-    watched
-        .system
-        .register_handler(named("slow"), handler)
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("slow"), handler);
     watched.emit(14);
     watched.wait_for_depth(14);
     assert_eq!(watched.check_after(SECOND), [], "70 % is not too much");
@@ -45,6 +41,7 @@ fn a_full_queue() {
     assert!(issue.message.contains("100 % full: 20 of 20"), "{issue}");
     assert!(issue.message.contains("slow"), "{issue}");
     assert_eq!(issue.seq, Some(Seq::FIRST));
+    assert_eq!(issue.segment, Some(SegmentId::FIRST));
     assert!(issue.next_step.contains("when_behind"), "{issue}");
 
     // Just below the threshold it is still there: no flapping.
@@ -72,11 +69,7 @@ fn what_comes_and_goes_is_said_once() {
     let settings = EventSystem::builder().max_queue_size(10);
     let watched = Watched::new(settings, MonitorSettings::default());
     let (open, handler) = gated();
-    watched
-        .system
-        .register_handler(named("slow"), handler)
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("slow"), handler);
     for round in 0..5 {
         watched.emit(10);
         watched.wait_for_depth(10);
@@ -116,11 +109,7 @@ fn what_comes_and_goes_is_said_once() {
 fn a_slow_handler() {
     let watched = Watched::new(EventSystem::builder(), MonitorSettings::default());
     let (open, handler) = gated();
-    watched
-        .system
-        .register_handler(named("slow"), handler)
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("slow"), handler);
     watched.emit(1);
     assert_eq!(watched.check_after(4 * SECOND), []);
     assert_eq!(
@@ -153,11 +142,7 @@ fn a_failing_handler_against_what_is_usual() {
         },
     );
     let switch = Switch::default();
-    watched
-        .system
-        .register_handler(named("billing"), switch.handler())
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("billing"), switch.handler());
     for _ in 0..3 {
         watched.emit(30);
         watched.drain();
@@ -211,11 +196,7 @@ fn failures_that_are_usual_are_no_issue() {
             Outcome::Ack
         }
     };
-    watched
-        .system
-        .register_handler(named("billing"), handler)
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("billing"), handler);
     for _ in 0..10 {
         watched.emit(200);
         watched.drain();
@@ -281,11 +262,7 @@ fn parked_events() {
         attempts_max: 1,
         ..RetryPolicy::default()
     };
-    watched
-        .system
-        .register_handler(named("print").retry(once), switch.handler())
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("print").retry(once), switch.handler());
     watched.emit(2);
     watched.drain();
     assert_eq!(watched.check_after(SECOND), [Rule::Parked]);
@@ -311,11 +288,7 @@ fn alerts_are_in_the_log_also_when_the_queue_is_full() {
     };
     let watched = Watched::new(EventSystem::builder().max_queue_size(4), settings);
     let (open, handler) = gated();
-    watched
-        .system
-        .register_handler(named("slow").event_types(["order.*"]), handler)
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("slow").event_types(["order.*"]), handler);
     watched.emit(4);
     watched.wait_for_depth(4);
     watched.check_after(Duration::ZERO);

@@ -6,7 +6,7 @@ use crate::system::EventSystem;
 
 impl Watched {
     /// The summary once so many deliveries have been timed: a worker counts the last ones when it rests.
-    fn rested(&self, timed: u64) -> Summary {
+    pub(super) fn rested(&self, timed: u64) -> Summary {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let summary = self.monitor.get_summary().unwrap();
@@ -23,15 +23,11 @@ impl Watched {
 fn totals_are_those_of_the_log() {
     let watched = Watched::new(EventSystem::builder(), MonitorSettings::default());
     let switch = Switch::default();
-    watched
-        .system
-        .register_handler(named("one"), switch.handler())
-        .unwrap();
+    watched.handle(named("one"), switch.handler());
     watched
         .system
         .register_parallel(named("two").concurrency(2), switch.handler())
         .unwrap();
-    watched.system.start().unwrap();
     watched.emit(100);
     watched
         .system
@@ -67,11 +63,7 @@ fn totals_are_those_of_the_log() {
 #[test]
 fn a_stream_of_deliveries_is_counted_whole() {
     let watched = Watched::new(EventSystem::builder(), MonitorSettings::default());
-    watched
-        .system
-        .register_handler(named("all"), |_: &Delivery<'_>| {})
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("all"), |_: &Delivery<'_>| {});
     let batch: Vec<_> = (0..500)
         .map(|n| Event::new("tick", "clock", &n).unwrap())
         .collect();
@@ -142,13 +134,9 @@ fn refused_emits_are_counted() {
         .when_full(crate::dispatch::WhenFull::Reject);
     let watched = Watched::new(settings, MonitorSettings::default());
     let (opens, waits) = std::sync::mpsc::channel::<()>();
-    watched
-        .system
-        .register_handler(named("slow"), move |_: &Delivery<'_>| {
-            let _ = waits.recv();
-        })
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("slow"), move |_: &Delivery<'_>| {
+        let _ = waits.recv();
+    });
     watched.emit(2);
     watched.wait_for_depth(2);
     let refused = watched
@@ -164,11 +152,7 @@ fn reports_say_what_is_there() {
     let watched = Watched::new(EventSystem::builder(), MonitorSettings::default());
     let switch = Switch::default();
     switch.set(Some(Outcome::Park("out of ink".to_owned())));
-    watched
-        .system
-        .register_handler(named("print"), switch.handler())
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("print"), switch.handler());
     watched.emit(3);
     watched.drain();
     let dashboard = watched.monitor.dashboard();
@@ -249,11 +233,7 @@ fn an_audit_log_goes_on_where_a_crash_cut_it_off() {
     let path = dir.path().join("audit.jsonl");
     std::fs::write(&path, b"{\"seq\":1}\n{\"se").unwrap();
     let watched = Watched::new(EventSystem::builder(), MonitorSettings::default());
-    watched
-        .system
-        .register_handler(named("audit"), AuditLog::open(&path).unwrap())
-        .unwrap();
-    watched.system.start().unwrap();
+    watched.handle(named("audit"), AuditLog::open(&path).unwrap());
     watched.emit(2);
     watched.drain();
     let text = std::fs::read_to_string(&path).unwrap();

@@ -22,6 +22,11 @@ const millis = (value) => {
   return value < 1000 ? `${value.toFixed(value < 10 ? 1 : 0)} ms` : `${(value / 1000).toFixed(1)} s`;
 };
 
+const percent = (part) => {
+  if (!part) return "–";
+  return part < 0.001 ? "< 0.1 %" : `${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`;
+};
+
 // ---- asking
 
 const token = () => sessionStorage.getItem("forelog-token") || "";
@@ -107,7 +112,7 @@ class Chart {
     });
     const legend = make("p", "legend");
     this.names.forEach((name, i) => legend.append(make("span", ["one", "two", "three"][i], name)));
-    legend.append(make("em", "", `up to ${this.text(highest)}`));
+    legend.append(make("em", "", `up to ${this.text(highest > 1e-9 ? highest : 0)}`));
     this.box.replaceChildren(svg, legend);
   }
 }
@@ -207,26 +212,64 @@ function showAlerts(alerts) {
 }
 
 function showTypes(types) {
-  const items = types.map((one) => {
-    const item = make("li");
-    const link = make("button", "link", one.event_type);
-    link.type = "button";
-    link.addEventListener("click", () => {
-      at("search").elements.type.value = one.event_type;
-      isOlder = false;
-      search(true);
-      at("events-title").scrollIntoView();
-    });
-    const failed = one.failed ? `, ${number(one.failed)} failed` : "";
-    item.append(link, make("span", "n", `${number(one.events)}${failed}`));
-    return item;
+  const rows = types.map((one) => {
+    const row = make("tr");
+    const name = make("th");
+    name.scope = "row";
+    if (one.event_type === "…") {
+      name.textContent = "all others";
+    } else {
+      const link = make("button", "link", one.event_type);
+      link.type = "button";
+      link.dataset.key = `type ${one.event_type}`;
+      link.addEventListener("click", () => {
+        at("search").elements.type.value = one.event_type;
+        isOlder = false;
+        search(true);
+        at("events-title").scrollIntoView();
+      });
+      name.append(link);
+    }
+    row.append(name, make("td", "n", number(one.events)));
+    if (one.latency) {
+      const { recent } = one.latency;
+      [number(one.rate), millis(recent.p50_ms), millis(recent.p99_ms), number(one.delivered), number(one.failed),
+        percent(one.error_rate)].forEach((text) => row.append(make("td", "n", text)));
+    }
+    return row;
   });
-  list(at("types"), items, JSON.stringify(types));
+  replaceRows(at("types"), rows);
+}
+
+/** Makes one element like another, and keeps it as far as it can: what is clicked or read just now stays. */
+function patch(old, fresh) {
+  const [olds, freshs] = [[...old.childNodes], [...fresh.childNodes]];
+  const isOther = old.nodeName !== fresh.nodeName || olds.length !== freshs.length
+    || (old.dataset && old.dataset.key !== fresh.dataset.key);
+  if (isOther) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.className !== fresh.className) old.className = fresh.className;
+  if (old.title !== fresh.title) old.title = fresh.title;
+  olds.forEach((child, i) => patch(child, freshs[i]));
+}
+
+/** Puts rows in place of others; whoever goes through the table with the keyboard stays where they are. */
+function replaceRows(body, rows) {
+  const active = document.activeElement;
+  const held = active && body.contains(active) && active.dataset.key;
+  const olds = [...body.children];
+  rows.forEach((row, i) => (olds[i] ? patch(olds[i], row) : body.append(row)));
+  olds.slice(rows.length).forEach((row) => row.remove());
+  if (held && !body.contains(document.activeElement)) body.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus();
 }
 
 function showSubscriptions(all) {
-  const body = at("subscriptions");
-  const held = document.activeElement && document.activeElement.dataset.key;
   const rows = all.map((one) => {
     const row = make("tr");
     const name = make("th", "", one.name);
@@ -237,7 +280,7 @@ function showSubscriptions(all) {
     status.append(tag);
     row.append(name, status);
     [number(one.lag), one.lag_ms ? millis(one.lag_ms) : "–", number(one.rate), millis(one.latency.recent.p99_ms),
-      number(one.delivered), number(one.failed), number(one.parked)]
+      number(one.delivered), number(one.failed), percent(one.error_rate), number(one.parked)]
       .forEach((text) => row.append(make("td", "n", text)));
     const what = make("td");
     if (one.is_named) {
@@ -250,9 +293,7 @@ function showSubscriptions(all) {
     row.append(what);
     return row;
   });
-  body.replaceChildren(...rows);
-  // Whoever goes through the table with the keyboard stays where they are.
-  if (held) body.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus();
+  replaceRows(at("subscriptions"), rows);
 }
 
 function doing(name, action, run) {

@@ -9,7 +9,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  it was done, or ended as asked
   2  the command was not understood
-  4  the directory, the file or the address cannot be opened
+  4  the directory, the file or the address cannot be opened, or the token is refused
 
 Examples:
   forelog-monitor serve /var/lib/orders
@@ -17,6 +17,7 @@ Examples:
   forelog-monitor top /var/lib/orders
   forelog-monitor top 127.0.0.1:9898
   forelog-monitor report /var/lib/orders --output orders.html
+  forelog-monitor report 127.0.0.1:9898 --output now.html
   forelog-monitor report --performance results.json --output performance.html";
 
 /// See a Forelog system: metrics, health, and a dashboard. Never writes, needs no lock, and works beside a
@@ -30,6 +31,17 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// How to reach a server.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Reach {
+    /// A file with the token, where the server asks for one
+    #[arg(long)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A file with the certificates to trust, as PEM, where the server speaks TLS with one of your own
+    #[arg(long)]
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 /// What can be done.
@@ -51,20 +63,28 @@ pub enum Command {
         /// A file with the certificate's private key, as PEM
         #[arg(long, requires = "tls_cert")]
         tls_key: Option<PathBuf>,
+        /// An OpenTelemetry collector that gets the figures too, such as http://127.0.0.1:4318
+        #[cfg(feature = "otlp")]
+        #[arg(long, value_name = "URL")]
+        otlp: Option<String>,
     },
     /// Show the figures in a terminal, until q is pressed
     Top {
-        /// The directory, or the address of a server of this tool, such as 127.0.0.1:9898
+        /// The directory, or the address of a server of this tool, such as 127.0.0.1:9898 or
+        /// https://monitor.example.com:9898
         path: PathBuf,
-        /// A file with the token, where the server asks for one
-        #[arg(long)]
-        token_file: Option<PathBuf>,
+        /// How a server is reached
+        #[command(flatten)]
+        reach: Reach,
     },
     /// Write one self-contained HTML file
     Report {
-        /// The directory
+        /// The directory, or the address of a server of this tool
         #[arg(required_unless_present = "performance")]
         path: Option<PathBuf>,
+        /// How a server is reached
+        #[command(flatten)]
+        reach: Reach,
         /// Results that a performance test has saved (`EventSystemPerformanceTest`), shown as plots
         #[arg(long)]
         performance: Option<PathBuf>,

@@ -4,11 +4,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use forelog::{EventStore, Result, Seq, Timestamp};
+use crate::metrics::Samples;
+use forelog::{Error, ErrorKind, EventStore, Result, Seq, Timestamp};
 use serde_json::{Value, json};
 
 /// How many types of a directory are told.
 const TYPES_MAX: usize = 50;
+
+/// What a directory holds, to be read.
+///
+/// # Errors
+/// If there is no such directory, or no log in it.
+pub(crate) fn open_store(path: &Path) -> Result<EventStore> {
+    if !path.is_dir() {
+        let message = format!(
+            "{} is no directory; name the one that was given as persistence_path",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::NotFound, message));
+    }
+    EventStore::open_read_only(path)
+}
 
 /// A directory.
 pub(crate) struct Files {
@@ -20,7 +36,7 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn open(path: &Path) -> Result<Files> {
-        let store = EventStore::open_read_only(path)?;
+        let store = open_store(path)?;
         let last = store.last_seq();
         Ok(Files {
             store,
@@ -58,28 +74,16 @@ impl Files {
         }))
     }
 
-    pub(crate) fn metrics(&self) -> Result<String> {
+    /// What can be told of a directory.
+    pub(crate) fn samples(&self) -> Result<Samples> {
         let last = self.store.refresh()?;
         let retention = self.store.explain_retention();
-        let figures = [
-            ("forelog_log_events", self.store.len()),
-            ("forelog_log_segments", retention.segments.len() as u64),
-            ("forelog_log_bytes", retention.bytes),
-            ("forelog_log_last_seq", last.0),
-        ];
-        let help = |name| {
-            crate::NAMES
-                .iter()
-                .find(|one| one.0 == name)
-                .map_or("", |one| one.2)
-        };
-        let text = figures.map(|(name, figure)| {
-            format!(
-                "# HELP {name} {}\n# TYPE {name} gauge\n{name} {figure}\n",
-                help(name)
-            )
-        });
-        Ok(text.concat())
+        let mut all = Samples::default();
+        all.count("forelog_log_events", &[], self.store.len());
+        all.count("forelog_log_segments", &[], retention.segments.len() as u64);
+        all.count("forelog_log_bytes", &[], retention.bytes);
+        all.count("forelog_log_last_seq", &[], last.0);
+        Ok(all)
     }
 
     /// How many events a second have come since a while ago.

@@ -30,16 +30,18 @@ mod exit;
 mod files;
 mod metrics;
 mod names;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod report;
 mod server;
 mod source;
 mod top;
 mod webhook;
 
-pub use args::{Args, Command};
+pub use args::{Args, Command, Reach};
 pub use client::get;
 pub use exit::run;
 pub use metrics::exposition;
 pub use names::NAMES;
 pub use server::{Server, ServerSettings, TlsSettings};
-pub use webhook::Webhook;
+pub use webhook::{Webhook, WebhookSettings};

@@ -69,6 +69,21 @@ pub const NAMES: &[(&str, &str, &str)] = &[
         "1 for what a subscription is doing now.",
     ),
     (
+        "forelog_type_deliveries_total",
+        "counter",
+        "Deliveries acknowledged since the system was opened, by event type.",
+    ),
+    (
+        "forelog_type_failures_total",
+        "counter",
+        "Attempts that failed since the system was opened, by event type.",
+    ),
+    (
+        "forelog_type_latency_seconds",
+        "histogram",
+        "From an event's append to its acknowledgement, by event type.",
+    ),
+    (
         "forelog_sync_seconds",
         "histogram",
         "How long syncs take that somebody waits for.",

@@ -1,10 +1,14 @@
 //! One self-contained page of what is there: a directory's log, and the results of performance tests.
 
+mod running;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
-use forelog::{Error, ErrorKind, EventStore, Result, RetentionReport, Timestamp};
+use forelog::{Error, ErrorKind, Result, RetentionReport, Timestamp};
 use serde_json::Value;
+
+use crate::files::open_store;
 
 /// How many types are listed.
 const TYPES_MAX: usize = 100;
@@ -14,19 +18,31 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;mar
     font-variant-numeric:tabular-nums}svg{width:100%;height:auto}text{fill:currentColor;font-size:13px}\
     rect{fill:#2f7bd6}div{overflow-x:auto}";
 
+/// What a report is of, beside performance tests.
+pub(crate) enum Subject<'a> {
+    None,
+    /// A directory, which is read.
+    Directory(&'a Path),
+    /// What a server has told of its system.
+    Running(Value),
+}
+
 /// The page.
 ///
 /// # Errors
 /// If the directory cannot be read, or the results are none.
-pub(crate) fn html(path: Option<&Path>, performance: Option<&str>) -> Result<String> {
+pub(crate) fn html(subject: &Subject<'_>, performance: Option<&str>) -> Result<String> {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\"><title>Forelog report</title><style>{STYLE}</style>\
-         </head><body><h1>Forelog report</h1><p>{}</p>",
+         content=\"width=device-width, initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" \
+         content=\"default-src 'none'; style-src 'unsafe-inline'\"><title>Forelog report</title>\
+         <style>{STYLE}</style></head><body><h1>Forelog report</h1><p>{}</p>",
         Timestamp::now()
     );
-    if let Some(path) = path {
-        page += &directory(path)?;
+    match subject {
+        Subject::None => {}
+        Subject::Directory(path) => page += &directory(path)?,
+        Subject::Running(status) => page += &running::parts(status),
     }
     if let Some(text) = performance {
         page += &tests(text)?;
@@ -35,7 +51,7 @@ pub(crate) fn html(path: Option<&Path>, performance: Option<&str>) -> Result<Str
 }
 
 fn directory(path: &Path) -> Result<String> {
-    let store = EventStore::open_read_only(path)?;
+    let store = open_store(path)?;
     let report = store.explain_retention();
     let rows = [
         ("Directory", path.display().to_string()),

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::files::Files;
+use crate::metrics::{self, Samples};
 use forelog::{
     Error, ErrorKind, EventId, EventMonitor, EventStore, EventSystem, Result, Seq, StoredEvent,
     Timestamp,
@@ -79,12 +80,17 @@ impl Source {
 
     /// The figures in the text format of Prometheus; of a directory, what can be told of one.
     pub(crate) fn metrics(&self) -> Result<String> {
+        self.samples().map(|all| all.text())
+    }
+
+    /// The same as samples.
+    pub(crate) fn samples(&self) -> Result<Samples> {
         match self {
             Source::Live(live) => {
                 let health = live.monitor.health_check().get_health_status()?;
-                Ok(crate::exposition(&live.monitor.get_summary()?, &health))
+                Ok(metrics::samples(&live.monitor.get_summary()?, &health))
             }
-            Source::Files(files) => files.metrics(),
+            Source::Files(files) => files.samples(),
         }
     }
 

@@ -136,10 +136,13 @@ impl Screen {
             "degraded" => Color::Yellow,
             _ => Color::Red,
         };
-        let path = self.status["path"].as_str().unwrap_or("in memory");
+        let path = match text(&self.status["path"]) {
+            path if path.is_empty() => "in memory".to_owned(),
+            path => path,
+        };
         Line::from(vec![
             "Forelog ".into(),
-            path.to_owned().into(),
+            path.into(),
             "  ".into(),
             ratatui::text::Span::styled(
                 health,

@@ -1,11 +1,13 @@
 //! [`Webhook`]: alerts, sent to a program elsewhere.
 
-use std::io::{Error, ErrorKind, Result};
+use std::fmt;
+use std::io::Result;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use forelog::{Alert, AlertSink};
+use ureq::Agent;
 
 use crate::client;
 
@@ -27,23 +29,54 @@ const AGAIN_AFTER: [Duration; 3] = [
 /// use forelog_monitor::Webhook;
 /// let system = EventSystem::builder().open()?;
 /// let monitor = EventMonitor::new(&system, MonitorSettings::default())?;
-/// monitor.on_alert(Webhook::new("http://127.0.0.1:9093/forelog")?);
+/// monitor.on_alert(Webhook::new("https://alerts.example.com/forelog")?);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
 pub struct Webhook(SyncSender<String>);
 
+/// How a [`Webhook`] reaches the program that takes its alerts.
+#[derive(Clone, Default)]
+pub struct WebhookSettings {
+    /// Where to: `http://…` or `https://…`.
+    pub url: String,
+    /// Headers of each request, such as `Authorization`.
+    pub headers: Vec<(String, String)>,
+    /// Certificates to trust in place of those that this machine trusts, as PEM.
+    pub trusted: Option<String>,
+}
+
+impl fmt::Debug for WebhookSettings {
+    /// Without the headers, which may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookSettings")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Webhook {
-    /// A webhook to a URL, which begins with `http://`: a program elsewhere that wants TLS is reached through a
-    /// proxy on this machine.
+    /// A webhook to a URL, which begins with `http://` or `https://`. Certificates are checked against those that
+    /// this machine trusts.
     ///
     /// # Errors
-    /// If the URL is none, or the thread cannot be started.
+    /// If the URL is none, this machine trusts no certificate, or the thread cannot be started.
     pub fn new(url: &str) -> Result<Webhook> {
-        let (address, path) = parsed(url)?;
+        Webhook::with(WebhookSettings {
+            url: url.to_owned(),
+            ..WebhookSettings::default()
+        })
+    }
+
+    /// A webhook with more said of it.
+    ///
+    /// # Errors
+    /// As [`Webhook::new`]; if what is to be trusted is no certificate.
+    pub fn with(settings: WebhookSettings) -> Result<Webhook> {
+        let agent = client::agent(&settings.url, settings.trusted.as_deref())?;
         let (sends, waiting) = sync_channel(WAITING_MAX);
         let builder = thread::Builder::new().name("forelog-webhook".to_owned());
-        builder.spawn(move || run(&waiting, &address, &path))?;
+        builder.spawn(move || run(&waiting, &agent, &settings))?;
         Ok(Webhook(sends))
     }
 }
@@ -59,46 +92,23 @@ impl AlertSink for Webhook {
     }
 }
 
-/// The address and the path of a URL.
-fn parsed(url: &str) -> Result<(String, String)> {
-    let invalid = || {
-        Error::new(
-            ErrorKind::InvalidInput,
-            format!("{url:?}: give http://HOST:PORT/PATH"),
-        )
-    };
-    let rest = url.strip_prefix("http://").ok_or_else(invalid)?;
-    if rest.chars().any(|c| c.is_control() || c == ' ') {
-        return Err(invalid());
-    }
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let is_named = !host.is_empty() && !host.starts_with(':') && !host.contains('@');
-    let has_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = if has_port {
-        host.to_owned()
-    } else {
-        format!("{host}:80")
-    };
-    if is_named {
-        Ok((address, format!("/{path}")))
-    } else {
-        Err(invalid())
-    }
-}
-
 /// Sends what comes until the sink is gone.
-fn run(waiting: &Receiver<String>, address: &str, path: &str) {
+fn run(waiting: &Receiver<String>, agent: &Agent, settings: &WebhookSettings) {
+    let url = &settings.url;
     for body in waiting {
-        let is_taken = || {
-            let answer = client::post(address, path, &body);
-            answer.is_ok_and(|(status, _)| (200..300).contains(&status))
+        let send = || {
+            let request = client::with_headers(agent.post(url), &settings.headers);
+            let request = request.header("Content-Type", "application/json");
+            match request.send(body.as_str()) {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(format!("it answers {}", answer.status())),
+                Err(error) => Err(error.to_string()),
+            }
         };
         let mut pauses = AGAIN_AFTER.iter();
-        while !is_taken() {
+        while let Err(why) = send() {
             let Some(pause) = pauses.next() else {
-                eprintln!("forelog-monitor: an alert is left out: {address} does not take it");
+                eprintln!("forelog-monitor: an alert is left out: {url} does not take it: {why}");
                 break;
             };
             thread::sleep(*pause);
@@ -116,27 +126,6 @@ mod tests {
     };
 
     use super::*;
-
-    #[test]
-    fn urls_are_taken_apart() {
-        let both = |url| parsed(url).unwrap();
-        assert_eq!(
-            both("http://a:1/b/c?d"),
-            ("a:1".to_owned(), "/b/c?d".to_owned())
-        );
-        assert_eq!(both("http://a"), ("a:80".to_owned(), "/".to_owned()));
-        for wrong in [
-            "https://a/",
-            "a:1",
-            "http://",
-            "http://:1/",
-            "http://a/b c",
-            "http://a/\r\nX: y",
-            "http://u@a/",
-        ] {
-            assert!(parsed(wrong).is_err(), "{wrong}");
-        }
-    }
 
     /// Takes one request, answers it, and returns it.
     fn answer(listener: &TcpListener, status: &str) -> String {

@@ -2,25 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod common;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use common::skip;
 use forelog::{Delivery, Event, EventMonitor, EventSystem, MonitorSettings, Outcome, Subscription};
 use forelog_monitor::{NAMES, exposition};
 
 const DASHBOARD: &str = include_str!("../grafana/dashboard.json");
 const RULES: &str = include_str!("../grafana/rules.yml");
-
-/// Says why a test is passed over; fails where everything must run.
-fn skip(why: &str) {
-    println!("skipped: {why}");
-    let required = std::env::var("FORELOG_REQUIRE_ALL");
-    assert!(
-        required.as_deref() != Ok("1"),
-        "FORELOG_REQUIRE_ALL=1, and {why}"
-    );
-}
 
 fn has_promtool() -> bool {
     let found = Command::new("promtool").arg("--version").output();

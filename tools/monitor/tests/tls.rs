@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use forelog::{ErrorKind, EventMonitor, EventSystem, MonitorSettings};
-use forelog_monitor::{Server, ServerSettings, TlsSettings, get};
+use forelog::{
+    Delivery, ErrorKind, Event, EventMonitor, EventSystem, MonitorSettings, Outcome, Subscription,
+};
+use forelog_monitor::{Server, ServerSettings, TlsSettings, Webhook, WebhookSettings, get};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+};
 
 /// A certificate for this machine, and a client that trusts it alone.
 fn made() -> (TlsSettings, ClientConfig) {
@@ -76,6 +81,113 @@ fn a_client_that_trusts_the_certificate_is_answered() {
         get(&server.address().to_string(), "/readyz", None).is_err(),
         "nothing is answered in plain"
     );
+    system.close().unwrap();
+}
+
+/// A certificate authority of one's own, as PEM, and a certificate for this machine that it has signed.
+fn authority() -> (String, ServerConfig) {
+    let mut of_authority = CertificateParams::new(Vec::new()).unwrap();
+    of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = of_authority.self_signed(&key).unwrap();
+    let issuer = Issuer::new(of_authority, key);
+    let own_key = KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let own = CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&own_key, &issuer)
+        .unwrap();
+    let key = PrivateKeyDer::try_from(own_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der().clone()], key)
+        .unwrap();
+    (authority.pem(), config)
+}
+
+/// Takes one request over TLS and answers it; the error if the client does not want to talk.
+fn take_one(listener: &TcpListener, config: &ServerConfig) -> std::io::Result<String> {
+    let (stream, _) = listener.accept()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let session = ServerConnection::new(Arc::new(config.clone())).unwrap();
+    let mut stream = StreamOwned::new(session, stream);
+    let (mut request, mut buffer) = (String::new(), [0; 4096]);
+    while !request.ends_with('}') {
+        let count = stream.read(&mut buffer)?;
+        request += std::str::from_utf8(&buffer[..count]).unwrap();
+        if count == 0 {
+            break;
+        }
+    }
+    stream.write_all(b"HTTP/1.1 204 Taken\r\nContent-Length: 0\r\n\r\n")?;
+    stream.flush()?;
+    Ok(request)
+}
+
+fn webhook(listener: &TcpListener, trusted: Option<String>) -> std::io::Result<Webhook> {
+    Webhook::with(WebhookSettings {
+        url: format!(
+            "https://{}/alerts?team=blue",
+            listener.local_addr().unwrap()
+        ),
+        headers: vec![("Authorization".to_owned(), "Bearer secret".to_owned())],
+        trusted,
+    })
+}
+
+#[test]
+fn an_alert_is_sent_over_tls_to_who_is_trusted_alone() {
+    let (pem, config) = authority();
+    let (stranger, _) = authority();
+    let system = EventSystem::builder().max_queue_size(1).open().unwrap();
+    let settings = MonitorSettings {
+        raise_after: Duration::ZERO,
+        background: false,
+        ..MonitorSettings::default()
+    };
+    let monitor = EventMonitor::new(&system, settings).unwrap();
+    let (trusting, wary) = (
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+    );
+    monitor.on_alert(webhook(&trusting, Some(pem)).unwrap());
+    monitor.on_alert(webhook(&wary, Some(stranger)).unwrap());
+    let park = |_: &Delivery<'_>| Outcome::Park("no".to_owned());
+    system
+        .register_handler(Subscription::named("print"), park)
+        .unwrap();
+    system.start().unwrap();
+    system.emit(Event::new("page", "web", &1).unwrap()).unwrap();
+    system.drain(None).unwrap();
+    monitor.check().unwrap();
+    let request = take_one(&trusting, &config).unwrap();
+    assert!(
+        request.starts_with("POST /alerts?team=blue HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request
+            .to_lowercase()
+            .contains("authorization: bearer secret\r\n"),
+        "{request}"
+    );
+    let body = request.split("\r\n\r\n").nth(1).unwrap();
+    let alert: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(
+        (&alert["rule"], &alert["state"]),
+        (&"parked".into(), &"raised".into())
+    );
+
+    // Who trusts another authority leaves before a word is said.
+    assert!(take_one(&wary, &config).is_err());
+    assert!(webhook(&wary, Some("none".to_owned())).is_err());
+    let settings = WebhookSettings {
+        headers: vec![("Authorization".to_owned(), "secret".to_owned())],
+        ..WebhookSettings::default()
+    };
+    assert!(!format!("{settings:?}").contains("secret"));
     system.close().unwrap();
 }
 

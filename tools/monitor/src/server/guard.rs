@@ -1,24 +1,24 @@
 //! [`Guard`]: who may ask for what, how often; what every answer says of how it is to be treated.
 
+use std::hint::black_box;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Shared;
+use super::pace::Pace;
 
 /// Where the page itself is: it holds no data.
 const OPEN: [&str; 3] = ["/", "/app.js", "/style.css"];
-/// How many requests may come at once, and each second from then on.
-const BURST: f64 = 200.0;
-const PER_SECOND: f64 = 50.0;
+/// How long a request may take to come in whole and be answered; streams are answered once they are open.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Nothing is loaded from anywhere else, nothing inline is run, and nobody frames the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -39,11 +39,15 @@ const HEADERS: [(header::HeaderName, &str); 7] = [
     ),
 ];
 
+/// From where a connection comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client(pub(super) IpAddr);
+
 /// Decides who may ask.
 pub(super) struct Guard {
     token: Option<String>,
     is_loopback: bool,
-    tokens_left: Mutex<(Instant, f64)>,
+    pace: Pace,
 }
 
 impl Guard {
@@ -51,13 +55,13 @@ impl Guard {
         Guard {
             token,
             is_loopback: address.is_loopback(),
-            tokens_left: Mutex::new((Instant::now(), BURST)),
+            pace: Pace::default(),
         }
     }
 
     /// What a request is refused for, if it is.
-    fn refusal(&self, request: &Request) -> Option<(StatusCode, &'static str)> {
-        if !self.has_room() {
+    fn refusal(&self, client: Client, request: &Request) -> Option<(StatusCode, &'static str)> {
+        if !self.pace.has_room(client.0, Instant::now()) {
             return Some((
                 StatusCode::TOO_MANY_REQUESTS,
                 "too many requests; wait a second",
@@ -92,25 +96,14 @@ impl Guard {
             Some(_) => Some((StatusCode::UNAUTHORIZED, "this is not the token")),
         }
     }
-
-    /// Takes the right to one request out of a bucket that fills with time.
-    fn has_room(&self) -> bool {
-        let mut left = self
-            .tokens_left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (at, count) = *left;
-        let count = (count + at.elapsed().as_secs_f64() * PER_SECOND).min(BURST);
-        let is_there = count >= 1.0;
-        *left = (Instant::now(), if is_there { count - 1.0 } else { count });
-        is_there
-    }
 }
 
 /// Compares without telling by its time how much is right.
 fn is_same(given: &str, token: &str) -> bool {
     let pairs = given.bytes().zip(token.bytes());
-    given.len() == token.len() && pairs.fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    // The compiler is not to see that the rest does not matter once one differs.
+    let differs = pairs.fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
+    given.len() == token.len() && differs == 0
 }
 
 fn names_this_machine(headers: &HeaderMap) -> bool {
@@ -120,22 +113,36 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     let Some(host) = host else {
         return false;
     };
-    let name = match host.strip_prefix('[') {
-        Some(six) => six.split(']').next(),
-        None => host.split(':').next(),
+    let (name, port) = match host.strip_prefix('[') {
+        Some(six) => six.split_once(']').unwrap_or_default(),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
-    let name = name.unwrap_or_default();
-    name == "localhost"
+    // Strictly: whatever else follows makes it another name.
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    let is_here = name.eq_ignore_ascii_case("localhost")
         || name
             .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+            .is_ok_and(|address| address.is_loopback());
+    is_here && is_port
 }
 
 /// Lets a request through or refuses it, and adds the headers that each answer has.
-pub(super) async fn watch(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let mut response = match shared.guard.refusal(&request) {
-        Some((status, why)) => (status, Json(json!({ "error": why }))).into_response(),
-        None => next.run(request).await,
+pub(super) async fn watch(
+    State(shared): State<Shared>,
+    Extension(client): Extension<Client>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let refused =
+        |(status, why): (StatusCode, &str)| (status, Json(json!({ "error": why }))).into_response();
+    let mut response = match shared.guard.refusal(client, &request) {
+        Some(refusal) => refused(refusal),
+        None => tokio::time::timeout(ANSWERED_WITHIN, next.run(request))
+            .await
+            .unwrap_or_else(|_| refused((StatusCode::REQUEST_TIMEOUT, "this took too long"))),
     };
     if response.status() == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Bearer");
@@ -171,10 +178,18 @@ mod tests {
     fn names_of_this_machine_are_told_from_others() {
         for (host, is_here) in [
             ("localhost:1", true),
+            ("LocalHost", true),
             ("127.0.0.1", true),
             ("[::1]:80", true),
             ("evil.example", false),
             ("127.0.0.1.evil.example", false),
+            ("[::1].evil.example", false),
+            ("localhost@evil.example", false),
+            ("evil.example@localhost", false),
+            ("[::1", false),
+            ("localhost:80@evil.example", false),
+            ("localhost80", false),
+            ("127.0.0.1:", true),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static(host));

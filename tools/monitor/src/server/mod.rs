@@ -1,6 +1,7 @@
 //! [`Server`]: the monitor over HTTP, in threads of its own.
 
 mod guard;
+mod pace;
 mod routes;
 mod tls;
 
@@ -18,10 +19,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::source::Source;
-use guard::Guard;
+use guard::{Client, Guard};
 
 /// How many connections and streams are open at most.
 const CONNECTIONS_MAX: usize = 128;
@@ -30,6 +32,10 @@ const STREAMS_MAX: usize = 32;
 const ANSWERS_MAX: usize = 8;
 /// How long a client may take to say what it wants.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
+/// How long a client may take to read what is sent before the connection is closed.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+/// How many bytes of headers are read.
+const HEADERS_MAX: usize = 64 << 10;
 
 /// Where a server listens, and what it asks for.
 #[derive(Debug, Clone)]
@@ -119,7 +125,15 @@ impl Server {
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         let failed = |cause| Error::io("listen on", listen.to_string(), cause);
-        let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
+        let listener = std::net::TcpListener::bind(listen).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                let message = format!(
+                    "{listen} is taken by another program; choose another port (--listen), or 0 for any that is free"
+                );
+                Error::new(ErrorKind::Io, message)
+            }
+            _ => failed(cause),
+        })?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let shared = Shared {
@@ -201,14 +215,15 @@ async fn serve(
             accepted = listener.accept() => accepted,
             _ = &mut is_over => return,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Too many files are open, as a rule.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         // One too many is closed at once.
         if let Ok(permit) = connections.clone().try_acquire_owned() {
-            let (router, tls) = (router.clone(), tls.clone());
+            let client = axum::Extension(Client(peer.ip()));
+            let (router, tls) = (router.clone().layer(client), tls.clone());
             tokio::spawn(async move {
                 greet(stream, tls, router).await;
                 drop(permit);
@@ -229,14 +244,16 @@ async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, router: axum::Router
 }
 
 async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: axum::Router) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(READ_WITHIN));
     let mut connection = http1::Builder::new();
     connection
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WITHIN)
-        .max_buf_size(64 << 10);
+        .max_buf_size(HEADERS_MAX);
     let service = TowerToHyperService::new(router);
     // A client that goes away is no error of ours.
     let _ = connection
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .await;
 }

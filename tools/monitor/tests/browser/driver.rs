@@ -8,6 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::common::skip;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Browser {
@@ -15,16 +17,6 @@ pub(crate) struct Browser {
     port: u16,
     session: String,
     profile: tempfile::TempDir,
-}
-
-/// Says why a test is passed over; fails where everything must run.
-fn skip(why: &str) {
-    println!("skipped: {why}");
-    let required = std::env::var("FORELOG_REQUIRE_ALL");
-    assert!(
-        required.as_deref() != Ok("1"),
-        "FORELOG_REQUIRE_ALL=1, and {why}"
-    );
 }
 
 fn has(program: &str) -> bool {

@@ -8,6 +8,8 @@
     reason = "a test that panics has failed"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod driver;
 
 use std::sync::Arc;
@@ -212,6 +214,42 @@ fn a_search_finds_an_event_and_shows_it() {
     browser.wait_for("document.querySelectorAll('#events tr').length === 50");
     browser.click("#older");
     browser.wait_for("document.querySelectorAll('#events tr').length === 100");
+    assert_eq!(browser.complaints(), [""; 0], "the page has errors");
+}
+
+/// Types, sources, headers, data, names and reasons are shown as they are, and are never markup or a script.
+#[test]
+fn markup_in_data_is_shown_and_not_run() {
+    const SCRIPT: &str =
+        "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">";
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let stage = Stage::new();
+    let park = |_: &Delivery<'_>| Outcome::Park(SCRIPT.to_owned());
+    let evil = Subscription::named(SCRIPT).event_type(SCRIPT);
+    stage.system.register_handler(evil, park).unwrap();
+    let event = Event::new(SCRIPT, SCRIPT, &SCRIPT).unwrap();
+    stage
+        .system
+        .emit(event.with_header(SCRIPT, SCRIPT))
+        .unwrap();
+    stage.system.drain(None).unwrap();
+    browser.open(&stage.url());
+    for place in ["subscriptions", "events", "types", "issues"] {
+        browser.wait_for(&format!(
+            "document.getElementById('{place}').textContent.includes('<script>')"
+        ));
+    }
+    browser.click("#events button");
+    browser.wait_for("document.getElementById('event-dialog').open");
+    browser.wait_for("document.getElementById('event-body').textContent.includes('<script>')");
+    browser.press("\u{E00C}");
+    browser.run("document.querySelector('#subscriptions [data-key^=parked]').click()");
+    browser.wait_for("document.getElementById('parked').textContent.includes('<script>')");
+    let found = browser.run("return document.querySelectorAll('body script, body img').length");
+    assert_eq!(found, 0);
+    assert_eq!(browser.run("return document.title"), "Forelog");
     assert_eq!(browser.complaints(), [""; 0], "the page has errors");
 }
 
