@@ -33,3 +33,4 @@ mod clock;
 mod poison;
 mod memory;
 mod read_only;
+mod recycled;
