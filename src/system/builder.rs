@@ -266,7 +266,7 @@ impl Builder {
 
     /// Whether the file of a removed segment becomes that of a later one, which saves the disk most of the
     /// work of making it; yes by default. It is not done while somebody reads the directory's files, with
-    /// [`EventSystem::open_read_only`](crate::EventSystem::open_read_only) or Forelog's tools, here or in
+    /// [`EventStore::open_read_only`](crate::EventStore::open_read_only) or Forelog's tools, here or in
     /// another process. Say no where other programs copy files of a directory that is open, or read them
     /// from another machine.
     pub fn recycle_segments(mut self, yes: bool) -> Self {
