@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use forelog::inspect::{Inspector, SegmentReport, Selector};
+use forelog::inspect::{Inspector, RawItem, RawKind, SegmentReport, Selector};
 use forelog::{
     Delivery, Durability, Event, EventId, EventStore, EventSystem, Gap, Handler, IntoOutcome,
     Outcome, Seq, Start, StateKey, Subscription,
@@ -76,6 +76,43 @@ fn emit_until_dropped(system: &EventSystem, from: u64, count: u64, sent: &mut Se
         assert!(begun.elapsed() < PATIENCE, "nothing is dropped");
     }
     n
+}
+
+/// Nobody emits any more, so nothing but time tells the log that it is needed no longer.
+#[test]
+fn what_was_held_back_is_compacted_once_it_is_let_go_though_the_log_is_quiet() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = open(dir.path(), None);
+    let handler = |_: &Delivery<'_>| Outcome::Ack;
+    let subscription = Subscription::named("slow").start(Start::Beginning);
+    system.register_handler(subscription, handler).unwrap();
+    system.pause("slow", "a test").unwrap();
+    let mut sent = Sent::new();
+    for n in 0..4_000 {
+        emit(&system, n, &mut sent);
+    }
+    system.flush().unwrap();
+    // The mark of a quiet log is the last thing that the housekeeping does before it sleeps.
+    let begun = Instant::now();
+    let is_last = |item: &RawItem| match &item.kind {
+        RawKind::Mark(mark) => mark.durable_upto == Seq(4_000),
+        _ => false,
+    };
+    let log = Inspector::open(dir.path()).unwrap();
+    while !log.raw().unwrap().any(|item| is_last(&item.unwrap())) {
+        assert!(begun.elapsed() < PATIENCE, "no mark is written");
+    }
+    assert_eq!(system.store().explain_retention().dropped, 0);
+    system.resume("slow").unwrap();
+    system.start().unwrap();
+    let begun = Instant::now();
+    while system.store().explain_retention().dropped == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nothing is dropped");
+        std::thread::yield_now();
+    }
+    scan(&system.store(), &sent);
+    assert_eq!(system.store().last_seq(), Seq(4_000));
+    system.close().unwrap();
 }
 
 /// The Seqs that a scan finds, each with what was sent; what is missing is superseded.

@@ -5,6 +5,7 @@
 //! DIR/log/000000000001-000.seg      segments: id, generation
 //! DIR/log/000000000001-001.seg.tmp  a segment that recovery is building; renamed when complete
 //! DIR/log/000000000001-001.seg.packs.tmp  its compressed frames, until they are all there
+//! DIR/log/000000000001-000.seg.again.tmp  the file of a removed segment, until it is the next one's
 //! DIR/log/aside/                    torn tails that recovery set aside
 //! DIR/log/poisoned                  a sync failed in this boot: recovery must not trust the cache
 //! DIR/control/…                     the control log, laid out like log/
@@ -105,6 +106,11 @@ pub(crate) fn index_ids(first: u64, end: u64) -> String {
 /// The name under which the packs of a segment are built that is to be compressed.
 pub(crate) fn packs_tmp(segment: &str) -> String {
     tmp(&format!("{segment}.packs"))
+}
+
+/// The name of a removed segment's file while it is kept to become another segment's.
+pub(crate) fn again_tmp(segment: &str) -> String {
+    tmp(&format!("{segment}.again"))
 }
 
 /// The name under which a file is built before it is renamed to `name`.

@@ -74,6 +74,9 @@ pub(super) struct Core {
     indexed: AtomicU64,
     stage: Mutex<Stage>,
     changed: Condvar,
+    /// Holds the follower up before its next step, for as long as a test has it.
+    #[cfg(test)]
+    pub(super) gate: Mutex<()>,
 }
 
 impl Core {
@@ -97,6 +100,8 @@ impl Core {
             indexed: AtomicU64::new(0),
             stage: Mutex::default(),
             changed: Condvar::new(),
+            #[cfg(test)]
+            gate: Mutex::default(),
         }
     }
 

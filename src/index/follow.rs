@@ -30,6 +30,8 @@ pub(super) fn run(core: &Arc<Core>) {
     let end = Ended(core);
     let mut follower = Follower::start(core);
     while !core.is_stopping() {
+        #[cfg(test)]
+        drop(core.gate.lock());
         let stepped = if core.is_broken() {
             follower.begin_anew();
             Ok(true)

@@ -256,6 +256,16 @@ impl Index {
     }
 }
 
+#[cfg(test)]
+impl Index {
+    /// Breaks the index; another is not built before the guard is dropped.
+    pub(crate) fn break_and_hold(&self) -> std::sync::MutexGuard<'_, ()> {
+        let gate = self.core.gate.lock();
+        self.core.report("a test has broken it");
+        gate.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Index {
     fn drop(&mut self) {
         self.close();

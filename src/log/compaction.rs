@@ -78,9 +78,23 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether a pass is put off only because somebody has not seen all yet: who comes on without an append,
+    /// so the keeper has to look.
+    pub(super) fn compaction_waits(&self) -> bool {
+        if self.config.keep_last.is_empty() || self.wants_compaction() {
+            return false;
+        }
+        let old = self.old(self.config.compaction_leave);
+        let sealed = old.iter().take_while(|one| one.footer().is_some());
+        !self.due_of(sealed.cloned().collect()).is_empty()
+    }
+
     /// The segments to go through, oldest first; none while there is too little that is new.
     fn due(&self) -> Vec<Arc<Segment>> {
-        let may = self.may_be_rewritten(self.config.compaction_leave);
+        self.due_of(self.may_be_rewritten(self.config.compaction_leave))
+    }
+
+    fn due_of(&self, may: Vec<Arc<Segment>>) -> Vec<Arc<Segment>> {
         let passed = self.compacted_upto(&may);
         let is_new = |one: &&Arc<Segment>| Some(one.id()) > passed;
         let len = |one: &Arc<Segment>| one.used_len();
@@ -102,9 +116,10 @@ impl Shared {
 
     /// The oldest segments that are settled and that nobody needs, without the newest of all.
     pub(super) fn may_be_rewritten(&self, leave: usize) -> Vec<Arc<Segment>> {
-        let mut all = self.segments.all();
-        let used: u64 = all.iter().map(|one| one.used_len()).sum();
-        all.truncate(all.len().saturating_sub(leave.max(LEAVE_MIN)));
+        let used = self
+            .segments
+            .with(|all| all.iter().map(|one| one.used_len()).sum());
+        let mut all = self.old(leave);
         let is_free = |one: &Arc<Segment>| {
             let age = age_of(one.newest_sealed_at(), self.clock.now());
             let need = self.pins.lowest(used, age);
@@ -112,6 +127,13 @@ impl Shared {
         };
         let free = all.iter().take_while(|one| is_free(one)).count();
         all.truncate(free);
+        all
+    }
+
+    /// All segments but the newest.
+    fn old(&self, leave: usize) -> Vec<Arc<Segment>> {
+        let mut all = self.segments.all();
+        all.truncate(all.len().saturating_sub(leave.max(LEAVE_MIN)));
         all
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct LogConfig {
     pub(crate) compaction_leave: usize,
     /// The level with which sealed segments are compressed; `None`: they stay plain.
     pub(crate) compression: Option<i32>,
+    /// Whether files of segments that have gone become those of later ones.
+    pub(crate) recycle: bool,
     /// How many keys a pass remembers.
     pub(crate) compaction_keys_max: usize,
     /// Where removals are noted before they begin; `None`: nowhere.
@@ -54,6 +56,7 @@ impl Default for LogConfig {
             keep_last: Arc::default(),
             compaction_leave: 2,
             compression: None,
+            recycle: true,
             compaction_keys_max: 1 << 17,
             ledger: None,
             mark_after: Duration::from_millis(100),

@@ -91,10 +91,18 @@ fn run(shared: &Arc<Shared>) {
         let now_at = shared.watermark.appended();
         let quiet = now_at == seen;
         seen = now_at;
-        let kept = keep(shared, quiet);
+        // First what the next segment waits for: removing one may give it a file, which is made ready
+        // while the full one is synced.
+        let due = sync_if_due(shared);
+        let removed = shared.retain();
         let seen_to = preparer.see_to(shared);
+        let kept = keep(shared, quiet);
         rewriter.see_to(shared);
-        let again = match kept.and_then(|again| seen_to.map(|()| again)) {
+        let again = match due.and(removed).and(seen_to).and(kept) {
+            Ok(Again::WhenWoken(time)) => {
+                let look = rewriter.look_after(shared);
+                Again::WhenWoken([time, look].into_iter().flatten().min())
+            }
             Ok(again) => again,
             // After a failed sync or a close there is nothing left to keep.
             Err(_) if shared.watermark.is_closed() => Again::WhenWoken(None),
@@ -119,7 +127,6 @@ fn keep(shared: &Shared, quiet: bool) -> Result<Again> {
     // Each step is tried, whatever became of the one before: a disk too full to prepare a segment
     // must not keep a due sync, or the retention that makes room, from happening.
     let steps = [
-        sync_if_due,
         Shared::settle,
         sync_if_due,
         Shared::roll_if_old,
@@ -191,8 +198,10 @@ impl Preparer {
 
 /// How the next segment is to be prepared, if it is to be.
 fn wanted(shared: &Shared) -> Option<Prepare> {
+    let has_spare = shared.has_spare();
     let tail = shared.tail();
-    let is_wanted = tail.is_next_wanted && tail.prepared.is_none() && !tail.closed;
+    let is_wanted = tail.is_next_wanted || has_spare;
+    let is_wanted = is_wanted && tail.prepared.is_none() && !tail.closed;
     is_wanted.then(|| {
         if tail.is_stream() {
             Prepare::Fill

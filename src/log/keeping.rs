@@ -1,6 +1,7 @@
 //! What is kept of the past and why, and what of it is still worth showing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::aging::At;
 use super::explain::Explain;
@@ -14,6 +15,11 @@ use crate::format::record::EventRef;
 use crate::position::Seq;
 
 impl Log {
+    /// How many files of removed segments have become those of later ones.
+    pub(crate) fn recycled(&self) -> u64 {
+        self.shared.spares.recycled.load(Ordering::Relaxed)
+    }
+
     /// What retention keeps for somebody although a limit asks for it, by its last round.
     pub(crate) fn retention_wait(&self) -> Option<RetentionWait> {
         self.shared.retention_wait()

@@ -173,7 +173,8 @@ impl Opening<'_> {
         let active = Arc::new(self.open_live(last, &end, offsets)?);
         segments.push(active.clone());
         let mut tail = tail_of(&active, end.last_appended_at)?;
-        tail.prepared = self.take_prepared(survey, last.header.segment_id.next())?;
+        let next = last.header.segment_id.next();
+        tail.prepared = self.take_prepared(survey, next, examination.boot_id)?;
         // Until this mark is durable the end would look clean, whatever is appended and lost. (A
         // segment without the room for it is not gone on with.)
         let marked = tail.write_mark(end.last_seq, self.storage.boot_id(), false);
@@ -196,13 +197,20 @@ impl Opening<'_> {
     }
 
     /// The file that was prepared for the next segment before a clean end, if there is one; what
-    /// else lies unused is removed.
-    fn take_prepared(&self, survey: &Survey, id: SegmentId) -> Result<Option<Region>> {
+    /// else lies unused is removed. So is one that was prepared in another boot: the zeros of a file that
+    /// is used again need not have come to the disk.
+    fn take_prepared(
+        &self,
+        survey: &Survey,
+        id: SegmentId,
+        boot_id: u128,
+    ) -> Result<Option<Region>> {
         let wanted = names::segment(id, 0);
+        let is_same_boot = boot_id != 0 && boot_id == self.storage.boot_id();
         let fits =
             |entry: &Entry| entry.name == wanted && entry.len == self.config.segment_len as u64;
         match survey.unused.as_slice() {
-            [entry] if survey.leftovers.is_empty() && fits(entry) => {
+            [entry] if is_same_boot && survey.leftovers.is_empty() && fits(entry) => {
                 self.storage.open(&wanted).map(Some)
             }
             _ => self.clear(survey).map(|()| None),

@@ -346,8 +346,7 @@ impl Shared {
             if self.tail().closed {
                 return Ok(());
             }
-            self.storage.remove(&segment.name)?;
-            self.sync_names()?;
+            self.discard(segment)?;
             self.segments.drop_oldest();
             tracing::debug!(target: "forelog::log", segment = %segment.id(), %limit, "a segment has gone");
         }

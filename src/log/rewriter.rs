@@ -3,9 +3,13 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::shared::Shared;
 use crate::error::{ErrorKind, Result};
+
+/// How often a quiet log is looked at.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// At most one thread at a time.
 #[derive(Debug, Default)]
@@ -30,6 +34,12 @@ impl Rewriter {
                 tracing::debug!(target: "forelog::log", %error, "no thread to rewrite segments");
             }
         }
+    }
+
+    /// How soon a quiet log is to be looked at for what is to be rewritten then: the thread is at work, and
+    /// segments may have been sealed behind it, or somebody who has not seen all holds it up. `None`: never.
+    pub(super) fn look_after(&self, shared: &Shared) -> Option<Duration> {
+        (self.0.is_some() || shared.compaction_waits()).then_some(LOOK_AFTER)
     }
 
     /// Waits for the thread.

@@ -1,7 +1,7 @@
 //! Writing a sealed segment anew, with less in it, or compressed, and putting it in the place of the old one.
 //!
 //! **On the disk:** (1) the new file is built under a temporary name, and synced, (2) renamed to the
-//! segment's name with the next generation, (3) the folder is synced, (4) the old file is unlinked, (5) the
+//! segment's name with the next generation, (3) the folder is synced, (4) the old file loses its name, (5) the
 //! folder is synced. A crash
 //! - before 2 leaves the old file, and one that nobody reads and the next opening removes;
 //! - between 2 and 3 leaves the old one, or both;
@@ -20,7 +20,8 @@
 //! **Compressed** frames go into packs in a second temporary file first, because the new file is as long as
 //! its parts, and no longer. Nobody reads it, and the next opening removes one that a crash has left.
 //!
-//! **Readers** that hold the old file read it to its end; its blocks are free once they have gone on.
+//! **Readers** that hold the old file read it to its end; its blocks are free once they have gone on. Where
+//! there are none it may be used [again](super::recycle).
 
 use std::sync::{Arc, PoisonError};
 
@@ -275,8 +276,7 @@ impl Shared {
         region.let_go_of_file();
         let new = Segment::sealed(built.header, name, Arc::new(region), built.footer);
         self.segments.swap(old, Arc::new(new));
-        self.storage.remove(&old.name)?;
-        self.sync_names()?;
+        self.discard(old)?;
         Ok(true)
     }
 }

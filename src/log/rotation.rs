@@ -16,7 +16,8 @@ use crate::position::SegmentId;
 use crate::storage::Region;
 use crate::sync::MutexGuard;
 
-/// How the file of a segment to come is prepared; its blocks are allocated in any case.
+/// How the file of a segment to come is prepared; its blocks are allocated in any case. A file that is used
+/// again, see [`recycle`](super::recycle), is filled with zeros in any case, which are synced to `Write`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prepare {
     /// That is all: quick, for whoever waits for it.
@@ -30,7 +31,7 @@ pub(super) enum Prepare {
 
 /// How much is written ahead between two syncs: a whole segment at once would keep the syncs of events
 /// waiting for tens of milliseconds.
-const WRITE_AHEAD: usize = 4 << 20;
+pub(super) const WRITE_AHEAD: usize = 4 << 20;
 
 impl Shared {
     /// Begins the next segment. The active one becomes the forerunner; the one before it must have
@@ -146,6 +147,9 @@ impl Shared {
     /// names of all segments, could not be trusted.
     fn prepare(&self, id: SegmentId, how: Prepare) -> Result<Region> {
         let name = names::segment(id, 0);
+        if let Some(region) = self.prepare_again(&name, how)? {
+            return Ok(region);
+        }
         let mut region = self.storage.create(&name, self.config.segment_len)?;
         region.sync().map_err(|cause| self.fail(cause))?;
         self.sync_names()?;

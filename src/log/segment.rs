@@ -16,6 +16,9 @@ use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, TO_READ, Writer};
 
+/// Room is given back if there is more of it than one in so many bytes of the file.
+const HOLE_OF: usize = 64;
+
 /// What stands in place of a length on the disk that will be shorter soon.
 const UNRELEASED: u64 = u64::MAX;
 
@@ -356,9 +359,9 @@ impl Segment {
         };
         let start = parts_end.next_multiple_of(BLOCK_LEN);
         let end = self.region.len().saturating_sub(TRAILER_LEN) / BLOCK_LEN * BLOCK_LEN;
-        if end > start
-            && let Err(error) = self.region.punch_hole(start, end - start)
-        {
+        // A little is left alone: the file can be used again then.
+        let is_worth = end.saturating_sub(start) > self.region.len() / HOLE_OF;
+        if is_worth && let Err(error) = self.region.punch_hole(start, end - start) {
             tracing::debug!(target: "forelog::log", %error, "room of a sealed segment is kept");
         }
         self.disk_len.store(0, Ordering::Relaxed);

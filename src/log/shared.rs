@@ -17,6 +17,7 @@ use super::pins::Pins;
 use super::prefault::Prefault;
 use super::segments::Segments;
 use super::signal::Signal;
+use super::spare::Spares;
 use super::sums::Sums;
 use super::tail::Tail;
 use super::time_blocks::TimeBlocks;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     /// What retention keeps beyond a limit, and how many segments that was when it was last told of.
     pub(super) waits: Mutex<Option<(RetentionWait, u64)>>,
     pub(super) rewriting: Rewriting,
+    /// A file that may become the next segment's.
+    pub(super) spares: Spares,
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
     /// error once, and whoever syncs the same file next would be told that all is well.
     syncing: Mutex<()>,
@@ -120,6 +123,7 @@ impl Shared {
             aging: Mutex::default(),
             waits: Mutex::new(None),
             rewriting: Rewriting::default(),
+            spares: Spares::default(),
             syncing: Mutex::new(()),
         }
     }
@@ -312,6 +316,7 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         drop(self.removing.lock().unwrap_or_else(PoisonError::into_inner));
+        self.drop_spare();
         let closed = self.settle().and_then(|()| self.close_clean());
         // Without the last sync, whoever waits for it has to be told.
         if let Err(error) = &closed {

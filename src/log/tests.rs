@@ -18,6 +18,7 @@ mod portable;
 mod promise;
 mod reading;
 mod recovery;
+mod recycle;
 mod retention;
 mod run;
 mod staged;

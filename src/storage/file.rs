@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use memmap2::MmapOptions;
 
 use super::on_disk::OnDisk;
+use super::readers::{self, Reading};
 use super::sys::{self, Sys};
 use super::usage::{self, Space};
 use super::{Entry, Region, Storage, unbuffered};
@@ -22,6 +23,8 @@ pub(crate) struct FileStorage {
     /// The folder, held open to be synced.
     dir: Option<Arc<File>>,
     sys: Sys,
+    /// Shared by all files that were opened here to be read.
+    reading: Mutex<Weak<Reading>>,
 }
 
 impl FileStorage {
@@ -70,7 +73,21 @@ impl FileStorage {
                 .map_err(|e| Error::io("open the folder", path, e))?
                 .map(Arc::new),
             sys,
+            reading: Mutex::default(),
         })
+    }
+
+    /// Keeps the writer of this folder from using a file again that is read, as long as it is held.
+    fn reading(&self) -> Result<Option<Arc<Reading>>> {
+        let mut shared = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reading) = shared.upgrade() {
+            return Ok(Some(reading));
+        }
+        let begun = Reading::begin(&self.folder);
+        let begun = begun.map_err(|e| Error::io("lock to read", &self.folder, e))?;
+        let reading = begun.map(Arc::new);
+        *shared = reading.as_ref().map(Arc::downgrade).unwrap_or_default();
+        Ok(reading)
     }
 
     /// The names of all folders inside, and of all that is no folder.
@@ -87,6 +104,7 @@ impl FileStorage {
 
     fn map(&self, name: &str, write: bool) -> Result<Region> {
         let path = self.path(name);
+        let reading = if write { None } else { self.reading()? };
         let file = open_regular(&path, write)?;
         let failed = |e| Error::io("map", &path, e);
         if file.metadata().map_err(failed)?.len() == 0 {
@@ -101,7 +119,7 @@ impl FileStorage {
         let map = map.map_err(failed)?;
         Ok(Region::new(
             map,
-            Box::new(OnDisk::new(file, self.sys)),
+            Box::new(OnDisk::new(file, self.sys, reading)),
             path,
         ))
     }
@@ -188,7 +206,7 @@ impl Storage for FileStorage {
         let mapped = allocated.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
         match mapped {
             Ok(map) => {
-                let backing = OnDisk::new(file, self.sys);
+                let backing = OnDisk::new(file, self.sys, None);
                 let mut region = Region::new(map, Box::new(backing), path);
                 region.note_unwritten();
                 Ok(region)
@@ -255,6 +273,21 @@ impl Storage for FileStorage {
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         let to = self.path(to);
         fs::rename(self.path(from), &to).map_err(|e| Error::io("rename to", &to, e))
+    }
+
+    fn rename_unread(&self, from: &str, to: &str) -> Result<bool> {
+        let Some(dir) = self.dir.as_deref() else {
+            return Ok(false);
+        };
+        let renamed = readers::alone(dir, || {
+            self.rename(from, to)?;
+            // Under another name it may be somebody's backup.
+            if readers::has_one_name(&self.path(to)) {
+                return Ok(true);
+            }
+            self.rename(to, from).map(|()| false)
+        });
+        renamed.unwrap_or(Ok(false))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -14,6 +14,7 @@ pub(crate) mod sys;
 pub(crate) mod usage;
 mod turns;
 mod backing;
+mod readers;
 mod on_disk;
 pub(crate) mod mmap;
 mod region;
@@ -97,6 +98,14 @@ pub(crate) trait Storage: Debug + Send + Sync {
 
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// As [`Storage::rename`], of a file that is going to be written again; `false`, and the file has its name
+    /// still, if another handle on this folder may be reading it, here or in another process, or if it has
+    /// another name besides.
+    fn rename_unread(&self, from: &str, to: &str) -> Result<bool> {
+        let _ = (from, to);
+        Ok(false)
+    }
 
     /// Removes a file; one that is not there is no error.
     fn remove(&self, name: &str) -> Result<()>;

@@ -14,6 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use memmap2::MmapRaw;
 
 use super::backing::Backing;
+use super::readers::Reading;
 use super::sys::{self, Sys};
 
 /// A file of a real file system.
@@ -21,6 +22,8 @@ use super::sys::{self, Sys};
 pub(super) struct OnDisk {
     file: RwLock<Held>,
     sys: Sys,
+    /// Of a file that is only read: no writer changes its bytes meanwhile.
+    _reading: Option<Arc<Reading>>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,9 +34,13 @@ enum Held {
 }
 
 impl OnDisk {
-    pub(super) fn new(file: File, sys: Sys) -> Self {
+    pub(super) fn new(file: File, sys: Sys, reading: Option<Arc<Reading>>) -> Self {
         let file = RwLock::new(Held::Open(Arc::new(file)));
-        OnDisk { file, sys }
+        OnDisk {
+            file,
+            sys,
+            _reading: reading,
+        }
     }
 
     fn held(&self) -> Held {

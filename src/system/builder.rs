@@ -52,6 +52,7 @@ pub struct Builder {
     pub(super) compaction_leave: usize,
     pub(super) compression: Option<i32>,
     pub(super) scrub: Option<ScrubPolicy>,
+    recycle_segments: bool,
     segment_size: Option<usize>,
     event_size_max: usize,
     index_memory_max: u64,
@@ -84,6 +85,7 @@ impl Default for Builder {
             compaction_leave: log.compaction_leave,
             compression: log.compression,
             scrub: Some(ScrubPolicy::default()),
+            recycle_segments: log.recycle,
             segment_size: None,
             event_size_max: log.event_len_max,
             index_memory_max: IndexConfig::default().memory_max,
@@ -267,6 +269,16 @@ impl Builder {
         self
     }
 
+    /// Whether the file of a removed segment becomes that of a later one, which saves the disk most of the
+    /// work of making it; yes by default. It is not done while somebody reads the directory's files, with
+    /// [`EventStore::open_read_only`](crate::EventStore::open_read_only) or Forelog's tools, here or in
+    /// another process. Say no where other programs copy files of a directory that is open, or read them
+    /// from another machine.
+    pub fn recycle_segments(mut self, yes: bool) -> Self {
+        self.recycle_segments = yes;
+        self
+    }
+
     /// The largest event in bytes, 16 MiB by default. It is never above half a segment.
     pub fn event_size_max(mut self, bytes: usize) -> Self {
         self.event_size_max = bytes;
@@ -443,6 +455,7 @@ impl Builder {
             keep_last: Arc::new(self.keep_last.clone()),
             compaction_leave: self.compaction_leave,
             compression: self.compression,
+            recycle: self.recycle_segments,
             ..LogConfig::default()
         })
     }

@@ -87,6 +87,7 @@ impl EventSystem {
             segments: segments.len() as u64,
             bytes: segments.iter().map(|segment| segment.used_len()).sum(),
             retention_waits: log.retention_wait(),
+            segments_recycled: log.recycled(),
             queue_depth: self.0.dispatcher.queue().depth(),
             queue_max: self.0.max_queue_size,
             rejected: self.0.dispatcher.queue().rejected(),

@@ -22,6 +22,9 @@ pub struct Stats {
     pub bytes: u64,
     /// What retention keeps beyond a limit because somebody still needs it, and who that is.
     pub retention_waits: Option<RetentionWait>,
+    /// How many files of removed segments have become those of later ones since the system was opened; see
+    /// [`Builder::recycle_segments`](super::Builder::recycle_segments).
+    pub segments_recycled: u64,
     /// How many events wait for the slowest handler that keeps up.
     pub queue_depth: u64,
     /// The bound of that; see [`Builder::max_queue_size`](super::Builder::max_queue_size).

@@ -34,3 +34,4 @@ mod clock;
 mod poison;
 mod memory;
 mod read_only;
+mod recycled;

@@ -9,7 +9,7 @@ use forelog::{Durability, EventSystem, Receipt};
 
 use crate::ledger::{name, open};
 use crate::load::{Random, Tag};
-use crate::{full_disk, limits, memory, poison, read_only, small_disk, truncated};
+use crate::{full_disk, limits, memory, poison, read_only, recycled, small_disk, truncated};
 
 /// Plays a role; settings are texts in an order of the role's own.
 pub(crate) fn run(role: &str, settings: &[&str]) {
@@ -29,6 +29,8 @@ pub(crate) fn run(role: &str, settings: &[&str]) {
         "small disk" => small_disk::watch(dir),
         "read" => read_only::read(dir),
         "read full disk" => read_only::fill_and_read(dir),
+        "emit and retain" => recycled::emit(dir, number(1) as u32),
+        "hold events" => recycled::hold(dir),
         "poison" => poison::handle(dir),
         "memory" => memory::emit(dir, number(1)),
         other => panic!("no role is called {other:?}"),
@@ -55,7 +57,7 @@ pub(crate) fn wait() {
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
-fn ack(receipt: &Receipt) {
+pub(crate) fn ack(receipt: &Receipt) {
     say(&format!("ack {} {}", receipt.seq, receipt.event_id));
 }
 

@@ -216,8 +216,8 @@ fn where_limits_reject_emitters_wait_for_those_who_are_there() {
     assert_eq!(log.retention_wait().unwrap().from, Seq(100));
 }
 
-/// Fault row 29. No file is used again today; whatever an older one would leave in a newer one's place
-/// (frames at their own offsets, an offset table, a trailer) has another salt in its checksums.
+/// Fault row 29: whatever an older segment leaves in a newer one's place (frames at their own offsets, an
+/// offset table, a trailer) has another salt in its checksums.
 #[test]
 fn stale_bytes_of_a_reused_file_never_pass() {
     for is_clean in [true, false] {

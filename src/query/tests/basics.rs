@@ -73,6 +73,35 @@ fn seqs(results: QueryResults) -> Vec<u64> {
         .collect()
 }
 
+#[test]
+fn while_the_index_is_rebuilt_queries_scan_and_say_so() {
+    let rig = Rig::new();
+    rig.emit(3_000);
+    assert!(rig.index.catch_up());
+    let query = rig.query().types(["rare"]);
+    let rare: Vec<u64> = (1..=30).map(|n| n * 100).collect();
+    let listed = query.explain().unwrap();
+    assert_eq!(listed.plan, Plan::Types(vec!["rare".to_owned()]));
+    assert_eq!(listed.fallback, None);
+    let held = rig.index.break_and_hold();
+    let scanned = query.explain().unwrap();
+    assert_eq!(scanned.plan, Plan::Scan);
+    assert_eq!(scanned.expected_reads, 3_000);
+    assert_eq!(
+        scanned.fallback.as_deref(),
+        Some("the index is being rebuilt: it has the events up to 0 of 3000")
+    );
+    assert_eq!(seqs(query.run().unwrap()), rare);
+    assert_eq!(query.count().unwrap(), 30);
+    let by_id = rig.index.by_id(EventId(2_999)).unwrap();
+    assert_eq!(by_id, Some(Seq(2_999)));
+    drop(held);
+    assert!(rig.index.catch_up());
+    assert_eq!(query.explain().unwrap(), listed);
+    assert_eq!(seqs(query.run().unwrap()), rare);
+    assert_eq!(rig.index.state().rebuilds, 1);
+}
+
 /// Of two events with an id the first is dropped, and both are among those that the index has in memory.
 #[test]
 fn an_id_whose_first_event_was_compacted_is_found_at_the_next() {

@@ -182,6 +182,13 @@ impl Storage for SimFolder {
         self.run("rename to", to, |world| world.rename(self.id, from, to))
     }
 
+    fn rename_unread(&self, from: &str, to: &str) -> Result<bool> {
+        if self.disk.world().is_read() {
+            return Ok(false);
+        }
+        self.rename(from, to).map(|()| true)
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.run("remove", name, |world| world.remove(self.id, name))
     }

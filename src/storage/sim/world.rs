@@ -166,6 +166,13 @@ impl World {
         *self.regions.entry(id).or_default() += 1;
     }
 
+    /// Whether a file is mapped by somebody who only reads it.
+    pub(super) fn is_read(&self) -> bool {
+        let is_read =
+            |(id, count): (&FileId, &usize)| *count > usize::from(self.mappings.contains_key(id));
+        self.regions.iter().any(is_read)
+    }
+
     /// A region is gone; what it published stays.
     pub(super) fn release(&mut self, id: FileId, is_writable: bool) {
         if is_writable {

@@ -264,12 +264,10 @@ fn nothing_goes_that_cannot_be_noted_and_what_fails_is_finished_first() {
     dir.append_all(40, Durability::Sync).unwrap();
     assert_eq!(dir.log.first_seq(), Seq::FIRST);
     dir.log.pins().set("slow", Seq(25));
-    disk.fail(
-        OpKind::Remove,
-        1,
-        std::io::ErrorKind::PermissionDenied,
-        Times::Once,
-    );
+    // Nor can its file be kept to be used again.
+    for op in [OpKind::Rename, OpKind::Remove] {
+        disk.fail(op, 1, std::io::ErrorKind::PermissionDenied, Times::Once);
+    }
     let error = dir.log.retire_before(Seq(20)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     let noted = dir.control.removed().unwrap();

@@ -203,6 +203,9 @@ pub struct RetentionArgs {
     /// For how long; 10 s by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
+    /// Make the file of each segment anew, for comparison: no file of a removed segment is used again
+    #[arg(long)]
+    pub no_recycling: bool,
 }
 
 /// The options of `compress`.

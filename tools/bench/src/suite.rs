@@ -57,7 +57,7 @@ fn retained(bench: &Bench, args: &RetentionArgs) -> Result<Row> {
     } else {
         (args.max_mib.unwrap_or(1024), seconds)
     };
-    retain::run(bench, max_bytes << 20, time)
+    retain::run(bench, max_bytes << 20, time, !args.no_recycling)
 }
 
 fn dispatched(bench: &Bench) -> Result<Vec<Row>> {

@@ -65,7 +65,7 @@ impl Handler for Follower {
 }
 
 /// Emits for so long into at most `max_bytes`.
-pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration) -> Result<Row> {
+pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration, recycles: bool) -> Result<Row> {
     let durability = bench.options.durability.unwrap_or(Durability::Os);
     let what = format!(
         "emit, {durability:?}, into {} MiB for {} s, one handler behind",
@@ -88,19 +88,13 @@ pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration) -> Result<Row> 
         .builder("retained", durability)
         .max_bytes(max_bytes)
         .when_pinned(WhenPinned::Gap)
+        .recycle_segments(recycles)
         .drain_timeout(Duration::from_secs(120))
         .open()?;
-    let [fast, slow] = [("fast", false), ("slow", true)].map(|(name, rests)| {
-        let heard = Arc::<Heard>::default();
-        let follower = Follower {
-            heard: heard.clone(),
-            rests,
-        };
-        let subscription = Subscription::named(name).when_behind(WhenBehind::Pause(u64::MAX));
-        let registered = system.register_handler(subscription, follower);
-        registered.map(|_| heard)
-    });
-    let heard = [fast?, slow?];
+    let heard = [
+        follow(&system, "fast", false)?,
+        follow(&system, "slow", true)?,
+    ];
     system.start()?;
     let (written, largest) = watched(&bench.path("retained").join("log"), || {
         write(&system, &event, time, u64::MAX)
@@ -108,6 +102,7 @@ pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration) -> Result<Row> 
     let written = written?;
     system.drain(None)?;
     let removed = system.store().explain_retention().removed;
+    let recycled = system.stats().segments_recycled;
     system.close()?;
     bench.clear("retained")?;
     let millis = |latency: Latency| latency.max / MICROS_PER_MILLI;
@@ -128,12 +123,25 @@ pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration) -> Result<Row> 
             Some(heard.iter().map(|one| one.missing(written.events)).sum()),
         )
         .extra("segments_removed", removed.map(|removed| float(removed.segments)))
+        .extra("segments_recycled", Some(float(recycled)))
         .note(format!(
             "one run; the directory's log took {} bytes at most, looked at every {LOOK_AFTER:?}; without a \
              limit, and without handlers, {} events",
             shown(float(largest)),
             shown(float(compared.events))
         )))
+}
+
+/// Registers a handler, and returns what it hears.
+fn follow(system: &EventSystem, name: &str, rests: bool) -> Result<Arc<Heard>> {
+    let heard = Arc::<Heard>::default();
+    let follower = Follower {
+        heard: heard.clone(),
+        rests,
+    };
+    let subscription = Subscription::named(name).when_behind(WhenBehind::Pause(u64::MAX));
+    system.register_handler(subscription, follower)?;
+    Ok(heard)
 }
 
 /// What a writer has done.
