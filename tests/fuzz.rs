@@ -52,7 +52,7 @@ fn check(target: &'static str, input: &[u8], what: &str) {
         done.send(outcome.is_ok()).ok();
     });
     let ended = ends.recv_timeout(HANGS_AFTER);
-    let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{input:02x?}");
     assert_ne!(
         ended,
         Err(RecvTimeoutError::Timeout),
@@ -135,7 +135,7 @@ fn directories_of_any_bytes_are_refused_repaired_salvaged_or_opened() {
     for seed in 0..rounds(60) {
         let mut random = Random::new(seed);
         let len = 1 + 8 * (1 + random.below(3));
-        let input: Vec<u8> = (0..len).map(|_| random.next().to_le_bytes()[0]).collect();
+        let input: Vec<u8> = (0..len).map(|_| random.number().to_le_bytes()[0]).collect();
         check("directory", &input, &format!("seed {seed}"));
     }
 }

@@ -146,7 +146,7 @@ fn a_thread_finds_it_without_being_asked_and_a_handler_hears_of_it() {
         ..ScrubPolicy::default()
     };
     let system = builder(dir.path()).scrub(policy).open().unwrap();
-    let (hears, heard) = channel();
+    let (tells, heard) = channel();
     system
         .register_handler(
             Subscription::named("operator")
@@ -154,7 +154,7 @@ fn a_thread_finds_it_without_being_asked_and_a_handler_hears_of_it() {
                 .start(Start::At(Seq(601))),
             move |delivery: &Delivery<'_>| {
                 let told: serde_json::Value = delivery.data()?;
-                hears.send(told["segment"].clone()).ok();
+                tells.send(told["segment"].clone()).ok();
                 Ok::<_, forelog::Error>(())
             },
         )

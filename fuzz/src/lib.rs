@@ -14,8 +14,11 @@ use forelog::{Event, EventStore, EventSystem};
 
 pub use mutate::{Random, mutated};
 
-/// The targets, and what each does.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+/// A target: its name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 6] = [
     ("frame", fuzz::frame),
     ("record", fuzz::record),
     ("cursor", fuzz::cursor),

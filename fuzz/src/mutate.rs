@@ -129,8 +129,7 @@ impl Random {
     }
 
     /// The next number.
-    #[expect(clippy::should_implement_trait, reason = "there is always a next one")]
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -140,7 +139,7 @@ impl Random {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 11) as usize % bound.max(1)
+        (self.number() >> 11) as usize % bound.max(1)
     }
 
     /// Changes some bytes: of each kind that fuzzers make.
@@ -150,12 +149,12 @@ impl Random {
             let hurting = HURTING[self.below(HURTING.len())].to_le_bytes();
             match self.below(6) {
                 0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-                1 if !bytes.is_empty() => bytes[at] = self.next().to_le_bytes()[0],
+                1 if !bytes.is_empty() => bytes[at] = self.number().to_le_bytes()[0],
                 2 => set(
                     bytes,
                     at,
                     u64::from_le_bytes(hurting),
-                    self.next().to_le_bytes()[0],
+                    self.number().to_le_bytes()[0],
                 ),
                 3 => bytes.truncate(at),
                 4 => bytes.extend(hurting),

@@ -225,6 +225,49 @@ fn a_write_that_writes_nothing_is_an_error_and_no_endless_loop() {
     outcome.check_reopened();
 }
 
+/// A file that cannot be mapped when the log wants to go on in it.
+#[test]
+fn a_file_that_cannot_be_mapped_is_an_error_and_loses_nothing() {
+    if !tools::has_strace() {
+        return;
+    }
+    for file in 2..=3 {
+        let name = format!("DIR/log/{file:012}-000.seg");
+        for when in ["1", "1+"] {
+            let fault = format!("mmap:error=ENOMEM:when={when}");
+            let mut outcome = inject(&fault, &["-P", &name], 30, 8000);
+            assert!(!outcome.hits.is_empty(), "{}", outcome.context);
+            outcome.check_reopened();
+        }
+    }
+}
+
+/// Blocks that the disk does not give, for want of room or because it is broken.
+#[test]
+fn blocks_that_cannot_be_had_are_an_error_and_lose_nothing() {
+    if !tools::has_strace() {
+        return;
+    }
+    for error in ["EIO", "ENOSPC"] {
+        let fault = format!("fallocate:error={error}");
+        sweep(&fault, &[], 30, 8000, |mut outcome| {
+            outcome.check_reopened();
+        });
+    }
+}
+
+/// A disk that takes its time: nobody waits for ever, and closing ends.
+#[test]
+fn a_slow_disk_loses_no_wake_up_and_lets_the_system_close() {
+    if !tools::has_strace() {
+        return;
+    }
+    let slow = "fdatasync,fsync,pwritev2:delay_enter=300000";
+    let outcome = inject(slow, &[], 12, 8000);
+    let said = (outcome.said.acks, outcome.said.closed.as_deref());
+    assert_eq!(said, (12, Some("Ok")), "{}", outcome.context);
+}
+
 impl Outcome {
     /// As [`Outcome::hit_log`], for calls that name paths instead of open files.
     fn hit_log_by_name(&self) -> bool {
