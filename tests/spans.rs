@@ -170,6 +170,10 @@ fn a_handler_is_called_within_a_span_that_belongs_to_the_emitter() {
         .iter()
         .map(|one| (one.1, one.2))
         .collect();
-    assert_eq!(links, [("linked to", here), ("linked to", other)]);
+    // It has the earlier events as well.
+    assert!(
+        links.ends_with(&[("linked to", here), ("linked to", other)]),
+        "{links:?}"
+    );
     system.close().unwrap();
 }
