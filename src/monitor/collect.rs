@@ -153,7 +153,7 @@ impl Ledger {
             latencies: BTreeMap::new(),
             latency: Latency::default(),
             sync_latency: Latency::default(),
-            types: TypeLedger::new(seen),
+            types: TypeLedger::new(seen.at, &observed.types),
         };
         ledger.take_in(seen);
         ledger
@@ -167,7 +167,7 @@ impl Ledger {
             self.sync_latency = Latency::of(&recent, syncs);
         }
         self.time(seen);
-        self.types.take_in(seen);
+        self.types.take_in(seen.at, &seen.observed.types);
         self.past.add(seen.at, seen.moment(self.appended_bytes));
     }
 
@@ -234,7 +234,9 @@ impl Ledger {
             index: seen.index(),
             resources: seen.resources(),
             subscriptions: self.subscriptions(seen),
-            types: self.types.figures(system, seen, &self.past),
+            types: self
+                .types
+                .figures(system, (seen.at, &seen.observed.types), &self.past),
         }
     }
 
