@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
-use super::collect::Seen;
 use super::figures::TypeFigures;
 use super::past::{Moment, Past, Tried};
 use super::percentiles::{Latency, Recent};
-use crate::dispatch::OTHER_TYPES;
+use crate::clock::Timestamp;
+use crate::dispatch::{OTHER_TYPES, TypeTotals};
 use crate::system::EventSystem;
 
 /// How many names of types are looked at, and how many are shown.
@@ -28,10 +28,10 @@ pub(super) struct TypeLedger {
 }
 
 impl TypeLedger {
-    pub(super) fn new(seen: &Seen) -> Self {
-        let types = seen.observed.types.0.iter();
+    pub(super) fn new(at: Timestamp, totals: &TypeTotals) -> Self {
+        let types = totals.0.iter();
         let begun = types.map(|(name, total)| {
-            let recent = Recent::new(seen.at, total.latency.as_ref());
+            let recent = Recent::new(at, total.latency.as_ref());
             (name.clone(), recent)
         });
         TypeLedger {
@@ -41,15 +41,15 @@ impl TypeLedger {
     }
 
     /// Takes in a moment.
-    pub(super) fn take_in(&mut self, seen: &Seen) {
-        let types = &seen.observed.types.0;
+    pub(super) fn take_in(&mut self, at: Timestamp, totals: &TypeTotals) {
+        let types = &totals.0;
         self.timed.clear();
         self.each.retain(|name, _| types.contains_key(name));
         for (name, total) in types {
             let Some(all) = &total.latency else { continue };
             let before = self.each.entry(name.clone());
-            let before = before.or_insert_with(|| Recent::new(seen.at, None));
-            let recent = before.take_in(seen.at, all);
+            let before = before.or_insert_with(|| Recent::new(at, None));
+            let recent = before.take_in(at, all);
             self.timed.insert(name.clone(), (recent, all.clone()));
         }
     }
@@ -58,12 +58,12 @@ impl TypeLedger {
     pub(super) fn figures(
         &self,
         system: &EventSystem,
-        seen: &Seen,
+        (at, totals): (Timestamp, &TypeTotals),
         past: &Past,
     ) -> Vec<TypeFigures> {
         let held = system.store().types().take(NAMES_MAX);
         let mut events: BTreeMap<String, u64> = held.map(|one| (one.name, one.count)).collect();
-        for name in seen.observed.types.0.keys() {
+        for name in totals.0.keys() {
             // Handled, and held no more.
             events.entry(name.to_string()).or_default();
         }
@@ -75,7 +75,7 @@ impl TypeLedger {
         let one = |(name, events): &(String, u64)| TypeFigures {
             event_type: name.clone(),
             events: *events,
-            ..self.handled(&BTreeSet::from([name.as_str()]), seen, past)
+            ..self.handled(&BTreeSet::from([name.as_str()]), (at, totals), past)
         };
         let mut figures: Vec<_> = all.iter().map(one).collect();
         if unnamed.is_some() || !others.is_empty() {
@@ -85,18 +85,23 @@ impl TypeLedger {
             figures.push(TypeFigures {
                 event_type: OTHER_TYPES.to_owned(),
                 events,
-                ..self.handled(&names, seen, past)
+                ..self.handled(&names, (at, totals), past)
             });
         }
         figures
     }
 
     /// What handlers did with events of these types.
-    fn handled(&self, names: &BTreeSet<&str>, seen: &Seen, past: &Past) -> TypeFigures {
+    fn handled(
+        &self,
+        names: &BTreeSet<&str>,
+        (at, totals): (Timestamp, &TypeTotals),
+        past: &Past,
+    ) -> TypeFigures {
         let mut now = Tried::default();
         let mut timed: Option<Timed> = None;
         for &name in names {
-            if let Some(total) = seen.observed.types.0.get(name) {
+            if let Some(total) = totals.0.get(name) {
                 let (delivered, failed) = (total.delivered, total.failed);
                 now.add(Tried { delivered, failed });
             }
@@ -116,7 +121,7 @@ impl TypeLedger {
             wanted.for_each(|(_, tried)| sum.add(*tried));
             sum
         };
-        let lately = past.lately(seen.at, now, before);
+        let lately = past.lately(at, now, before);
         TypeFigures {
             delivered: now.delivered,
             failed: now.failed,

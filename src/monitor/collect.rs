@@ -164,7 +164,7 @@ impl Ledger {
             latencies: BTreeMap::new(),
             latency: Latency::default(),
             sync_latency: Latency::default(),
-            types: TypeLedger::new(seen),
+            types: TypeLedger::new(seen.at, &observed.types),
         };
         ledger.take_in(seen);
         ledger
@@ -178,7 +178,7 @@ impl Ledger {
             self.sync_latency = Latency::of(&recent, syncs);
         }
         self.time(seen);
-        self.types.take_in(seen);
+        self.types.take_in(seen.at, &seen.observed.types);
         self.past.add(seen.at, seen.moment(self.appended_bytes));
     }
 
@@ -246,7 +246,9 @@ impl Ledger {
             scrub: seen.scrub(),
             resources: seen.resources(),
             subscriptions: self.subscriptions(seen),
-            types: self.types.figures(system, seen, &self.past),
+            types: self
+                .types
+                .figures(system, (seen.at, &seen.observed.types), &self.past),
         }
     }
 

@@ -63,7 +63,7 @@ pub enum Command {
         /// A file with the certificate's private key, as PEM
         #[arg(long, requires = "tls_cert")]
         tls_key: Option<PathBuf>,
-        /// An OpenTelemetry collector that gets the figures too, such as http://127.0.0.1:4318
+        /// An OpenTelemetry collector that gets the figures too, such as `http://127.0.0.1:4318`
         #[cfg(feature = "otlp")]
         #[arg(long, value_name = "URL")]
         otlp: Option<String>,
@@ -71,7 +71,7 @@ pub enum Command {
     /// Show the figures in a terminal, until q is pressed
     Top {
         /// The directory, or the address of a server of this tool, such as 127.0.0.1:9898 or
-        /// https://monitor.example.com:9898
+        /// `https://monitor.example.com:9898`
         path: PathBuf,
         /// How a server is reached
         #[command(flatten)]
