@@ -65,7 +65,7 @@ impl Handler for Follower {
 }
 
 /// Emits for so long into at most `max_bytes`.
-pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration, recycles: bool) -> Result<Row> {
+pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration, uses_again: bool) -> Result<Row> {
     let durability = bench.options.durability.unwrap_or(Durability::Os);
     let what = format!(
         "emit, {durability:?}, into {} MiB for {} s, one handler behind",
@@ -88,7 +88,7 @@ pub(crate) fn run(bench: &Bench, max_bytes: u64, time: Duration, recycles: bool)
         .builder("retained", durability)
         .max_bytes(max_bytes)
         .when_pinned(WhenPinned::Gap)
-        .recycle_segments(recycles)
+        .recycle_segments(uses_again)
         .drain_timeout(Duration::from_secs(120))
         .open()?;
     let heard = [
