@@ -56,7 +56,7 @@ impl Default for LogConfig {
             keep_last: Arc::default(),
             compaction_leave: 2,
             compression: None,
-            recycle: true,
+            recycle: false,
             compaction_keys_max: 1 << 17,
             ledger: None,
             mark_after: Duration::from_millis(100),

@@ -270,10 +270,10 @@ impl Builder {
     }
 
     /// Whether the file of a removed segment becomes that of a later one, which saves the disk most of the
-    /// work of making it; yes by default. It is not done while somebody reads the directory's files, with
+    /// work of making it; no by default. It is not done while somebody reads the directory's files, with
     /// [`EventStore::open_read_only`](crate::EventStore::open_read_only) or Forelog's tools, here or in
-    /// another process. Say no where other programs copy files of a directory that is open, or read them
-    /// from another machine.
+    /// another process. Whoever says yes declares that no other program copies files of a directory that is
+    /// open (a copy under way would find another segment's bytes), nor reads them from another machine.
     pub fn recycle_segments(mut self, yes: bool) -> Self {
         self.recycle_segments = yes;
         self

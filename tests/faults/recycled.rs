@@ -16,7 +16,11 @@ const MAX_BYTES: u64 = 8 * SEGMENT_SIZE as u64;
 fn open(dir: &Path) -> EventSystem {
     let builder = EventSystem::builder().persistence_path(dir);
     let builder = builder.segment_size(SEGMENT_SIZE).max_bytes(MAX_BYTES);
-    builder.durability(Durability::Os).open().unwrap()
+    builder
+        .recycle_segments(true)
+        .durability(Durability::Os)
+        .open()
+        .unwrap()
 }
 
 /// Emits until it is killed.

@@ -32,6 +32,7 @@ fn config() -> LogConfig {
             max_bytes: Some(5 * LEN as u64),
             ..Retention::default()
         },
+        recycle: true,
         background: false,
         ..LogConfig::default()
     }

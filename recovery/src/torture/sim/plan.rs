@@ -76,7 +76,7 @@ impl Settings {
             builder
         };
         if self.retains {
-            builder.max_events(MAX_EVENTS)
+            builder.max_events(MAX_EVENTS).recycle_segments(true)
         } else {
             builder
         }
