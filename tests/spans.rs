@@ -17,9 +17,12 @@ thread_local! {
     static HERE: Cell<Option<TraceContext>> = const { Cell::new(None) };
 }
 
+/// A span, how another one stands to it, and that one.
+type Relation = (u64, &'static str, TraceContext);
+
 /// What the engine asks of a tracer: each span's parent, and what it is linked to.
 #[derive(Debug, Clone, Default)]
-struct Book(Arc<Mutex<Vec<(u64, &'static str, TraceContext)>>>);
+struct Book(Arc<Mutex<Vec<Relation>>>);
 
 impl Book {
     fn note(&self, span: &Span, what: &'static str, place: TraceContext) {
