@@ -107,6 +107,15 @@ impl Watched {
         }
     }
 
+    /// Waits until the index has met an event that cannot be read.
+    fn wait_for_unreadable(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.system.stats().index.unreadable == 0 {
+            assert!(Instant::now() < deadline, "{:?}", self.system.stats());
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until a subscription stands as wanted.
     fn wait_until(&self, wanted: impl Fn(&crate::dispatch::SubscriptionState) -> bool) {
         let deadline = Instant::now() + PATIENCE;

@@ -69,6 +69,7 @@ impl Setup {
                 max_events: self.max_events,
                 ..Retention::default()
             },
+            recycle: true,
             background: self.lazy,
             ..LogConfig::default()
         };
