@@ -182,40 +182,6 @@ impl Region {
         Some(start)
     }
 
-    /// Has the pages of a range mapped for writing, where the system can: a later store finds them
-    /// there. Pages that were written since, or whose room was given back, are left alone.
-    pub(crate) fn populate(&self, range: Range<usize>) {
-        let start = range.start.max(self.reserved());
-        #[cfg(target_os = "linux")]
-        self.advise(start..range.end, memmap2::Advice::PopulateWrite);
-        #[cfg(not(target_os = "linux"))]
-        let _ = start;
-    }
-
-    /// Has the pages of a range mapped for reading, and read from the disk where they must be, if the
-    /// system can: a later load finds them there.
-    pub(crate) fn populate_to_read(&self, range: Range<usize>) {
-        #[cfg(target_os = "linux")]
-        self.advise(range, memmap2::Advice::PopulateRead);
-        #[cfg(not(target_os = "linux"))]
-        let _ = range;
-    }
-
-    #[cfg(target_os = "linux")]
-    fn advise(&self, range: Range<usize>, advice: memmap2::Advice) {
-        let end = range.end.min(self.len());
-        if range.start >= end {
-            return;
-        }
-        let advised = self
-            .shared
-            .map
-            .advise_range(advice, range.start, end - range.start);
-        if let Err(error) = advised {
-            tracing::debug!(target: "forelog::storage", %error, "pages are not mapped ahead");
-        }
-    }
-
     /// Takes the pages of published bytes out of the process's page tables, to be found again when they
     /// are touched. A sync has to protect each mapped page that was written, one by one, and to tell
     /// every other processor that is at work in this process; this tells them once for many.

@@ -1,4 +1,4 @@
-//! What a [`Region`] does with its file rather than its map: writing, syncing, reading past the map.
+//! What a [`Region`] does with its file rather than its map (writing, syncing, reading past the map), and with its pages.
 
 use std::ops::Range;
 
@@ -86,6 +86,39 @@ impl Region {
         // No bytes would mean all of them to the system.
         if len > 0 {
             self.backing.begin_write_back(range.start, len);
+        }
+    }
+
+    /// Has the pages of a range mapped for writing, where the system can: a later store finds them
+    /// there. Pages that were written since, or whose room was given back, are left alone.
+    pub(crate) fn populate(&self, range: Range<usize>) {
+        let start = range.start.max(self.reserved());
+        #[cfg(target_os = "linux")]
+        self.advise(start..range.end, memmap2::Advice::PopulateWrite);
+        #[cfg(not(target_os = "linux"))]
+        let _ = start;
+    }
+
+    /// Has the pages of a range mapped for reading, and read from the disk where they must be, if the
+    /// system can: a later load finds them there.
+    pub(crate) fn populate_to_read(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        self.advise(range, memmap2::Advice::PopulateRead);
+        #[cfg(not(target_os = "linux"))]
+        let _ = range;
+    }
+
+    #[cfg(target_os = "linux")]
+    fn advise(&self, range: Range<usize>, advice: memmap2::Advice) {
+        let end = range.end.min(self.len());
+        if range.start >= end {
+            return;
+        }
+        let advised = self
+            .map()
+            .advise_range(advice, range.start, end - range.start);
+        if let Err(error) = advised {
+            tracing::debug!(target: "forelog::storage", %error, "pages are not mapped ahead");
         }
     }
 
