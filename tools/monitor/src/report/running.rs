@@ -57,19 +57,7 @@ fn subscriptions(all: &Value) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let head = [
-        "Subscription",
-        "Status",
-        "Lag",
-        "Parked",
-        "Per second",
-        "Delivered",
-        "Failed",
-        "Fail lately",
-        "p50",
-        "p99",
-        "Longest",
-    ];
+    let head = [&["Subscription", "Status", "Lag", "Parked"][..], &HANDLED].concat();
     format!("<h2>Subscriptions</h2>{}", table(&head, rows.into_iter()))
 }
 
@@ -89,21 +77,22 @@ fn types(all: &Value) -> String {
         });
     let rows: Vec<_> = rows.collect();
     if !rows.is_empty() {
-        let head = [
-            "Type",
-            "Events held",
-            "Per second",
-            "Delivered",
-            "Failed",
-            "Fail lately",
-            "p50",
-            "p99",
-            "Longest",
-        ];
+        let head = [&["Type", "Events held"][..], &HANDLED].concat();
         part += &table(&head, rows.into_iter());
     }
     part + &bars_of("Events by type", "events", &bars)
 }
+
+/// The columns of [`handled`].
+const HANDLED: [&str; 7] = [
+    "Per second",
+    "Delivered",
+    "Failed",
+    "Fail lately",
+    "p50",
+    "p99",
+    "Longest",
+];
 
 /// What handlers did: per second, delivered, failed, failed lately, and how long it took.
 fn handled(one: &Value) -> [String; 7] {
