@@ -53,11 +53,10 @@ impl Desk {
 
     /// Nothing is left to deliver: those that were not timed count like the one before them.
     pub(super) fn rest(&mut self) {
-        let Some((took, count)) = self.pace.rest() else {
-            return;
-        };
+        let (took, count) = self.pace.rest();
+        // Also where the last one of all was timed: of other types some may not have been.
         self.types.rest(took);
-        if let Some(took) = took {
+        if let Some(took) = took.filter(|_| count > 0) {
             self.seat.latency.note(took, count);
         }
     }

@@ -67,9 +67,13 @@ impl Block {
         self.entries.get(..self.count).unwrap_or_default()
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.count == ENTRIES_MAX
+    }
+
     /// Whether what comes before `entry` fills it, so that `entry` may stand in the next one.
     pub(super) fn passes_on(&self, entry: u64) -> bool {
-        self.count == ENTRIES_MAX && self.entries.last().is_some_and(|last| *last < entry)
+        self.is_full() && self.entries.last().is_some_and(|last| *last < entry)
     }
 
     /// `None` if it is not what was written.

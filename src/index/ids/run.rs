@@ -44,7 +44,7 @@ impl IdRun {
     /// Opens a run in a folder.
     ///
     /// # Errors
-    /// If it is not there, or another one.
+    /// If it is not there, another one, or cut, also where what was cut off held nothing.
     pub(in super::super) fn open(folder: &Path, note: RunNote, salt: u64) -> Result<IdRun> {
         let name = names::index_ids(note.first, note.end);
         let file = PlainFile::open(&folder.join(name))?;
@@ -53,7 +53,12 @@ impl IdRun {
         if head != header(note, salt) {
             return Err(broken("a run of ids is another one"));
         }
-        IdRun::of(note, salt, Bytes::File(file))
+        let run = IdRun::of(note, salt, Bytes::File(file))?;
+        let last = run.blocks.max(1) - 1;
+        if run.blocks < run.homes || run.block(last)?.is_full() {
+            return Err(broken("a run of ids is cut"));
+        }
+        Ok(run)
     }
 
     fn of(note: RunNote, salt: u64, bytes: Bytes) -> Result<IdRun> {
