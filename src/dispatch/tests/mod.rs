@@ -10,6 +10,7 @@ mod queue;
 mod replays;
 mod retention;
 mod retries;
+mod tallies;
 mod waits;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
