@@ -54,9 +54,10 @@ impl Volatile {
         let config = LogConfig {
             segment_len: SEGMENT_LEN.min(main.segment_len),
             event_len_max: EVENT_LEN_MAX.min(main.event_len_max),
-            // All that nobody needs any more goes.
+            // All that nobody needs any more goes; where the housekeeping is late, whoever emits sees to it.
             retention: Retention {
                 max_events: Some(1),
+                max_bytes: Some(SEGMENT_LEN as u64),
                 ..Retention::default()
             },
             ..LogConfig::default()

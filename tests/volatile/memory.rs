@@ -93,7 +93,8 @@ fn flood(system: &EventSystem) -> u64 {
 fn a_million_events_for_nobody_take_the_memory_of_a_few_segments() -> Result<()> {
     let system = ticking().open()?;
     let most = flood(&system);
-    assert!(most < 16 << 20, "{most}");
+    // The active one, a full one, and what becomes full while the housekeeping goes its round.
+    assert!(most < 24 << 20, "{most}");
     assert_eq!(system.stats().volatile_events, 1_000_000);
     system.close()
 }

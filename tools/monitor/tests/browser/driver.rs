@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::skip;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Browser {
     driver: Child,
