@@ -10,9 +10,19 @@ use crate::format::lineage::Lineage;
 use crate::format::record::EventRef;
 
 thread_local! {
+    /// What this thread handles: each emit asks, and each delivery says it, for a load and a store. An event
+    /// without headers has nothing to pass on but its id, and `CURRENT` is left alone.
+    static HANDLED: Cell<Handled> = const { Cell::new(Handled::Nothing) };
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
-    /// Whether there is one: each emit asks, and this costs one load.
-    static IS_HANDLING: Cell<bool> = const { Cell::new(false) };
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Handled {
+    Nothing,
+    /// An event of this id that has no headers.
+    Plain(EventId),
+    /// What stands in [`CURRENT`].
+    Current,
 }
 
 #[derive(Debug)]
@@ -50,13 +60,24 @@ impl HeldBack {
 /// While it lives, this thread handles an event.
 #[derive(Debug)]
 pub(crate) struct Cause {
-    before: Option<Current>,
+    before: Handled,
+    /// Whether [`CURRENT`] was changed.
+    is_current: bool,
+    /// What stood there before.
+    displaced: Option<Current>,
 }
 
 impl Cause {
     #[inline]
     pub(super) fn of(event: &EventRef<'_>) -> Self {
-        Cause::by(Lineage::of(event), None)
+        if event.has_headers() {
+            return Cause::by(Lineage::of(event), None);
+        }
+        Cause {
+            before: HANDLED.replace(Handled::Plain(event.event_id())),
+            is_current: false,
+            displaced: None,
+        }
     }
 
     /// As [`Cause::of`], and what is emitted goes here and not into the log.
@@ -64,35 +85,44 @@ impl Cause {
         Cause::by(Lineage::of(event), Some(held.clone()))
     }
 
+    #[cold]
     pub(super) fn by(lineage: Lineage, held: Option<HeldBack>) -> Self {
-        IS_HANDLING.set(true);
         Cause {
-            before: CURRENT.replace(Some(Current { lineage, held })),
+            before: HANDLED.replace(Handled::Current),
+            is_current: true,
+            displaced: CURRENT.replace(Some(Current { lineage, held })),
         }
     }
 }
 
 impl Drop for Cause {
+    #[inline]
     fn drop(&mut self) {
-        IS_HANDLING.set(self.before.is_some());
-        CURRENT.set(self.before.take());
+        HANDLED.set(self.before);
+        if self.is_current {
+            CURRENT.set(self.displaced.take());
+        }
     }
 }
 
 /// Whether this thread handles an event.
 #[inline]
 pub(crate) fn is_handling() -> bool {
-    IS_HANDLING.get()
+    !matches!(HANDLED.get(), Handled::Nothing)
 }
 
 /// Whether what this thread emits is held back.
 pub(crate) fn is_held_back() -> bool {
     let is_held = |current: &Current| current.held.is_some();
-    is_handling() && CURRENT.with_borrow(|current| current.as_ref().is_some_and(is_held))
+    let is_current = matches!(HANDLED.get(), Handled::Current);
+    is_current && CURRENT.with_borrow(|current| current.as_ref().is_some_and(is_held))
 }
 
 /// Holds an event back that this thread emits, if it is to be; to be emitted at `due` if that is given.
 pub(crate) fn hold_back(event: Event, due: Option<Timestamp>) {
+    if !is_held_back() {
+        return;
+    }
     CURRENT.with_borrow(|current| {
         let Some(current) = current else { return };
         let Some(held) = &current.held else { return };
@@ -106,8 +136,13 @@ pub(crate) fn hold_back(event: Event, due: Option<Timestamp>) {
 
 /// All headers of an event with these that is emitted here and now; `None` if they are all it has.
 pub(crate) fn carried(headers: &[(String, String)]) -> Option<Vec<(String, String)>> {
-    CURRENT.with_borrow(|current| {
-        let missing = current.as_ref()?.lineage.missing_from(headers);
-        (!missing.is_empty()).then(|| [headers, &missing].concat())
-    })
+    let missing = match HANDLED.get() {
+        Handled::Nothing => return None,
+        Handled::Plain(cause) => Lineage::plain(cause).missing_from(headers),
+        Handled::Current => CURRENT.with_borrow(|current| {
+            let lineage = &current.as_ref()?.lineage;
+            Some(lineage.missing_from(headers))
+        })?,
+    };
+    (!missing.is_empty()).then(|| [headers, &missing].concat())
 }

@@ -1,7 +1,7 @@
 //! [`TypeBook`]: deliveries of a subscription, counted and timed by event type.
 //!
-//! The worker alone writes. It finds the type of the next event by a few of its bytes, most often where the
-//! last one of that type was found, and bumps a counter that is its own: no lock, no allocation. Whoever
+//! The worker alone writes. It finds the type of the next event by its [`Mark`], most often where the last
+//! one of that type was found, and bumps a counter that is its own: no lock, no allocation. Whoever
 //! watches reads the counters through [`TypeTallies`], which grow by one with each new type and by no more
 //! than a hundred.
 
@@ -17,8 +17,10 @@ use crate::timings::Timings;
 /// How many event types are told apart, and how all others are called.
 pub(super) const TYPES_MAX: usize = 100;
 pub(crate) const OTHER_TYPES: &str = "…";
-/// How many types are found by a few of their bytes; a power of two.
+/// How many types are found by their marks; a power of two.
 const HINTS: usize = 256;
+/// A mark says all of a name up to this length.
+const MARKED_LEN_MAX: usize = 16;
 
 /// A type within a book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +126,7 @@ impl TypeTotals {
 #[derive(Debug)]
 struct Page {
     tally: Arc<TypeTally>,
+    mark: Mark,
     /// How many were delivered since one was timed.
     untimed: u64,
     /// How long the one took that was timed last.
@@ -137,7 +140,7 @@ pub(super) struct TypeBook {
     /// The first is for all others.
     pages: Vec<Page>,
     by_name: HashMap<Arc<str>, TypeNo>,
-    /// Which type was found last by these bytes.
+    /// Which type was found last by a mark like this.
     hints: Box<[TypeNo; HINTS]>,
 }
 
@@ -156,14 +159,17 @@ impl TypeBook {
     /// The type of an event.
     #[inline]
     pub(super) fn find(&mut self, event_type: &str) -> TypeNo {
-        let hint = hint(event_type.as_bytes());
+        let mark = Mark::of(event_type);
+        let hint = mark.hint();
         let found = self.hints[hint];
-        if self.pages[usize::from(found.0)].tally.name.as_ref() == event_type {
+        let page = &self.pages[usize::from(found.0)];
+        if page.mark == mark && (mark.says_all() || page.tally.name.as_ref() == event_type) {
             return found;
         }
         self.look_up(event_type, hint)
     }
 
+    #[cold]
     fn look_up(&mut self, event_type: &str, hint: usize) -> TypeNo {
         let known = self.by_name.get(event_type).copied();
         let found = known.unwrap_or_else(|| {
@@ -184,6 +190,7 @@ impl TypeBook {
         self.tallies.lock().push(tally.clone());
         self.pages.push(Page {
             tally,
+            mark: Mark::of(name),
             untimed: 0,
             took: None,
         });
@@ -226,20 +233,46 @@ impl TypeBook {
     }
 }
 
-/// Where a type is looked for first: its beginning and its end tell most of them apart.
-#[inline]
-fn hint(text: &[u8]) -> usize {
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let (head, tail) = (word(text.first_chunk()), word(text.last_chunk()));
-    let short = if text.len() < 8 {
-        let push = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
-        text.iter().fold(0, push)
-    } else {
-        0
-    };
-    let mixed = (head ^ tail.rotate_left(31) ^ short ^ text.len() as u64).wrapping_mul(SPREAD);
-    usize::from(mixed.to_be_bytes()[0])
+/// The length of a name, its beginning and its end: most often that tells it from all others, and comparing
+/// that takes no call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    len: usize,
+    head: u64,
+    tail: u64,
+}
+
+impl Mark {
+    #[inline]
+    fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let ends = bytes.first_chunk().zip(bytes.last_chunk());
+        let (head, tail) = ends.map_or_else(
+            || (short(bytes), 0),
+            |(head, tail)| (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+        );
+        let len = bytes.len();
+        Mark { len, head, tail }
+    }
+
+    /// Whether no other name has this mark.
+    #[inline]
+    fn says_all(self) -> bool {
+        self.len <= MARKED_LEN_MAX
+    }
+
+    /// Where the type is looked for first.
+    #[inline]
+    fn hint(self) -> usize {
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mixed = self.head ^ self.tail.rotate_left(31) ^ self.len as u64;
+        usize::from(mixed.wrapping_mul(SPREAD).to_be_bytes()[0])
+    }
+}
+
+/// A name of fewer than eight bytes, as a number.
+fn short(name: &[u8]) -> u64 {
+    name.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }
 
 #[cfg(test)]

@@ -189,13 +189,20 @@ impl Worker {
             if self.check_lag()? {
                 return Ok(Some(Progress::Moved));
             }
-        } else if !self.desk.is_live {
+        } else if !self.desk.is_live && !self.is_far() {
             self.desk.join_queue();
         }
         if self.desk.window.is_empty() {
             return Ok(None);
         }
         self.tend_window()
+    }
+
+    /// Whether so much is known to lie ahead that the queue does not count this subscription yet.
+    #[inline]
+    fn is_far(&self) -> bool {
+        let ahead = self.reader.seen_upto().since(self.desk.taken);
+        ahead > self.desk.office.queue.max && !self.desk.office.is_volatile
     }
 
     /// Delivers an open event, if one may be delivered.

@@ -64,6 +64,15 @@ impl Lineage {
         }
     }
 
+    /// That of an event without headers.
+    pub(crate) fn plain(cause: EventId) -> Self {
+        Lineage {
+            cause,
+            correlation: None,
+            trace: None,
+        }
+    }
+
     /// The event that causes others.
     pub(crate) fn cause(&self) -> EventId {
         self.cause

@@ -132,6 +132,12 @@ impl<'a> EventRef<'a> {
         Headers::new(self.frame.payload().get(start..end).unwrap_or_default())
     }
 
+    /// Whether it has any headers.
+    #[inline]
+    pub(crate) fn has_headers(&self) -> bool {
+        self.frame.headers_len() > 0
+    }
+
     /// The value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers()
@@ -190,7 +196,7 @@ impl<'a> EventRef<'a> {
         object.insert("source".into(), self.source.into());
         object.insert("timestamp".into(), self.timestamp().to_string().into());
         object.insert("appended_at".into(), self.appended_at().to_string().into());
-        if self.frame.headers_len() > 0 {
+        if self.has_headers() {
             let headers = self.headers().map(|(k, v)| (k.to_owned(), v.into()));
             object.insert("headers".into(), Value::Object(headers.collect()));
         }

@@ -112,27 +112,31 @@ impl Prefault {
 }
 
 /// Which pages of the segment that it reads a reader asks for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PagesAhead {
-    /// Where the next ones are asked for.
+    /// Where the next ones are asked for; 0 before the first frame of a segment.
     pub(super) due_at: usize,
-    /// Whether the reader has gone through so much that it will want all of the next segment.
-    is_long: bool,
+    reach: Reach,
 }
 
-impl Default for PagesAhead {
-    fn default() -> Self {
-        PagesAhead {
-            due_at: READ_BEFORE,
-            is_long: false,
-        }
-    }
+/// How far a reader has gone in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Reach {
+    /// Nowhere yet in this segment: it may be sent elsewhere after a frame or two.
+    #[default]
+    Nowhere,
+    Short,
+    /// So far that it will want all of the next segment.
+    Long,
 }
 
 impl PagesAhead {
     /// The reader goes on at the beginning of another segment.
     pub(super) fn begin_segment(&mut self) {
-        self.due_at = if self.is_long { 0 } else { READ_BEFORE };
+        self.due_at = 0;
+        if self.reach == Reach::Short {
+            self.reach = Reach::Nowhere;
+        }
     }
 
     #[inline]
@@ -140,15 +144,20 @@ impl PagesAhead {
         at >= self.due_at
     }
 
-    /// Asks for the pages from `at` on.
+    /// Asks for the pages from `at` on, if the reader has gone far enough.
     #[cold]
     pub(super) fn ask(&mut self, prefault: &Prefault, segment: &Segment, at: usize) {
+        if self.reach == Reach::Nowhere {
+            self.reach = Reach::Short;
+            self.due_at = at.saturating_add(READ_BEFORE);
+            return;
+        }
         self.due_at = usize::MAX;
         // The pages of one that grows are mapped by whoever writes it.
         if segment.footer().is_none() {
             return;
         }
-        self.is_long = true;
+        self.reach = Reach::Long;
         let region = segment.region.clone();
         self.due_at = at.saturating_add(READ_AHEAD / 2);
         let range = at..at.saturating_add(READ_AHEAD).min(region.len());

@@ -82,6 +82,12 @@ impl Reader {
         self.next
     }
 
+    /// A Seq up to which events are known to be there; [`Seq::ZERO`] if none is.
+    #[inline]
+    pub(crate) fn seen_upto(&self) -> Seq {
+        self.run_end
+    }
+
     /// Goes on at this Seq.
     pub(crate) fn seek(&mut self, seq: Seq) {
         self.next = seq.max(Seq::FIRST);
