@@ -225,6 +225,11 @@ impl Control {
         })
     }
 
+    /// The internal log itself.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// What was done about damage, if there was any.
     pub(crate) fn recovery(&self) -> Option<&ControlRecovery> {
         self.recovery.as_ref()
