@@ -28,9 +28,9 @@ fn said(output: &Output) -> String {
 fn delivered(dir: &Path) -> (BTreeSet<u64>, EventSystem) {
     let system = open(dir);
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
-    let sees = seen.clone();
+    let noted = seen.clone();
     let handler = move |delivery: &Delivery<'_>| {
-        sees.lock().unwrap().insert(delivery.seq().0);
+        noted.lock().unwrap().insert(delivery.seq().0);
     };
     let billing = Subscription::named("billing").event_types(["even"]);
     system.register_handler(billing, handler).unwrap();
