@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use forelog::{
     DAMAGE_SOURCE, DAMAGE_TYPE, Delivery, Durability, Event, EventMonitor, EventSystem, Health,
-    MonitorSettings, Rule, ScrubPolicy, SegmentId, Seq, Start, StateKey, Subscription,
+    MonitorSettings, Outcome, Rule, ScrubPolicy, SegmentId, Seq, Start, StateKey, Subscription,
 };
 
 const SEGMENT: usize = 64 << 10;
@@ -248,4 +248,49 @@ fn what_writers_retention_and_compaction_do_meanwhile_is_no_damage() {
     });
     assert!(told(&system).is_empty());
     system.close().unwrap();
+}
+
+#[test]
+fn damage_in_the_control_log_is_told_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = builder(dir.path()).open().unwrap();
+    let parks = Subscription::named("parks").event_types(["large"]);
+    let handler = |_: &Delivery<'_>| Outcome::Park("as it does with all".into());
+    system.register_handler(parks, handler).unwrap();
+    system.start().unwrap();
+    // A copy of each goes to the control log, whose segments have 1 MiB.
+    for n in 0..100 {
+        let event = Event::new("large", "sensor", &(n, "x".repeat(25_000))).unwrap();
+        system.emit_with(event, Durability::Os).unwrap();
+    }
+    system.drain(None).unwrap();
+    let clean = system.scrub().unwrap();
+    assert_eq!(clean.damage, []);
+    let (control, log) = (bytes_in(dir.path(), "control"), bytes_in(dir.path(), "log"));
+    assert!(control > 2 << 20 && clean.bytes > log, "{clean:?}");
+
+    let file = dir.path().join("control/000000000001-000.seg");
+    flip(&file, AMID_FRAMES);
+    for _ in 0..2 {
+        let state = system.scrub().unwrap();
+        assert_eq!(state.damage.len(), 1, "{:?}", state.damage);
+        let found = &state.damage[0];
+        assert_eq!(found.file, "control/000000000001-000.seg");
+        assert_eq!((found.segment, found.seq), (SegmentId(1), Seq::ZERO));
+        let events = told(&system);
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0]["file"], found.file);
+        let step = events[0]["next_step"].as_str().unwrap();
+        assert!(step.contains("forelog-recovery doctor"), "{step}");
+    }
+    flip(&file, AMID_FRAMES);
+    assert_eq!(system.scrub().unwrap().damage, []);
+    system.close().unwrap();
+}
+
+fn bytes_in(dir: &Path, folder: &str) -> u64 {
+    let files = fs::read_dir(dir.join(folder)).unwrap();
+    files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum()
 }

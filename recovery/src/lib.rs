@@ -13,6 +13,7 @@ mod exec;
 mod options;
 mod pages;
 mod progress;
+mod quiet;
 mod rebuild;
 mod reindex;
 mod repair;
@@ -30,12 +31,20 @@ pub use options::{
     CompletionsArgs, CursorArgs, CursorPlace, CursorsArgs, CursorsCommand, DiffArgs, DoctorArgs,
     ManArgs, RebuildArgs, RepairArgs, ResetArgs, SalvageArgs,
 };
+use quiet::Quiet;
 pub use torture::{CheckArgs, ConsumeArgs, Half, Promise, RunArgs, TortureArgs, WriteArgs};
 
 /// Carries out the command: data and reports go to `out`, everything else to `err`.
 ///
-/// A reader that closes `out` ends it quietly.
+/// A reader that closes `out` is told nothing of it: what only prints ends there, what judges or acts goes on
+/// to its end and to its own code.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let mut quiet = Quiet::new(out);
+    let out: &mut dyn Write = if only_prints(&args.command) {
+        out
+    } else {
+        &mut quiet
+    };
     let mut out = io::BufWriter::new(out);
     let mut told = Told::new(args.json, err);
     let done = match &args.command {
@@ -57,4 +66,16 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         Ok(exit)
     });
     told.conclude(done)
+}
+
+/// Whether the output is all that comes of a command, so that nothing is left to do once nobody reads it.
+fn only_prints(command: &Command) -> bool {
+    match command {
+        Command::Replay(replay) => replay.into.is_none() && replay.exec.is_none(),
+        // Whose lines count as handed on once they are written.
+        Command::Torture(torture) => {
+            matches!(torture.half, Some(Half::Write(_) | Half::Consume(_)))
+        }
+        _ => false,
+    }
 }

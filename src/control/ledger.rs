@@ -14,6 +14,17 @@ impl Control {
         self.books().state.removed.clone()
     }
 
+    /// Takes this log for the one that the state is of. That is noted with the ledger, where it begins, and
+    /// from then on with every checkpoint and close.
+    pub(crate) fn belong_to(&self, log_id: u128) -> Result<()> {
+        let noted = self.books().state.log_id.replace(log_id);
+        // One that was lost before anything was in it had another identity.
+        if noted.is_some_and(|noted| noted != log_id) {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
     /// Begins the ledger, unless there is one: all before this segment and Seq counts as removed.
     pub(crate) fn begin_ledger(&self, first_segment: SegmentId, before_seq: Seq) -> Result<()> {
         if self.books().state.removed.is_some() {
@@ -23,6 +34,7 @@ impl Control {
         let begun = RemovedEntry::Begun {
             upto_segment: first_segment.prev(),
             upto_seq: before_seq,
+            log_id: self.books().state.log_id,
         };
         self.write(|_| Entry::Removed(begun)).map(drop)
     }

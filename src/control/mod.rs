@@ -18,6 +18,10 @@
 //! close its last Seq. The main log is opened with the highest of them, so that an end that is
 //! missing is found.
 //!
+//! **Whose it is.** The identity of the main log is noted with the ledger, each checkpoint and each close. A
+//! control log that was copied here from another directory is known by it: nothing of it is taken, and it is
+//! treated as one that is damaged beyond reading.
+//!
 //! **Damage** never stops a system: what is readable is salvaged (see [`salvage`]), the files are set
 //! aside, and a new control log begins. Events may be delivered again; none is skipped.
 
@@ -46,7 +50,7 @@ use crate::clock::Clock;
 use crate::durability::Durability;
 use crate::error::Result;
 use crate::format::record::Record;
-use crate::log::{Log, LogConfig, Removed};
+use crate::log::{Log, LogConfig, Removed, log_identity};
 use crate::position::Seq;
 use crate::storage::Storage;
 use books::{Books, read};
@@ -100,6 +104,17 @@ struct Unsynced {
     needed_from: Option<Seq>,
 }
 
+/// What a control log says of the main log, without being opened.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// As [`Control::witness`].
+    pub(crate) witness: Seq,
+    /// As [`Control::removed`].
+    pub(crate) removed: Option<Removed>,
+    /// Why it is another log's, and of no use here, if it is; the identity of this one.
+    stranger: Option<(String, Option<u128>)>,
+}
+
 impl Control {
     /// Opens the control log in its folder, or makes one. `background`: whether a thread does the
     /// housekeeping; without one a cursor is synced at the close only.
@@ -111,25 +126,32 @@ impl Control {
         storage: &Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         background: bool,
+        known: Known,
     ) -> Result<Control> {
         let config = LogConfig {
             segment_len: SEGMENT_LEN,
             background,
             ..LogConfig::default()
         };
-        Control::open_with(storage, clock, &config)
+        Control::open_with(storage, clock, &config, known)
     }
 
     fn open_with(
         storage: &Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         config: &LogConfig,
+        known: Known,
     ) -> Result<Control> {
         let is_new = storage.list()?.is_empty();
         let open_log = || Log::open(storage.clone(), config.clone(), clock.clone(), Seq::ZERO);
-        let damage = match salvage::unfinished(storage.as_ref())? {
-            Some(state) => Err((state, "an earlier salvage was cut off".to_owned())),
-            None => match open_log().and_then(|log| Ok((read(&log)?, log))) {
+        let damage = match (known.stranger, salvage::unfinished(storage.as_ref())?) {
+            (Some((why, log_id)), _) => {
+                let state = State::of_nothing(log_id);
+                salvage::note(storage.as_ref(), &state)?;
+                Err((state, why))
+            }
+            (None, Some(state)) => Err((state, "an earlier salvage was cut off".to_owned())),
+            (None, None) => match open_log().and_then(|log| Ok((read(&log)?, log))) {
                 Ok(opened) => Ok(opened),
                 Err(error) if salvage::is_damage(&error) => {
                     let state = salvage::salvage(storage.as_ref())?;
@@ -182,12 +204,30 @@ impl Control {
     }
 
     /// What [`Control::witness`] and [`Control::removed`] would be, without opening the control log:
-    /// nothing is changed.
+    /// nothing is changed. `main`: the folder of the main log.
     ///
     /// # Errors
     /// If the files cannot be read; damage only makes the answers lower.
-    pub(crate) fn known(storage: &dyn Storage) -> Result<(Seq, Option<Removed>)> {
-        salvage::readable(storage).map(|state| (state.witness, state.removed))
+    pub(crate) fn known(storage: &dyn Storage, main: Option<&dyn Storage>) -> Result<Known> {
+        let state = salvage::readable(storage)?;
+        let noted = main.filter(|_| state.log_id.is_some());
+        let log_id = noted.map(log_identity).transpose()?.flatten();
+        Ok(match state.not_of(log_id) {
+            Some(why) => Known {
+                stranger: Some((why, log_id)),
+                ..Known::default()
+            },
+            None => Known {
+                witness: state.witness,
+                removed: state.removed,
+                stranger: None,
+            },
+        })
+    }
+
+    /// The internal log itself.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// What was done about damage, if there was any.
@@ -226,7 +266,12 @@ impl Control {
     /// # Errors
     /// If a sync fails or failed; the log is closed all the same.
     pub(crate) fn close(&self, durable_upto: Seq) -> Result<()> {
-        let noted = self.write(|_| Entry::Closed(ClosedEntry { durable_upto }));
+        let noted = self.write(|state| {
+            Entry::Closed(ClosedEntry {
+                durable_upto,
+                log_id: state.log_id,
+            })
+        });
         self.log.close()?;
         noted.map(drop)
     }

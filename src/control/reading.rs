@@ -42,6 +42,27 @@ impl Reading {
         !self.has_holes
     }
 
+    /// Why this is no control log of the log of this identity, if that is so.
+    pub(crate) fn not_of(&self, log_id: Option<u128>) -> Option<String> {
+        self.state.not_of(log_id)
+    }
+
+    /// What it amounts to for the log of this identity: nothing, if it is another's.
+    pub(crate) fn of(self, log_id: Option<u128>) -> Reading {
+        if self.not_of(log_id).is_none() {
+            return self;
+        }
+        Reading {
+            has_holes: true,
+            ..Reading::default()
+        }
+    }
+
+    /// The identity of the main log, where it is noted.
+    pub(crate) fn log_id(&self) -> Option<u128> {
+        self.state.log_id
+    }
+
     /// The highest Seq of the main log that is known to be durable.
     pub(crate) fn witness(&self) -> Seq {
         self.state.witness

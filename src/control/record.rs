@@ -48,6 +48,8 @@ struct CheckpointRecord {
     subscriptions: Vec<StandingRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     removed: Option<Removed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log_id: Option<u128>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,6 +126,7 @@ pub(super) fn encode_state(state: &State) -> Result<Vec<u8>> {
         incomplete: state.incomplete,
         subscriptions: state.subscriptions.iter().map(StandingRecord::of).collect(),
         removed: state.removed.clone(),
+        log_id: state.log_id,
     })
 }
 
@@ -134,6 +137,7 @@ pub(super) fn decode_state(bytes: &[u8]) -> Result<State> {
         witness: record.witness,
         incomplete: record.incomplete,
         removed: record.removed,
+        log_id: record.log_id,
         ..State::default()
     };
     for one in record.subscriptions {

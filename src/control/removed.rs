@@ -15,6 +15,9 @@ pub(super) enum RemovedEntry {
     Begun {
         upto_segment: SegmentId,
         upto_seq: Seq,
+        /// The identity of the main log.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log_id: Option<u128>,
     },
     /// Segments are going to be removed.
     Going(Removal),
@@ -27,11 +30,20 @@ impl RemovedEntry {
             RemovedEntry::Begun {
                 upto_segment,
                 upto_seq,
+                ..
             } => {
                 // One that a removal has begun meanwhile knows better.
                 removed.get_or_insert_with(|| Removed::begun(*upto_segment, *upto_seq));
             }
             RemovedEntry::Going(removal) => removed.get_or_insert_default().add(removal),
+        }
+    }
+
+    /// The identity of the main log, where this tells it.
+    pub(super) fn log_id(&self) -> Option<u128> {
+        match self {
+            RemovedEntry::Begun { log_id, .. } => *log_id,
+            RemovedEntry::Going(_) => None,
         }
     }
 }
@@ -46,6 +58,7 @@ mod tests {
         let begun = RemovedEntry::Begun {
             upto_segment: SegmentId(4),
             upto_seq: Seq(40),
+            log_id: None,
         };
         let mut known = Some(Removed::begun(SegmentId(9), Seq(90)));
         begun.apply(&mut known);

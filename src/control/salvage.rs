@@ -44,14 +44,19 @@ pub(super) fn is_damage(error: &Error) -> bool {
 /// Only where files cannot be read or written at all, or are of a newer version.
 pub(super) fn salvage(storage: &dyn Storage) -> Result<State> {
     let state = readable(storage)?;
+    note(storage, &state)?;
+    Ok(state)
+}
+
+/// Makes a state durable in the file `salvaged`: a new control log begins from it.
+pub(super) fn note(storage: &dyn Storage, state: &State) -> Result<()> {
     let note = Snapshot {
         log_id: 0,
         position: state.witness,
         version: 1,
-        state: &encode_state(&state)?,
+        state: &encode_state(state)?,
     };
-    storage.replace(names::SALVAGED, &note.encode())?;
-    Ok(state)
+    storage.replace(names::SALVAGED, &note.encode())
 }
 
 /// What is readable; nothing is changed.

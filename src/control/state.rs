@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) subscriptions: BTreeMap<String, Standing>,
     /// What of the main log was removed; `None` where that is not known.
     pub(super) removed: Option<Removed>,
+    /// The identity of the main log; `None` where a version has written it that did not note it.
+    pub(super) log_id: Option<u128>,
 }
 
 /// Where one named subscription stands.
@@ -125,9 +127,33 @@ pub(super) struct UnparkedEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ClosedEntry {
     pub(super) durable_upto: Seq,
+    /// The identity of the main log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) log_id: Option<u128>,
 }
 
 impl State {
+    /// What stands for a state that is not this log's: nothing is known, names that may be lost included.
+    pub(super) fn of_nothing(log_id: Option<u128>) -> State {
+        State {
+            incomplete: true,
+            log_id,
+            ..State::default()
+        }
+    }
+
+    /// Why this cannot be the state of the log of this identity, if that is so.
+    pub(super) fn not_of(&self, log_id: Option<u128>) -> Option<String> {
+        let (noted, log_id) = (self.log_id?, log_id?);
+        (noted != log_id).then(|| {
+            format!(
+                "the control log belongs to another log ({noted:032x}, and this is {log_id:032x}): the folder \
+                 control, or log, comes from another directory; put back the one that belongs here, or else \
+                 nothing of the control log is taken, and handlers begin with the first event"
+            )
+        })
+    }
+
     /// Takes in what a record says.
     pub(super) fn apply(&mut self, entry: &Entry) {
         match entry {
@@ -166,8 +192,14 @@ impl State {
                 self.subscriptions.remove(&entry.subscription);
             }
             Entry::Checkpoint(state) => *self = state.clone(),
-            Entry::Closed(entry) => self.witness = self.witness.max(entry.durable_upto),
-            Entry::Removed(entry) => entry.apply(&mut self.removed),
+            Entry::Closed(entry) => {
+                self.witness = self.witness.max(entry.durable_upto);
+                self.log_id = entry.log_id.or(self.log_id);
+            }
+            Entry::Removed(entry) => {
+                entry.apply(&mut self.removed);
+                self.log_id = entry.log_id().or(self.log_id);
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+mod identity;
 mod subscriptions;
 
 use std::sync::Arc;
@@ -24,7 +25,13 @@ fn small() -> LogConfig {
 }
 
 fn open(disk: &SimDisk) -> Control {
-    Control::open_with(&folder(disk), Arc::new(ManualClock::default()), &small()).unwrap()
+    Control::open_with(
+        &folder(disk),
+        Arc::new(ManualClock::default()),
+        &small(),
+        Known::default(),
+    )
+    .unwrap()
 }
 
 fn event(number: u64) -> Event {
@@ -138,7 +145,9 @@ fn checkpoints_keep_the_state_and_let_old_segments_go() {
 fn a_parked_event_may_be_larger_than_a_segment() {
     let disk = SimDisk::new();
     let clock = Arc::new(ManualClock::default());
-    let open = |disk: &SimDisk| Control::open(&folder(disk), clock.clone(), false).unwrap();
+    let open = |disk: &SimDisk| {
+        Control::open(&folder(disk), clock.clone(), false, Known::default()).unwrap()
+    };
     let control = open(&disk);
     control.begin("a", Seq::ZERO, Seq::ZERO).unwrap();
     let mut large = parked(2, 1);
@@ -157,7 +166,13 @@ fn a_parked_event_may_be_larger_than_a_segment() {
 #[test]
 fn memory_keeps_a_control_log_as_well() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
-    let control = Control::open(&storage, Arc::new(ManualClock::default()), true).unwrap();
+    let control = Control::open(
+        &storage,
+        Arc::new(ManualClock::default()),
+        true,
+        Known::default(),
+    )
+    .unwrap();
     control.begin("a", Seq(1), Seq(1)).unwrap();
     control.advance("a", at(Seq(2), Seq(1))).unwrap();
     assert_eq!(control.cursor("a"), Some(Seq(2)));
@@ -173,7 +188,7 @@ fn a_record_of_a_newer_version_is_refused_and_nothing_is_changed() {
     control.close(Seq::ZERO).unwrap();
     drop(control);
     let clock = Arc::new(ManualClock::default());
-    let error = Control::open_with(&folder(&disk), clock, &small()).unwrap_err();
+    let error = Control::open_with(&folder(&disk), clock, &small(), Known::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnsupportedVersion);
     assert!(error.to_string().contains("forelog.pause"), "{error}");
     let files = folder(&disk).list().unwrap();
@@ -186,7 +201,7 @@ fn a_disk_error_is_an_error_and_no_damage() {
     open(&disk).close(Seq::ZERO).unwrap();
     disk.fail(OpKind::Sync, 1, std::io::ErrorKind::Other, Times::Once);
     let clock = Arc::new(ManualClock::default());
-    let error = Control::open_with(&folder(&disk), clock, &small()).unwrap_err();
+    let error = Control::open_with(&folder(&disk), clock, &small(), Known::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     assert!(
         folder(&disk)
@@ -356,7 +371,7 @@ fn script(disk: &SimDisk) -> (Vec<&'static str>, Vec<Seq>) {
     let Ok(storage) = disk.storage().folder(names::CONTROL) else {
         return (names, parked_seqs);
     };
-    let Ok(control) = Control::open_with(&storage, clock, &small()) else {
+    let Ok(control) = Control::open_with(&storage, clock, &small(), Known::default()) else {
         return (names, parked_seqs);
     };
     for name in ["a", "b"] {
@@ -413,7 +428,7 @@ fn a_crash_at_every_operation_skips_nothing() {
             let why = format!("operation {nth}, {}", image.describe());
             if let Ok(folder) = image.storage().folder(names::CONTROL) {
                 let clock = Arc::new(ManualClock::default());
-                let control = Control::open_with(&folder, clock, &small());
+                let control = Control::open_with(&folder, clock, &small(), Known::default());
                 let control = control.unwrap_or_else(|error| panic!("{error}: {why}"));
                 assert_is_after(&control, &names, &parked_seqs, &why);
                 states += 1;
@@ -449,7 +464,7 @@ fn a_crash_inside_a_salvage_changes_nothing() {
         disk.crash_at(nth);
         let clock = Arc::new(ManualClock::default());
         if let Ok(folder) = disk.storage().folder(names::CONTROL) {
-            let _ = Control::open_with(&folder, clock, &small());
+            let _ = Control::open_with(&folder, clock, &small(), Known::default());
         }
         for image in disk.images(CrashKind::System, 6, 12, 7) {
             let why = format!("operation {nth}, {}", image.describe());

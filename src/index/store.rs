@@ -22,6 +22,7 @@ use super::IndexConfig;
 use super::keys::{SCHEMA, seal, unseal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+use crate::storage::plain::check_plain;
 
 /// A key and its value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
@@ -198,6 +199,7 @@ pub(super) fn open_unclaimed<T: Send + 'static>(
     config: &IndexConfig,
     probe: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
 ) -> Result<(Arc<dyn Store>, T)> {
+    check_plain(folder)?;
     let (sender, receiver) = mpsc::channel();
     let (path, cache_bytes) = (folder.join(names::INDEX_STORE), config.cache_bytes());
     let run = move || {

@@ -40,6 +40,7 @@ mod file;
 mod piece_check;
 mod end;
 mod layout;
+mod identity;
 mod index_check;
 mod passes;
 mod scrub;

@@ -7,7 +7,8 @@ use super::report::Damage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::log::survey::{Look, Surveyed, look};
-use crate::storage::file::{FileStorage, open_regular};
+use crate::storage::file::FileStorage;
+use crate::storage::regular::open_regular;
 use crate::storage::sys::Sys;
 use crate::storage::{Entry, Storage, lock};
 

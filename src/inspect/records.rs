@@ -49,8 +49,10 @@ pub struct Records {
 impl Records {
     pub(super) fn new(place: Place, selector: Selector) -> Result<Self> {
         selector.check()?;
-        let witness = control_of(&place).map(|control| control.witness());
+        // The control log comes first: what it knows to be durable was so before.
+        let control = control_of(&place);
         let layout = Layout::take(&place)?;
+        let witness = control.map(|control| control.of(layout.log_id()).witness());
         Ok(Records {
             left: selector.count_max(),
             place,

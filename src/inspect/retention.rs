@@ -21,7 +21,7 @@ use crate::storage::file::FileStorage;
 /// what they have not seen.
 pub(super) fn explain(place: &Place, limits: Retention) -> Result<RetentionReport> {
     let layout = Layout::take(place)?;
-    let control = control_of(place)?;
+    let control = control_of(place)?.of(layout.log_id());
     let needs: Vec<Need> = control
         .cursors()
         .map(|(name, cursor, _)| Need::detached(format!("subscription {name}"), cursor.next()))

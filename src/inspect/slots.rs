@@ -56,16 +56,22 @@ impl Slots {
     /// If something cannot be read for want of permission;
     /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) for a segment of a newer version.
     pub(super) fn take(place: &Place, progress: &mut dyn FnMut(Progress)) -> Result<Slots> {
-        let control = control_of(place)?;
+        let mut control = control_of(place)?;
+        let layout = match place.storage() {
+            Some(_) => Some(Layout::take(place)?),
+            None => None,
+        };
+        control = control.of(layout.as_ref().and_then(Layout::log_id));
         let mut slots = Slots {
             witness: control.witness(),
             removed: control.removed().cloned().filter(|_| control.is_whole()),
+            // Where no header is left the control log still knows it.
+            log_id: control.log_id(),
             ..Slots::default()
         };
-        let Some(storage) = place.storage() else {
+        let (Some(storage), Some(mut layout)) = (place.storage(), layout) else {
             return Ok(slots);
         };
-        let mut layout = Layout::take(place)?;
         slots.note_files(&layout, place)?;
         let held = layout.pieces.clone();
         let end = layout.examine(storage, slots.witness)?;

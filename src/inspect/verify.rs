@@ -15,7 +15,7 @@ use super::report::{
 };
 use super::selector::Selector;
 use crate::control::Reading;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::{SegmentId, Seq};
 
 /// How often a finding beside a live writer is looked at again: the writer may have been at work
@@ -30,13 +30,18 @@ pub(super) fn verify(
 ) -> Result<VerifyReport> {
     let begun = Instant::now();
     let (mut log, index) = verify_log(place, depth, progress)?;
-    let control = match place.control()? {
+    let mut control = match place.control()? {
         Some(control) => Some(verify_control(&control)?),
         None => None,
     };
     // The ledger is read after the names: of what goes meanwhile it knows.
     let layout = Layout::take(place)?;
     let known = control_of(place)?;
+    if let (Some(why), Some(control)) = (known.not_of(layout.log_id()), &mut control) {
+        let error = Error::new(ErrorKind::Corrupt, why);
+        control.add(Damage::of("", SegmentId::default(), &error));
+    }
+    let known = known.of(layout.log_id());
     // A ledger whose last records may be lost proves nothing.
     let is_whole = control
         .as_ref()
@@ -108,11 +113,12 @@ fn verify_log(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) -
 
 fn verify_once(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     // The control log comes first: what it knows to be durable was so before.
-    let witness = control_of(place)?.witness();
+    let control = control_of(place)?;
     let Some(storage) = place.storage() else {
-        return Ok((without_folder(witness), None));
+        return Ok((without_folder(control.witness()), None));
     };
     let mut layout = Layout::take(place)?;
+    let witness = control.of(layout.log_id()).witness();
     let held = layout.pieces.clone();
     let end = layout.examine(storage, witness)?;
     let report = LogReport {

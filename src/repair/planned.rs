@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::Watch;
 use super::lay::{Anew, Laid, Which};
 use super::report::{REPAIR_VERSION, RepairAction, RepairPlan, RepairProgress, RepairStep};
-use crate::control::Control;
+use crate::control::{Control, Known};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::inspect::{Inspector, Progress, Slot, SnapshotState, Verdict, VerifyReport};
 use crate::log::Log;
 use crate::position::Seq;
+use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 use crate::storage::lock;
 use crate::storage::sys::Sys;
@@ -100,7 +101,8 @@ impl Planned {
         };
         let why = control.damage.first().map(ToString::to_string);
         let why = format!(
-            "{}; what is readable of cursors and parked events is kept, and no event is skipped",
+            "{}; what is readable and this log's of cursors and parked events is kept, and no event is \
+             skipped",
             why.unwrap_or_default()
         );
         let step = RepairStep::new(RepairAction::SalvageControl, names::CONTROL, why);
@@ -209,11 +211,15 @@ fn refusal(path: &Path) -> Result<Option<Error>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
-    let (witness, removed) = match folder(names::CONTROL)? {
-        Some(control) => Control::known(control.as_ref())?,
-        None => (Seq::ZERO, None),
+    let log = folder(names::LOG)?;
+    let main = log.as_ref().map(|log| log.as_ref() as &dyn Storage);
+    let Known {
+        witness, removed, ..
+    } = match folder(names::CONTROL)? {
+        Some(control) => Control::known(control.as_ref(), main)?,
+        None => Known::default(),
     };
-    let Some(log) = folder(names::LOG)? else {
+    let Some(log) = log else {
         let message = format!("no log is there, but events up to {witness} were durable");
         let missing = (witness > Seq::ZERO).then(|| Error::new(ErrorKind::MissingSegment, message));
         return Ok(missing);

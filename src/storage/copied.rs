@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::file::open_regular;
+use super::regular::{irregular, open_regular};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 
@@ -86,19 +86,18 @@ fn copy_content(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let target = to.join(entry.file_name());
-        let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() {
+        let found = entry.metadata().map_err(failed)?;
+        if found.is_dir() {
             make_folder(&target)?;
             copy_content(&entry.path(), &target)?;
-        } else if kind.is_file() {
+        } else if let Some(error) = irregular(&entry.path(), &found) {
+            // A pipe would be waited on for ever.
+            return Err(Error::new(ErrorKind::Index, error.message()).at_path(entry.path()));
+        } else {
             // The bytes alone: the copy of what may only be read must be writable.
             let mut file = fs::File::open(entry.path()).map_err(failed)?;
             let mut copied = fs::File::create(target).map_err(failed)?;
             std::io::copy(&mut file, &mut copied).map_err(failed)?;
-        } else {
-            // A pipe would be waited on for ever.
-            let message = "a plain file must stand here, and it is a link, a pipe or a device";
-            return Err(Error::new(ErrorKind::Index, message).at_path(entry.path()));
         }
     }
     Ok(())

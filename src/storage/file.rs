@@ -10,6 +10,7 @@ use memmap2::MmapOptions;
 
 use super::on_disk::OnDisk;
 use super::readers::{self, Reading};
+use super::regular::{irregular, open_regular};
 use super::sys::{self, Sys};
 use super::usage::{self, Space};
 use super::{Entry, Region, Storage, unbuffered};
@@ -125,27 +126,6 @@ impl FileStorage {
     }
 }
 
-fn not_regular(path: &Path) -> Error {
-    let message = "a plain file must stand here, and it is a link, a pipe, a folder or a device";
-    Error::new(ErrorKind::NotRegular, message).at_path(path)
-}
-
-/// Opens a file that must be a plain file.
-pub(crate) fn open_regular(path: &Path, write: bool) -> Result<File> {
-    let found = fs::symlink_metadata(path).map_err(|e| Error::io("open", path, e))?;
-    if !found.is_file() {
-        return Err(not_regular(path));
-    }
-    let file = sys::open_options().write(write).open(path);
-    let file = file.map_err(|e| Error::io("open", path, e))?;
-    let opened = file.metadata().map_err(|e| Error::io("open", path, e))?;
-    if opened.is_file() {
-        Ok(file)
-    } else {
-        Err(not_regular(path))
-    }
-}
-
 impl Storage for FileStorage {
     fn space(&self) -> Option<Space> {
         usage::space(&self.folder)
@@ -170,8 +150,9 @@ impl Storage for FileStorage {
             let found = entry.metadata().map_err(failed)?;
             // Passed over, a link that stands in place of a segment would look like a file that was
             // never used.
-            if !found.is_file() && names::parse_segment(&name).is_some() {
-                return Err(not_regular(&entry.path()));
+            let strange = irregular(&entry.path(), &found);
+            if let Some(error) = strange.filter(|_| names::parse_segment(&name).is_some()) {
+                return Err(error);
             }
             if !found.is_dir() {
                 entries.push(Entry {
@@ -187,11 +168,13 @@ impl Storage for FileStorage {
     fn find(&self, name: &str) -> Result<Option<Entry>> {
         let path = self.path(name);
         match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() => Ok(Some(Entry {
-                name: name.to_owned(),
-                len: found.len(),
-            })),
-            Ok(_) => Err(not_regular(&path)),
+            Ok(found) => match irregular(&path, &found) {
+                Some(error) => Err(error),
+                None => Ok(Some(Entry {
+                    name: name.to_owned(),
+                    len: found.len(),
+                })),
+            },
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("look at", &path, e)),
         }

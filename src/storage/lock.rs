@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::file::open_regular;
+use super::regular::open_regular;
 use super::sys;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;

@@ -19,6 +19,7 @@ mod on_disk;
 pub(crate) mod mmap;
 mod region;
 mod unbuffered;
+pub(crate) mod regular;
 pub(crate) mod file;
 pub(crate) mod plain;
 pub(crate) mod whole;

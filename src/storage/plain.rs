@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::file::open_regular;
+use super::regular::{irregular, open_regular};
 use super::sys;
 use crate::error::{Error, Result};
 use crate::format::names;
@@ -111,6 +111,22 @@ impl Drop for PlainWriter {
             let _ = fs::remove_file(&self.tmp);
         }
     }
+}
+
+/// Refuses a folder with anything in it, however deep, that is neither a plain file nor a folder: who opens it
+/// with other code than ours might wait for a pipe, or read a device without end.
+pub(crate) fn check_plain(folder: &Path) -> Result<()> {
+    let failed = |e| Error::io("look into the folder", folder, e);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let found = entry.metadata().map_err(failed)?;
+        if found.is_dir() {
+            check_plain(&entry.path())?;
+        } else if let Some(error) = irregular(&entry.path(), &found) {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Removes all files of a folder but those that `keep` names. A folder that is not there has none.

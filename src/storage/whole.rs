@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-use super::file::open_regular;
+use super::regular::open_regular;
 use crate::error::{Error, Result};
 
 /// Gives a file a second name, or makes a copy where the file system has no links. One that has that name

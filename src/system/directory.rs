@@ -92,10 +92,11 @@ impl Directory {
     ) -> Result<(Arc<Control>, Log)> {
         let main = self.storage.folder(names::LOG)?;
         let control = self.storage.folder(names::CONTROL)?;
-        let (witness, known) = Control::known(control.as_ref())?;
-        let known = known.map(|removed| removed.upto_segment);
-        let mut examined = Log::examine(main.as_ref(), witness, known)?;
-        let control = Arc::new(Control::open(&control, clock.clone(), config.background)?);
+        let noted = Control::known(control.as_ref(), Some(main.as_ref()))?;
+        let known = noted.removed.as_ref().map(|removed| removed.upto_segment);
+        let mut examined = Log::examine(main.as_ref(), noted.witness, known)?;
+        let control = Control::open(&control, clock.clone(), config.background, noted)?;
+        let control = Arc::new(control);
         let pins = Pins::default();
         pin_known(&control, &pins);
         let removed = control.removed().map(|removed| removed.upto_segment);
@@ -109,6 +110,7 @@ impl Directory {
             ..config
         };
         let log = Log::open_examined(main, config, clock.clone(), examined, pins)?;
+        control.belong_to(log.log_id())?;
         if let Some(first) = log.segments().first() {
             control.begin_ledger(first.id(), first.header.prev_last_seq)?;
         }

@@ -6,6 +6,7 @@ mod held;
 mod admission;
 mod selective;
 mod scrub_policy;
+mod scrub_place;
 mod builder;
 mod rewriting;
 mod upcasting;

@@ -1,4 +1,5 @@
-//! Scrubbing: sealed segments are verified in the background, and what is found is told.
+//! Scrubbing: sealed segments are verified in the background, and what is found is told. First those of the
+//! log, then those of the control log.
 //!
 //! **What is known** is kept by segment: what a check finds takes the place of what the one before found,
 //! and goes with the segment when that is removed or rewritten.
@@ -17,9 +18,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::held::refuse_rehearsed;
+use super::scrub_place::Which;
 use super::scrub_policy::ScrubPolicy;
 use super::{EventSystem, Inner};
 use crate::clock::Timestamp;
+use crate::control::Control;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId};
@@ -45,7 +48,8 @@ pub struct ScrubState {
     pub last_pass: Option<Timestamp>,
     /// How many bytes were verified since the system was opened.
     pub bytes: u64,
-    /// The damaged places of the segments that are there, in order.
+    /// The damaged places of the segments that are there, in order. Those of the control log come last: their
+    /// files begin with `control/`, and they have no Seq.
     pub damage: Vec<Damage>,
 }
 
@@ -78,7 +82,7 @@ struct Found {
     last_pass: Option<Timestamp>,
     bytes: u64,
     /// What is wrong, by segment and its generation.
-    damage: BTreeMap<(SegmentId, u32), Vec<Damage>>,
+    damage: BTreeMap<(Which, SegmentId, u32), Vec<Damage>>,
     /// The events that are in the log.
     told: HashSet<EventId>,
 }
@@ -86,6 +90,7 @@ struct Found {
 /// What a pass needs: not the system, which is closed when its last handle goes.
 struct Pass {
     log: Arc<Log>,
+    control: Arc<Control>,
     system: Weak<Inner>,
     scrubber: Arc<Scrubber>,
 }
@@ -133,23 +138,29 @@ impl Pass {
     /// in time. `false` if it was ended.
     fn run(&self, pace: &mut dyn FnMut(u64) -> bool) -> Result<bool> {
         let _one_at_a_time = lock(&self.scrubber.pass);
-        let mut ids: Vec<_> = self.log.segments().iter().map(|one| one.id()).collect();
-        let begin = random().checked_rem(ids.len() as u64).unwrap_or(0);
-        ids.rotate_left(usize::try_from(begin).unwrap_or(0));
-        for id in ids {
+        let ids = |which| {
+            let segments = self.of(which).segments();
+            let mut ids: Vec<_> = segments.iter().map(|one| (which, one.id())).collect();
+            let begin = random().checked_rem(ids.len() as u64).unwrap_or(0);
+            ids.rotate_left(usize::try_from(begin).unwrap_or(0));
+            ids
+        };
+        for (which, id) in [ids(Which::Events), ids(Which::Control)].concat() {
             // It may have gone since, or be another file by now.
-            let Some(sealed) = self.sealed(id) else {
+            let Some(sealed) = self.sealed(which, id) else {
                 continue;
             };
-            match self.look(&sealed, pace) {
+            match self.look(which, &sealed, pace) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Closed => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        let there = self.log.segments();
-        let there = there.iter().map(|one| (one.id(), one.header.generation));
-        let there: HashSet<_> = there.collect();
+        let there = [Which::Events, Which::Control].map(|which| {
+            let segments = self.of(which).segments().into_iter();
+            segments.map(move |one| (which, one.id(), one.header.generation))
+        });
+        let there: HashSet<_> = there.into_iter().flatten().collect();
         let mut found = lock(&self.scrubber.found);
         found.damage.retain(|key, _| there.contains(key));
         found.passes += 1;
@@ -157,56 +168,66 @@ impl Pass {
         Ok(true)
     }
 
-    fn sealed(&self, id: SegmentId) -> Option<Sealed> {
-        let segments = self.log.segments();
+    fn of(&self, which: Which) -> &Log {
+        match which {
+            Which::Events => &self.log,
+            Which::Control => self.control.log(),
+        }
+    }
+
+    fn sealed(&self, which: Which, id: SegmentId) -> Option<Sealed> {
+        let segments = self.of(which).segments();
         let at = segments.iter().position(|one| one.id() == id)?;
         Sealed::of(segments.get(at)?, segments.get(at + 1).map(Arc::as_ref))
     }
 
     /// Checks one segment, and tells what is wrong with it.
-    fn look(&self, sealed: &Sealed, pace: &mut dyn FnMut(u64) -> bool) -> Result<()> {
+    fn look(&self, which: Which, sealed: &Sealed, pace: &mut dyn FnMut(u64) -> bool) -> Result<()> {
         let scrubber = &self.scrubber;
         let mut counted = |bytes| {
             lock(&scrubber.found).bytes += bytes;
             pace(bytes)
         };
-        let storage = self.log.storage().as_ref();
+        let storage = self.of(which).storage().as_ref();
+        let is_gone = || self.is_gone(which, sealed);
         let mut damage = match scrub(storage, sealed, &mut counted) {
-            Err(error) if error.kind() != ErrorKind::Closed && self.is_gone(sealed) => Vec::new(),
+            Err(error) if error.kind() != ErrorKind::Closed && is_gone() => Vec::new(),
             other => other?,
         };
-        if !damage.is_empty() && !self.is_gone(sealed) {
+        if !damage.is_empty() && !is_gone() {
             // What is not there a second time was somebody at work.
             let again = scrub(storage, sealed, pace)?;
             damage.retain(|one| again.contains(one));
         }
-        if !damage.is_empty() && self.is_gone(sealed) {
+        if !damage.is_empty() && is_gone() {
             damage.clear();
         }
+        let damage: Vec<_> = damage.into_iter().map(|one| which.place(one)).collect();
         let header = sealed.header();
-        let key = (header.segment_id, header.generation);
+        let key = (which, header.segment_id, header.generation);
         {
             let mut found = lock(&scrubber.found);
-            found.damage.retain(|known, _| known.0 != key.0);
+            let same = |known: &(Which, SegmentId, u32)| (known.0, known.1) == (key.0, key.1);
+            found.damage.retain(|known, _| !same(known));
             if !damage.is_empty() {
                 found.damage.insert(key, damage.clone());
             }
         }
         for one in damage.iter().take(TOLD_MAX) {
-            self.tell(key.1, one);
+            self.tell(which, key.2, one);
         }
         Ok(())
     }
 
     /// Whether another file has taken its place, or none.
-    fn is_gone(&self, sealed: &Sealed) -> bool {
-        let there = self.log.segments_at_rest();
+    fn is_gone(&self, which: Which, sealed: &Sealed) -> bool {
+        let there = self.of(which).segments_at_rest();
         !there.iter().any(|one| sealed.is(one))
     }
 
     /// Tells of a finding, unless that was done.
-    fn tell(&self, generation: u32, damage: &Damage) {
-        let id = id_of(self.log.log_id(), generation, damage);
+    fn tell(&self, which: Which, generation: u32, damage: &Damage) {
+        let id = id_of(self.of(which).log_id(), generation, damage);
         let Some(inner) = self.system.upgrade() else {
             return;
         };
@@ -225,7 +246,9 @@ impl Pass {
                 target: "forelog::system", segment = damage.segment.0, seq = damage.seq.0,
                 "a sealed segment is damaged: {damage}"
             );
-            system.emit_damage(id, generation, damage)
+            let place = system.path().map(|path| path.display().to_string());
+            let next_step = which.next_step(damage, &place.unwrap_or_default());
+            system.emit_damage(id, generation, damage, &next_step)
         };
         match emitted {
             Ok(()) => {
@@ -264,20 +287,19 @@ impl EventSystem {
     fn pass(&self) -> Pass {
         Pass {
             log: self.0.log.clone(),
+            control: self.0.control.clone(),
             system: Arc::downgrade(&self.0),
             scrubber: self.0.scrubber.clone(),
         }
     }
 
-    fn emit_damage(&self, id: EventId, generation: u32, damage: &Damage) -> Result<()> {
-        let place = self
-            .path()
-            .map_or_else(String::new, |path| format!(" {}", path.display()));
-        let next_step = format!(
-            "restore {} from a backup once the system is closed, or see what `forelog-recovery repair \
-             --plan{place}` would lose",
-            damage.file
-        );
+    fn emit_damage(
+        &self,
+        id: EventId,
+        generation: u32,
+        damage: &Damage,
+        next_step: &str,
+    ) -> Result<()> {
         let told = Told {
             segment: damage.segment,
             generation,
@@ -285,7 +307,7 @@ impl EventSystem {
             seq: damage.seq,
             file: &damage.file,
             reason: &damage.reason,
-            next_step: &next_step,
+            next_step,
         };
         let event = Event::new(DAMAGE_TYPE, DAMAGE_SOURCE, &told)?.with_id(id);
         let emit = || self.emit_with(&event, Durability::Sync);

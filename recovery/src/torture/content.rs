@@ -102,6 +102,15 @@ impl Tag {
     }
 }
 
+/// Type and source of an event: what a compaction goes by.
+pub(crate) type Key = (String, String);
+
+/// The key of an event of a workload by its number, also of one that nobody has any more.
+pub(crate) fn key_of(seed: u64, thread: u16, index: u64) -> Key {
+    let random = &mut Random::of(seed, &[u64::from(thread), index]);
+    (event_type(random), source(thread, random))
+}
+
 /// BLAKE3 over all that a user put into an event, but for its id, which the log may have made: type,
 /// source, timestamp, each header's name and value, and the data's `MessagePack` bytes; each text and
 /// the data with its length in front (u64, little-endian), the timestamp as i64, little-endian.

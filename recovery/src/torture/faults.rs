@@ -1,10 +1,12 @@
 //! `torture --faults`: storage operations and real system calls that fail, each in its turn.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use forelog::Result;
 use forelog::testing::DiskOp;
+use forelog::{Error, Result};
 
 use super::args::RunArgs;
 use super::child::{Ended, finish, folder, note, succeeds, words};
@@ -27,7 +29,7 @@ const OPS: [(DiskOp, u64); 7] = [
     (DiskOp::Map, 8),
 ];
 /// The system calls that fail, and how.
-const CALLS: [&str; 8] = [
+const CALLS: [&str; 9] = [
     "fallocate:error=ENOSPC",
     "fallocate:error=EIO",
     "pwrite64:error=ENOSPC",
@@ -36,6 +38,7 @@ const CALLS: [&str; 8] = [
     "fdatasync,msync:error=EIO",
     "fsync:error=EIO",
     "rename,renameat,renameat2:error=EIO",
+    "mmap:error=ENOMEM",
 ];
 /// Up to which call of a thread the sweep goes at most.
 const NTH_MAX: u64 = 60;
@@ -87,14 +90,17 @@ fn at_the_seam(seed: u64, report: &mut Report) {
 /// then on, until none is left.
 fn below_the_process(seed: u64, report: &mut Report) -> Result<()> {
     let pairs = CALLS.iter().flat_map(|call| [(call, ""), (call, "+")]);
-    let sweeps: Vec<_> = pairs.collect();
+    let mapped = mapped(seed)?;
+    // Without a path every map would fail.
+    let sweeps = pairs.filter(|(call, _)| !call.starts_with("mmap") || !mapped.is_empty());
+    let sweeps: Vec<_> = sweeps.collect();
     let bar = progress::seeds("--faults", sweeps.len() as u64);
     let next = AtomicUsize::new(0);
     let whole = Mutex::new(Ok(std::mem::take(report)));
     let work = || {
         while let Some((call, plus)) = sweeps.get(next.fetch_add(1, Ordering::AcqRel)) {
             for nth in 1..=NTH_MAX {
-                let injected = inject(&format!("{call}:when={nth}{plus}"), seed);
+                let injected = inject(&format!("{call}:when={nth}{plus}"), &mapped, seed);
                 let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
                 if !add(&mut whole, injected, seed) {
                     break;
@@ -141,7 +147,7 @@ struct Injected {
 }
 
 /// Runs a writer with one fault, and judges what it has left.
-fn inject(fault: &str, seed: u64) -> Result<Injected> {
+fn inject(fault: &str, mapped: &[PathBuf], seed: u64) -> Result<Injected> {
     let home = folder()?;
     let (dir, acks) = (home.path().join("data"), home.path().join("acks"));
     let trace = home.path().join("trace");
@@ -149,10 +155,13 @@ fn inject(fault: &str, seed: u64) -> Result<Injected> {
     let mut wrapper = words([&"strace", &"-f", &"-qq", &"-o", &trace]);
     wrapper.extend(words([&"-e", &format!("trace={calls}")]));
     wrapper.extend(words([&"-e", &format!("inject={fault}")]));
-    let seed_text = seed.to_string();
-    let mut writer = words([&"write", &dir, &"--events", &EVENTS, &"--seed", &seed_text]);
-    writer.extend(words([&"--segment-bytes", &"65536", &"--threads", &"2"]));
-    let ended = finish(&wrapper, &writer)?;
+    if calls == "mmap" {
+        let dir = real(home.path())?.join("data");
+        for path in mapped {
+            wrapper.extend(words([&"-P", &dir.join(path)]));
+        }
+    }
+    let ended = finish(&wrapper, &writer(&dir, seed))?;
     note(&acks, &ended.printed)?;
     let trace = std::fs::read_to_string(&trace).unwrap_or_default();
     let has_struck = trace.lines().any(|line| line.contains("(INJECTED)"));
@@ -171,6 +180,41 @@ fn inject(fault: &str, seed: u64) -> Result<Injected> {
         has_struck,
         findings,
     })
+}
+
+/// The files that a writer in a new directory maps, as it names them by then, from that directory on. Maps of
+/// memory are not to fail: a program that gets none is at its end.
+fn mapped(seed: u64) -> Result<Vec<PathBuf>> {
+    let home = folder()?;
+    let trace = home.path().join("trace");
+    let mut wrapper = words([&"strace", &"-f", &"-qq", &"-y", &"-o", &trace]);
+    wrapper.extend(words([&"-e", &"trace=mmap"]));
+    finish(&wrapper, &writer(&home.path().join("data"), seed))?;
+    let dir = real(home.path())?.join("data");
+    let trace = std::fs::read_to_string(&trace).unwrap_or_default();
+    let paths = trace.lines().filter_map(|line| {
+        let (_, path) = line.split_once('<')?;
+        let (path, _) = path.split_once('>')?;
+        Path::new(path)
+            .strip_prefix(&dir)
+            .ok()
+            .map(Path::to_path_buf)
+    });
+    Ok(paths.collect())
+}
+
+/// A path as the system names it.
+fn real(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .map_err(|e| Error::io("look at", path, e))
+}
+
+/// The command of a writer.
+fn writer(dir: &Path, seed: u64) -> Vec<OsString> {
+    let seed = seed.to_string();
+    let mut writer = words([&"write", &dir, &"--events", &EVENTS, &"--seed", &seed]);
+    writer.extend(words([&"--segment-bytes", &"65536", &"--threads", &"2"]));
+    writer
 }
 
 /// A writer that ends well has acknowledged all; one that dies of a signal, or of a panic, has done wrong.

@@ -21,6 +21,7 @@ mod random;
 mod run;
 mod sim;
 mod sink;
+mod superseded;
 mod write;
 
 pub use args::{CheckArgs, ConsumeArgs, Half, Promise, RunArgs, TortureArgs, WriteArgs};

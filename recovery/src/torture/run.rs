@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::args::RunArgs;
 use super::findings::{Finding, Findings};
+use super::judge::is_zero;
 use super::{faults, flip, full, kill, sim};
 use crate::progress;
 
@@ -27,6 +28,9 @@ pub(crate) struct Report {
     pub(crate) runs: u64,
     /// How many states of a directory were opened and judged.
     pub(crate) states: u64,
+    /// How many events compactions have dropped, as they may.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) dropped: u64,
     /// Why it was not run, or not all of it.
     pub(crate) skipped: Vec<String>,
     pub(crate) broken: Vec<Finding>,
@@ -172,6 +176,7 @@ fn simulated(args: &RunArgs) -> Report {
     let bar = progress::seeds("--sim", seeds.end - seeds.start);
     let next = AtomicU64::new(seeds.start);
     let (states, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let dropped = AtomicU64::new(0);
     let failed: Mutex<Option<(u64, Findings)>> = Mutex::new(None);
     let runs = AtomicU64::new(0);
     let work = || {
@@ -183,6 +188,7 @@ fn simulated(args: &RunArgs) -> Report {
             let life = sim::live(seed, args.unsafe_no_sync);
             runs.fetch_add(1, Ordering::AcqRel);
             states.fetch_add(life.states, Ordering::AcqRel);
+            dropped.fetch_add(life.dropped, Ordering::AcqRel);
             bar.inc(1);
             if !life.findings.is_empty() {
                 is_over.store(true, Ordering::Release);
@@ -204,6 +210,7 @@ fn simulated(args: &RunArgs) -> Report {
         mode: "sim",
         runs: runs.into_inner(),
         states: states.into_inner(),
+        dropped: dropped.into_inner(),
         ..Report::default()
     };
     if let Ok(Some((seed, findings))) = failed.into_inner() {

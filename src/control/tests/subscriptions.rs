@@ -88,7 +88,7 @@ fn a_seek_is_whole_or_not_at_all_after_a_crash_at_any_operation() {
             return false;
         };
         let clock = Arc::new(ManualClock::default());
-        let Ok(control) = Control::open_with(&folder, clock, &small()) else {
+        let Ok(control) = Control::open_with(&folder, clock, &small(), Known::default()) else {
             return false;
         };
         control.begin("a", Seq::ZERO, Seq::ZERO).is_ok()
@@ -109,7 +109,7 @@ fn a_seek_is_whole_or_not_at_all_after_a_crash_at_any_operation() {
                 continue;
             };
             let clock = Arc::new(ManualClock::default());
-            let control = Control::open_with(&folder, clock, &small()).unwrap();
+            let control = Control::open_with(&folder, clock, &small(), Known::default()).unwrap();
             if control.cursor("a").is_none() {
                 assert!(!is_done, "{why}");
                 continue;

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::worker::{Progress, Worker};
 use super::*;
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::control::Control;
+use crate::control::{Control, Known};
 use crate::durability::Durability;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
@@ -55,7 +55,13 @@ impl Rig {
         let manual = Arc::new(ManualClock::new(Timestamp::now()));
         let clock: Arc<dyn Clock> = manual.clone();
         let folder = |name| storage.folder(name).unwrap();
-        let control = Control::open(&folder(names::CONTROL), clock.clone(), false).unwrap();
+        let control = Control::open(
+            &folder(names::CONTROL),
+            clock.clone(),
+            false,
+            Known::default(),
+        )
+        .unwrap();
         let config = LogConfig {
             segment_len: 64 << 10,
             background: false,

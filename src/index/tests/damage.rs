@@ -141,6 +141,34 @@ fn a_deleted_index_or_file_costs_no_answer() {
     assert_mends(&log, &folder, "a file");
 }
 
+/// Sled opens its files by itself, and would wait for whoever writes to a pipe.
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_a_link_in_place_of_any_file_costs_no_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, folder) = made(dir.path(), 10);
+    for file in files_in(&folder) {
+        let name = file.strip_prefix(&folder).unwrap();
+        let put: [fn(&Path); 2] = [
+            |path| {
+                let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+                let fifo = rustix::fs::FileType::Fifo;
+                rustix::fs::mknodat(rustix::fs::CWD, path, fifo, mode, 0).unwrap();
+            },
+            |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        ];
+        for put in put {
+            let system = tempfile::tempdir_in(dir.path()).unwrap();
+            let copied = system.path().join("index");
+            copy(&folder, &copied);
+            fs::remove_file(copied.join(name)).unwrap();
+            put(&copied.join(name));
+            let state = assert_mends(&log, &copied, &format!("{} replaced", name.display()));
+            assert_eq!(state.rebuilds, 1);
+        }
+    }
+}
+
 #[test]
 fn verify_names_what_is_wrong_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -290,3 +290,63 @@ fn nothing_goes_that_cannot_be_noted_and_what_fails_is_finished_first() {
     dir.log.retire_before(Seq(8)).unwrap_err();
     assert_eq!(dir.log.first_seq(), Seq::FIRST);
 }
+
+/// A log of 5 events, with the control log of one of 12, all of which "slow" has seen.
+fn with_a_strangers_control_log() -> Result<SimDisk> {
+    let (theirs, ours) = (SimDisk::new(), SimDisk::new());
+    for (disk, count) in [(&theirs, 12), (&ours, 5)] {
+        let dir = Dir::open(disk)?;
+        let last = dir.append_all(count, Durability::Sync)?;
+        dir.control.begin("slow", Seq::ZERO, Seq::ZERO)?;
+        if count == 12 {
+            let place = Place {
+                cursor: last,
+                durable_upto: last,
+                ..Place::default()
+            };
+            dir.control.advance("slow", place)?;
+        }
+        dir.close()?;
+    }
+    let theirs = theirs.storage().folder(names::CONTROL)?;
+    let control = ours.storage().folder(names::CONTROL)?;
+    for entry in control.list()? {
+        control.remove(&entry.name)?;
+    }
+    for entry in theirs.list()? {
+        let bytes = theirs.read(&entry.name)?;
+        control.write(&entry.name, &bytes.unwrap_or_default())?;
+    }
+    control.sync_dir()?;
+    Ok(ours)
+}
+
+#[test]
+fn no_crash_has_a_cursor_of_another_logs_control_log_taken() {
+    let base = with_a_strangers_control_log().unwrap();
+    let copy = || base.crash(CrashKind::Process, Choice::AllKept);
+    let whole = copy();
+    let dir = Dir::open(&whole).unwrap();
+    let recovery = dir.control.recovery().unwrap();
+    assert!(recovery.damage.contains("another log"), "{recovery:?}");
+    assert_eq!(dir.control.cursor("slow"), None);
+    drop(dir);
+    let dir = Dir::open(&whole).unwrap();
+    assert!(dir.control.recovery().is_none(), "it is this log's now");
+    drop(dir);
+
+    let mut states = 0;
+    for nth in 1..=whole.op_count() {
+        let disk = copy();
+        disk.crash_at(nth);
+        drop(Dir::open(&disk));
+        for image in disk.images(CrashKind::System, 6, 12, 7) {
+            let dir = Dir::open(&image).unwrap();
+            assert_eq!(dir.control.cursor("slow"), None, "operation {nth}");
+            assert!(dir.control.is_incomplete(), "operation {nth}");
+            assert!(dir.log.watermark().appended() >= Seq(5));
+            states += 1;
+        }
+    }
+    assert!(states > 20, "{states} states");
+}

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use forelog::inspect::{Bound, Selector};
 use forelog::{EventId, Filter, Seq, Timestamp};
 use serde_json::json;
 
-use crate::Exit;
+use crate::exit::{Exit, Fault, Told};
 use crate::format::Format;
 use crate::when;
 
@@ -18,7 +19,7 @@ Exit codes:
   1  only a torn tail, as a crash leaves it: the next opening sets it aside
   2  the command was not understood
   3  something is damaged; what can be read is shown all the same
-  4  the path cannot be opened or read
+  4  the path cannot be opened or read, or the output not be written
   5  get: there is no such event
 
 Examples:
@@ -317,15 +318,15 @@ pub fn parse<A: Parser>() -> Result<A, Exit> {
         if json && error.use_stderr() {
             let message = error.render().to_string();
             let line = json!({ "error": { "kind": "Usage", "message": message.trim_end() } });
-            eprintln!("{line}");
-        } else {
-            // Where neither stdout nor stderr can be written there is nobody left to tell.
-            let _ = error.print();
+            let _ = writeln!(io::stderr(), "{line}");
+            return Exit::Usage;
         }
+        let printed = error.print().and_then(|()| io::stdout().flush());
         if error.use_stderr() {
-            Exit::Usage
-        } else {
-            Exit::Good
+            // Where even stderr cannot be written there is nobody left to tell.
+            return Exit::Usage;
         }
+        let asked_for = printed.map(|()| Exit::Good).map_err(Fault::Output);
+        Told::new(json, &mut io::stderr()).conclude(asked_for)
     })
 }

@@ -33,6 +33,8 @@ const NESTED_MAX: u64 = 2;
 pub(crate) struct Life {
     /// How many crash states were opened.
     pub(crate) states: u64,
+    /// How many events a compaction has dropped.
+    pub(crate) dropped: u64,
     pub(crate) findings: Findings,
 }
 
@@ -68,7 +70,7 @@ impl Run {
             states: 0,
             memory: Memory {
                 seed,
-                oracle: Oracle::new(settings.retains),
+                oracle: Oracle::new(settings.retains, settings.compacts),
                 books: [Book::default(), Book::default()],
                 findings: Findings::default(),
                 incarnation: 0,
@@ -79,6 +81,7 @@ impl Run {
     fn into_life(self) -> Life {
         Life {
             states: self.states,
+            dropped: self.memory.oracle.dropped,
             findings: self.memory.findings,
         }
     }
@@ -108,7 +111,7 @@ impl Run {
     /// The last incarnation has no fault: everything is handled, and the log is closed and opened again.
     fn finish(&mut self, disk: &TestDisk, power_failed: bool) -> Option<()> {
         let (system, shown) = self.open(disk, power_failed)?;
-        let mut world = World::new(system, &mut self.memory, !self.settings.retains);
+        let mut world = World::new(system, &mut self.memory, self.settings.projects());
         world.settle(&shown);
         let disk = world.close();
         let (system, _) = self.open(&disk, false)?;
@@ -182,7 +185,7 @@ impl Run {
             disk.stop_at(begun + nth);
         }
         let steps = plan::steps(&mut self.random);
-        let mut world = World::new(system, &mut self.memory, !self.settings.retains);
+        let mut world = World::new(system, &mut self.memory, self.settings.projects());
         if let Some((op, nth)) = fault {
             world.fail(op, nth);
         }
@@ -237,6 +240,8 @@ impl Run {
                     findings,
                     ..
                 } = &mut self.memory;
+                // What it shows need not stay.
+                let mut oracle = oracle.clone();
                 let _shown = oracle.judge(&system, *seed, power_failed, findings);
                 system.into_disk(Crash::Process);
                 if self.is_broken() {
@@ -268,5 +273,21 @@ impl Run {
             power_failed |= crash != Crash::Process;
         }
         (disk, power_failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compactions_are_at_work_in_some_seeds_and_drop_nothing_else() {
+        let mut seeds = (0..400).filter(|seed| Settings::of(*seed, false).compacts);
+        let dropped = seeds.find(|seed| {
+            let life = live(*seed, false);
+            assert!(life.findings.is_empty(), "{seed}: {:?}", life.findings);
+            life.dropped > 0
+        });
+        assert!(dropped.is_some(), "no event is dropped in any seed");
     }
 }

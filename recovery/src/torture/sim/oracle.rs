@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use blake3::Hash;
-use forelog::{EventSystem, Gap, Level, Receipt, Seq};
+use forelog::{Event, EventSystem, Gap, Level, Receipt, Seq};
 
+use super::plan::is_state;
 use crate::torture::acks::{Ack, Acks};
+use crate::torture::content::{Key, digest};
 use crate::torture::findings::{Broken, Findings};
 use crate::torture::judge::Judge;
 
@@ -23,23 +25,32 @@ pub(super) struct Oracle {
     promised: BTreeMap<Seq, Promised>,
     /// What anybody ever saw under a Seq.
     seen: HashMap<Seq, Hash>,
+    /// Type and source of each event that anybody was shown or promised.
+    keys: HashMap<Seq, Key>,
     retains: bool,
+    compacts: bool,
+    /// How many events a compaction has dropped so far.
+    pub(super) dropped: u64,
 }
 
 /// The events that a log shows.
 pub(super) type Shown = BTreeMap<Seq, Ack>;
 
 impl Oracle {
-    pub(super) fn new(retains: bool) -> Oracle {
+    pub(super) fn new(retains: bool, compacts: bool) -> Oracle {
         Oracle {
             retains,
+            compacts,
             ..Oracle::default()
         }
     }
 
     /// Takes in a receipt.
-    pub(super) fn promise(&mut self, receipt: &Receipt, digest: Hash, findings: &mut Findings) {
+    pub(super) fn promise(&mut self, receipt: &Receipt, event: &Event, findings: &mut Findings) {
+        let digest = digest(event);
         self.see(receipt.seq, digest, findings);
+        let key = (event.event_type.clone(), event.source.clone());
+        self.keys.insert(receipt.seq, key);
         let ack = Ack {
             id: receipt.event_id,
             digest,
@@ -68,10 +79,17 @@ impl Oracle {
         }
     }
 
+    /// Whether a compaction may have dropped this event: a later one of its key is known.
+    pub(super) fn is_superseded(&self, seq: Seq) -> bool {
+        let of = self.keys.get(&seq);
+        let is_later = |(later, key): (&Seq, &Key)| *later > seq && Some(key) == of;
+        self.compacts && self.keys.iter().any(is_later)
+    }
+
     /// Holds an opened log against what is promised; returns what it shows. `power_failed` says whether
     /// what was not synced may be lost.
     pub(super) fn judge(
-        &self,
+        &mut self,
         system: &EventSystem,
         seed: u64,
         power_failed: bool,
@@ -79,7 +97,9 @@ impl Oracle {
     ) -> Shown {
         loop {
             let first = system.store().first_seq();
-            let (judge, shown) = self.hold_against(system, seed, power_failed, first);
+            let (judge, shown, keys) = self.hold_against(system, seed, power_failed, first);
+            self.keys.extend(keys);
+            self.dropped = self.dropped.max(judge.tally.dropped);
             // Retention, which runs beside, may have removed what was asked for.
             if self.retains && system.store().first_seq() != first {
                 continue;
@@ -96,7 +116,7 @@ impl Oracle {
         seed: u64,
         power_failed: bool,
         first: Seq,
-    ) -> (Judge, Shown) {
+    ) -> (Judge, Shown, HashMap<Seq, Key>) {
         let is_needed = |seq: Seq, promised: &Promised| {
             (promised.is_synced || !power_failed) && !(self.retains && seq < first)
         };
@@ -110,11 +130,16 @@ impl Oracle {
         if self.retains {
             judge.begins_anywhere();
         }
-        let mut shown = Shown::new();
+        if self.compacts {
+            judge.compacts(is_state, self.keys.clone());
+        }
+        let (mut shown, mut keys) = (Shown::new(), HashMap::new());
         let replayed = system.replay().run(|event| {
             let digest = judge.take(event);
             let id = event.event_id();
             shown.insert(event.seq(), Ack { id, digest });
+            let key = (event.event_type().to_owned(), event.source().to_owned());
+            keys.insert(event.seq(), key);
             Ok(())
         });
         if let Err(error) = replayed {
@@ -128,7 +153,7 @@ impl Oracle {
             to: Seq(u64::MAX),
         };
         judge.finish(&[any], false);
-        (judge, shown)
+        (judge, shown, keys)
     }
 
     fn check_reuse(&self, shown: &Shown, findings: &mut Findings) {

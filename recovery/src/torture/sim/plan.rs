@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forelog::testing::{Crash, DiskOp};
-use forelog::{Builder, Durability, EventSystem};
+use forelog::{Builder, Durability, EventSystem, StateKey};
 
 use super::world::PATIENCE;
 use crate::torture::random::Random;
@@ -11,6 +11,21 @@ use crate::torture::random::Random;
 pub(super) const SEGMENT_LEN: u64 = 64 << 10;
 /// How many events are kept where retention is on.
 pub(super) const MAX_EVENTS: u64 = 48;
+
+/// The types of which the last event of each source is kept, where compaction is on.
+const STATES: [&str; 6] = [
+    "order.placed",
+    "order.filled",
+    "tick",
+    "sensor.temperature",
+    "log",
+    "t",
+];
+
+/// Whether an event is one of these.
+pub(super) fn is_state(event_type: &str) -> bool {
+    STATES.contains(&event_type)
+}
 
 /// One thing that is done.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +64,15 @@ pub(super) enum End {
 }
 
 /// The settings of a seed.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is drawn for itself, and any of them go together"
+)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
     pub(super) retains: bool,
     pub(super) compresses: bool,
+    pub(super) compacts: bool,
     pub(super) ignores_syncs: bool,
 }
 
@@ -61,8 +81,14 @@ impl Settings {
         Settings {
             retains: Random::of(seed, &[1]).one_in(4),
             compresses: Random::of(seed, &[2]).one_in(3),
+            compacts: Random::of(seed, &[3]).one_in(4),
             ignores_syncs,
         }
+    }
+
+    /// Whether all that a projection has applied stays.
+    pub(super) fn projects(self) -> bool {
+        !self.retains && !self.compacts
     }
 
     pub(super) fn builder(self) -> Builder {
@@ -70,6 +96,10 @@ impl Settings {
             .segment_size(usize::try_from(SEGMENT_LEN).unwrap_or(1 << 16))
             .max_queue_size(100_000)
             .drain_timeout(PATIENCE);
+        let states = STATES.iter().filter(|_| self.compacts);
+        let builder = states.fold(builder, |builder, state| {
+            builder.keep_last(*state, StateKey::Source)
+        });
         let builder = if self.compresses {
             builder.compression(1)
         } else {

@@ -315,3 +315,24 @@ fn retention_shows_what_stays_for_whom_and_what_would_go() {
     assert_eq!(csv.lines().count(), segments.len() + 1);
     assert_eq!(code(&run(&["--max-age", "soon"])), 2);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_is_full_is_an_error_and_one_that_is_closed_an_end() {
+    let dir = fixture(200);
+    let dir = dir.path().to_str().unwrap();
+    for args in [&[dir][..], &[dir, "--stats"], &["types", dir], &["--help"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = Command::new(BIN).args(args).stdout(full.unwrap()).output();
+        let output = output.unwrap();
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(code(&output), 4, "{args:?}: {said}");
+        assert!(said.contains("cannot write the output"), "{args:?}: {said}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(BIN).args(args).stdout(writer).output();
+        let output = output.unwrap();
+        assert_eq!((code(&output), output.stderr), (0, vec![]), "{args:?}");
+    }
+}
