@@ -9,7 +9,8 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  it was done, or ended as asked
   2  the command was not understood
-  4  the directory, the file or the address cannot be opened, or the token is refused
+  4  the directory, the file or the address cannot be opened, or the token is refused,
+     or the output cannot be written
 
 Examples:
   forelog-monitor serve /var/lib/orders

@@ -14,7 +14,7 @@ use crate::server::{Server, ServerSettings, TlsSettings};
 use crate::source::Source;
 use crate::top;
 
-/// The path or the address cannot be opened.
+/// The path or the address cannot be opened, or the output not be written.
 const UNOPENED: u8 = 4;
 
 /// Does what the command line says. What went wrong is told on the standard error.
@@ -56,7 +56,8 @@ pub fn run(args: &Args) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("forelog-monitor: {error}");
+            // Where that cannot be told either, the code tells it.
+            let _ = writeln!(std::io::stderr(), "forelog-monitor: {error}");
             ExitCode::from(UNOPENED)
         }
     }
@@ -85,7 +86,7 @@ fn serve(path: &Path, settings: ServerSettings) -> Result<()> {
         "http"
     };
     let server = Server::beside(path, settings)?;
-    println!("{scheme}://{}", server.address());
+    print(&format!("{scheme}://{}\n", server.address()))?;
     server.wait();
     Ok(())
 }
@@ -182,7 +183,12 @@ fn write_report(
     if let Some(output) = output {
         return std::fs::write(output, html).map_err(|cause| Error::io("write", output, cause));
     }
-    let written = std::io::stdout().write_all(html.as_bytes());
+    print(&html)
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.map_err(|cause| Error::io("write to", "the standard output", cause))
 }
 

@@ -292,6 +292,31 @@ fn what_cannot_be_read_is_told() {
 }
 
 #[test]
+fn an_output_that_is_full_is_an_error() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    if full().is_err() {
+        eprintln!("skipped: no /dev/full");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let path = dir.path().to_str().unwrap();
+    for arguments in [
+        ["serve", path, "--listen", "127.0.0.1:0"].as_slice(),
+        &["report", path],
+    ] {
+        let mut command = program();
+        command.args(arguments).stdout(full().unwrap());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("the standard output"), "{told}");
+        command.stderr(full().unwrap());
+        assert_eq!(command.status().unwrap().code(), Some(4));
+    }
+}
+
+#[test]
 fn a_directory_is_served_until_the_program_ends() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
