@@ -16,7 +16,8 @@ Exit codes:
   1  only a torn tail, as a crash leaves it: the next opening sets it aside; diff: they differ
   2  the command was not understood
   3  something is damaged, or was lost
-  4  the path cannot be opened or read, the target or the output not be written, or a command of --exec failed
+  4  the path cannot be opened or read, the target or the output not be written,
+     or a command of --exec failed
   5  what was asked for by its name is not there
 
 Examples:

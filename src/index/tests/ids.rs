@@ -1,6 +1,7 @@
 //! Ids that tell no time: runs of them, merged, looked up, retired, read again after an opening, and lost.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::*;
 use crate::index::ids::block::{BLOCK_LEN, ENTRIES_MAX, HASH_END, hash_of};
@@ -129,21 +130,27 @@ fn one_id_in_very_many_events_hides_no_other() {
     }
 }
 
-/// Also where what was cut off held no entry: nothing tells that from blocks that held some.
+/// A run of so many ids that have the last hash there may be, and its file.
+fn one_hash(folder: &Path, count: usize) -> (Ids, PathBuf) {
+    let count = u16::try_from(count).unwrap();
+    let mut ids = Ids::starting_at(0, Some(folder), 7);
+    let entries = (0..count).map(|offset| entry_of(HASH_END - 1, offset));
+    ids.take(0, entries.collect()).unwrap();
+    ids.take(1, Vec::new()).unwrap();
+    let last = Seq(u64::from(count) - 1);
+    assert_eq!(ids.first_with(HASH_END - 1, last).unwrap(), Some(last));
+    let path = folder.join("ids/000000000000-000000000002.ids");
+    (ids, path)
+}
+
+/// A run that lacks blocks is not opened, also where they held no entry: nothing tells those from others.
 #[test]
 fn a_run_without_its_last_blocks_is_found_to_be_cut() {
     // All of one hash: a block before theirs, full ones, and a last one with one entry, or none.
     for count in [2 * ENTRIES_MAX + 1, ENTRIES_MAX] {
-        let count = u16::try_from(count).unwrap();
         for cut in [1, 2, 3] {
             let dir = tempfile::tempdir().unwrap();
-            let mut ids = Ids::starting_at(0, Some(dir.path()), 7);
-            let entries = (0..count).map(|offset| entry_of(HASH_END - 1, offset));
-            ids.take(0, entries.collect()).unwrap();
-            ids.take(1, Vec::new()).unwrap();
-            let last = Seq(u64::from(count) - 1);
-            assert_eq!(ids.first_with(HASH_END - 1, last).unwrap(), Some(last));
-            let path = dir.path().join("ids").join("000000000000-000000000002.ids");
+            let (ids, path) = one_hash(dir.path(), count);
             let bytes = fs::read(&path).unwrap();
             let loaded = Ids::load((&ids.notes(), ids.next()), dir.path(), 7);
             assert_eq!(loaded.unwrap().notes(), ids.notes());
@@ -158,15 +165,11 @@ fn a_run_without_its_last_blocks_is_found_to_be_cut() {
 /// A file that is cut while it is open: what reads on in it fails.
 #[test]
 fn a_run_that_is_cut_under_an_open_index_is_noticed() {
-    let count = u16::try_from(2 * ENTRIES_MAX + 1).unwrap();
-    let last = Seq(u64::from(count) - 1);
+    let count = 2 * ENTRIES_MAX + 1;
+    let last = Seq(count as u64 - 1);
     for cut in [1, 2, 3] {
         let dir = tempfile::tempdir().unwrap();
-        let mut ids = Ids::starting_at(0, Some(dir.path()), 7);
-        let entries = (0..count).map(|offset| entry_of(HASH_END - 1, offset));
-        ids.take(0, entries.collect()).unwrap();
-        ids.take(1, Vec::new()).unwrap();
-        let path = dir.path().join("ids").join("000000000000-000000000002.ids");
+        let (mut ids, path) = one_hash(dir.path(), count);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - cut * BLOCK_LEN]).unwrap();
         let error = ids.first_with(HASH_END - 1, last).unwrap_err();
