@@ -95,7 +95,7 @@ impl Settings {
         let builder = EventSystem::builder()
             .segment_size(usize::try_from(SEGMENT_LEN).unwrap_or(1 << 16))
             .max_queue_size(100_000)
-            .drain_timeout(PATIENCE);
+            .drain_timeout(PATIENCE * 10);
         let states = STATES.iter().filter(|_| self.compacts);
         let builder = states.fold(builder, |builder, state| {
             builder.keep_last(*state, StateKey::Source)
