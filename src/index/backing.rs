@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::agree;
 use super::catalog::{Catalog, Loaded};
 use super::core::Core;
+use super::held::Held;
 use super::ids::Ids;
 use super::memory::MemoryStore;
 use super::store::{self, Store};
@@ -58,5 +59,5 @@ fn open_checked(core: &Core, folder: &Path) -> Result<Opened> {
         None => Ids::starting_at(0, Some(folder), core.salt),
     };
     ids.tidy()?;
-    Ok((store, loaded, ids))
+    Ok((Arc::new(Held::over(store)), loaded, ids))
 }

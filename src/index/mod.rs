@@ -33,6 +33,7 @@
 
 mod dimension;
 mod hash;
+mod held;
 mod keys;
 mod values;
 mod spans;

@@ -41,6 +41,9 @@ pub struct Row {
     pub floor_latency: Option<Latency>,
     /// What else was measured on the way, by name.
     pub extra: BTreeMap<&'static str, f64>,
+    /// How far the bare work gets that no engine can do without, by the name of the figure.
+    #[serde(skip)]
+    pub(crate) reach: BTreeMap<&'static str, f64>,
     /// The bounds that this figure must keep, each with what was measured.
     pub checks: Vec<Check>,
     /// Whether all bounds are kept; `null` if that cannot be told from this run.
@@ -68,6 +71,7 @@ impl Row {
             latency: None,
             floor_latency: None,
             extra: BTreeMap::new(),
+            reach: BTreeMap::new(),
             checks: Vec::new(),
             met: None,
             note: None,
@@ -142,6 +146,20 @@ impl Row {
             self.extra.insert(name, figure);
         }
         self
+    }
+
+    /// How far bare work gets with a figure that may have a bound.
+    pub(crate) fn reach(mut self, of: &'static str, figure: Option<f64>) -> Row {
+        if let Some(figure) = figure {
+            self.reach.insert(of, figure);
+        }
+        self
+    }
+
+    /// The floor is the least of the work: the value gets no further.
+    pub(crate) fn reaches_floor(self) -> Row {
+        let floor = self.floor;
+        self.reach("value", floor)
     }
 
     pub(crate) fn note(mut self, note: impl Into<String>) -> Row {

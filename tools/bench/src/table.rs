@@ -25,7 +25,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         ];
         if judged {
             cells.push(targets(&row.checks));
-            cells.push(met(row.met).to_owned());
+            cells.push(met(row).to_owned());
         }
         table.add_row(cells);
     }
@@ -81,10 +81,12 @@ fn target(check: &Check) -> String {
     }
 }
 
-/// `yes`, `no`, or `open`.
-pub(crate) fn met(met: Option<bool>) -> &'static str {
-    match met {
+/// `yes`, `no`, whether the bare work keeps them either, or `open`.
+pub(crate) fn met(row: &Row) -> &'static str {
+    let mut failed = row.checks.iter().filter(|check| check.met == Some(false));
+    match row.met {
         Some(true) => "yes",
+        Some(false) if failed.all(Check::is_out_of_reach) => "no, nor bare",
         Some(false) => "no",
         None => "open",
     }
@@ -117,7 +119,12 @@ fn notes(rows: &[Row]) -> String {
         let extra = row.extra.iter();
         let extra =
             extra.map(|(name, figure)| format!("{}: {}", name.replace('_', " "), shown(*figure)));
-        let said: Vec<String> = floor.chain(extra).chain(row.note.clone()).collect();
+        let reach = row.reach.iter().map(|(of, figure)| {
+            let of = of.replace('_', " ");
+            format!("bare: {of} {}", shown(*figure))
+        });
+        let said = floor.chain(reach).chain(extra).chain(row.note.clone());
+        let said: Vec<String> = said.collect();
         if !said.is_empty() {
             text.extend(["\n", &row.what, "\n  ", &said.join("\n  "), "\n"]);
         }

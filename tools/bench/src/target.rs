@@ -16,6 +16,16 @@ pub struct Check {
     pub measured: Option<f64>,
     /// Whether the bound is kept; `null` if that cannot be told.
     pub met: Option<bool>,
+    /// How far the bare work gets that no engine can do without, measured in the same run; `null` if
+    /// that was not measured.
+    pub reach: Option<f64>,
+}
+
+impl Check {
+    /// Whether not even the bare work keeps the bound.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        self.met == Some(false) && self.reach.is_some_and(|reach| !self.bound.holds(reach))
+    }
 }
 
 /// The side and the place of a bound.
@@ -142,6 +152,7 @@ pub(crate) fn judge(row: &mut Row, judged: bool) {
                 bound,
                 measured,
                 met,
+                reach: row.reach.get(of).copied(),
             }
         })
         .collect();
@@ -211,6 +222,18 @@ mod tests {
         };
         assert_eq!(append(13e6).met, None, "the rivals are not measured here");
         assert_eq!(append(9e6).met, Some(false));
+    }
+
+    #[test]
+    fn a_bound_is_out_of_reach_where_the_bare_work_misses_it_as_well() {
+        for (bare, is_out) in [(450.0, true), (250.0, false)] {
+            let mut row = get_row(500.0).reach("value", Some(bare));
+            judge(&mut row, true);
+            assert_eq!(row.checks[0].is_out_of_reach(), is_out, "{bare}");
+        }
+        let mut kept = get_row(200.0).reach("value", Some(450.0));
+        judge(&mut kept, true);
+        assert!(!kept.checks[0].is_out_of_reach(), "it is kept all the same");
     }
 
     #[test]

@@ -120,11 +120,7 @@ fn figures(rows: &[Row]) -> String {
             Some(false) => "no",
             None => "open",
         };
-        let answer = if row.checks.is_empty() {
-            ""
-        } else {
-            met(row.met)
-        };
+        let answer = if row.checks.is_empty() { "" } else { met(row) };
         vec![
             Cell::text(&row.what),
             Cell::number(dashed(row.value)),

@@ -35,6 +35,7 @@ pub(crate) fn run(bench: &Bench, full: bool) -> Result<Vec<Row>> {
                 },
                 FLOOR,
             )
+            .reaches_floor()
             .extra("largest_to_smallest", quotient(last.value, first))
             .note(
                 "the writer is killed with SIGKILL as soon as it has emitted; each further run \

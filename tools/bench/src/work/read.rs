@@ -55,6 +55,7 @@ pub(crate) fn get(bench: &Bench) -> Result<Row> {
             pair,
             "a table of offsets and CRCs of the frames that it leads to, in memory, as many bytes",
         )
+        .reaches_floor()
         .extra("floor_in_turn_ns", median(&in_turn))
         .note(
             "the floor's look-ups overlap in the processor, which needs loops of a few dozen \

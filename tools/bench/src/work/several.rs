@@ -83,6 +83,7 @@ fn keyed(bench: &Bench) -> Result<Row> {
         .events(events);
     let of_plain_speedup = quotient(row.ratio_to_floor, plain_speedup);
     Ok(row
+        .reach("ratio_to_floor", plain_speedup)
         .extra("plain_speedup", plain_speedup)
         .extra("of_plain_speedup", of_plain_speedup)
         .note(

@@ -72,6 +72,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Row> {
         "MessagePack of the same value into a new buffer, then copy and CRC of as many \
                  bytes as its frame has",
     )
+    .reaches_floor()
     .events(events)
     .threads(1)
     .extra(
