@@ -6,10 +6,10 @@
 //! again: the position that says how much is indexed is handed on behind the records that it counts.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Included};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::batch;
+use super::memory;
 use super::store::{Pair, Store};
 use crate::error::Result;
 
@@ -47,12 +47,7 @@ impl Newest {
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> impl DoubleEndedIterator<Item = Pair> {
-        // A range that ends before it begins has nothing, and the map takes none such.
-        let bounds = (from < to).then(|| {
-            self.records
-                .range::<[u8], _>((Included(from), Excluded(to)))
-        });
-        let held = bounds.into_iter().flatten();
+        let held = memory::range(&self.records, from, to);
         held.map(|(key, (_, value))| (key.clone(), value.clone()))
     }
 
