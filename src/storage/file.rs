@@ -64,7 +64,10 @@ impl FileStorage {
             } else {
                 "no folder"
             };
-            let message = format!("the path is {what}; name the real folder");
+            let message = format!(
+                "the path is {what}; name the real folder, or, where it stands inside of a directory, move it \
+                 elsewhere"
+            );
             return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
         }
         let dir = sys::open_dir(path);
