@@ -31,6 +31,8 @@ pub enum Mutant {
     LoseParked,
     /// A projection goes on with the event at its position, not behind it.
     ApplyTwice,
+    /// What a compaction drops is not declared in the new file's footer.
+    DropUndeclared,
 }
 
 #[cfg(feature = "mutants")]
@@ -44,7 +46,7 @@ mod chosen {
 
     impl Mutant {
         /// All of them.
-        pub const ALL: [Mutant; 10] = [
+        pub const ALL: [Mutant; 11] = [
             Mutant::SkipSync,
             Mutant::PublishBeforeCopy,
             Mutant::AdvanceCursorEarly,
@@ -55,6 +57,7 @@ mod chosen {
             Mutant::AcknowledgeFailedSync,
             Mutant::LoseParked,
             Mutant::ApplyTwice,
+            Mutant::DropUndeclared,
         ];
     }
 

@@ -47,10 +47,11 @@ pub(crate) fn cursors(args: &CursorsArgs, json: bool, out: Output<'_>) -> Result
     let Some(one) = report.subscriptions.iter().find(|one| one.name == *name) else {
         let known = report.subscriptions.iter().map(|one| one.name.as_str());
         let known = known.collect::<Vec<_>>().join(", ");
+        let known = Some(known).filter(|known| !known.is_empty());
+        let known = known.as_deref().unwrap_or("none");
         let message = format!("there is no subscription {name:?}; there are: {known}");
-        return Err(Error::new(ErrorKind::NotFound, message)
-            .at_path(path)
-            .into());
+        let absent = Error::new(ErrorKind::NotFound, message).at_path(path);
+        return Err(Fault::Absent(absent));
     };
     let to = match place {
         CursorPlace::Seq(seq) => Seq(seq),
@@ -119,6 +120,9 @@ fn list(path: &Path, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
 
 fn text(planned: &Move<'_>, out: &mut dyn Write) -> io::Result<()> {
     let (name, from, to) = (planned.name, planned.from, planned.to);
+    if from == to {
+        return writeln!(out, "{name}: stands at Seq {to} already");
+    }
     let verb = if planned.applied { "went" } else { "would go" };
     writeln!(out, "{name}: {verb} from Seq {from} to Seq {to}")?;
     if planned.again > 0 {

@@ -73,6 +73,15 @@ pub(crate) fn doctor(args: &DoctorArgs, json: bool, out: Output<'_>) -> Result<E
             report.find(Finding::new("snapshot", says, is_wrong).in_file(&snapshot.file));
         }
     }
+    let is_without_control = verified
+        .control
+        .as_ref()
+        .is_none_or(|log| log.segments == 0);
+    if is_without_control && inspector.is_directory() && report.events > 0 {
+        let says = "there is none, so that every handler begins at its start; if that surprises you, put the \
+                    folder back before anything is opened";
+        report.find(Finding::new("control", says, false));
+    }
     if let Some(plan) = &planned {
         report.verdict = report.verdict.max_with(plan.verdict);
         if let Some(refused) = &plan.refused {

@@ -35,9 +35,8 @@ pub(crate) fn rebuild(args: &RebuildArgs, json: bool, out: Output<'_>) -> Result
     };
     if let Some(name) = wanted.filter(|_| snapshots.is_empty()) {
         let message = format!("there is no snapshot of a projection {name:?}");
-        return Err(Error::new(ErrorKind::NotFound, message)
-            .at_path(&args.path)
-            .into());
+        let absent = Error::new(ErrorKind::NotFound, message).at_path(&args.path);
+        return Err(Fault::Absent(absent));
     }
     let report = Report {
         v: VERSION,

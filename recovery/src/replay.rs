@@ -25,7 +25,7 @@ pub(crate) fn replay(
         check_apart(&args.path, into)?;
         return replay_into(&inspector, args, into, json, out, told);
     }
-    let mut records = inspector.records(args.selector.selector())?;
+    let mut records = inspector.records(args.selector.selector()?)?;
     let mut pace = Pace::new(args.rate);
     for record in &mut records {
         let record = match record {
@@ -90,7 +90,7 @@ fn replay_into(
         last_from: Seq::ZERO,
         last_into: Seq::ZERO,
     };
-    let mut records = inspector.records(args.selector.selector())?;
+    let mut records = inspector.records(args.selector.selector()?)?;
     let system = open_target(into)?;
     let bar = progress::events("replaying");
     let mut pace = Pace::new(args.rate);

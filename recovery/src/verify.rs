@@ -29,12 +29,13 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: Output<'_>) -> Result<E
         serde_json::to_writer(&mut *out, &report)?;
         writeln!(out)?;
     } else {
-        text(&report, out)?;
+        // One file says nothing of how its log was closed.
+        text(&report, !args.path.is_file(), out)?;
     }
     Ok(report.verdict.into())
 }
 
-fn text(report: &VerifyReport, out: &mut dyn Write) -> io::Result<()> {
+fn text(report: &VerifyReport, is_whole: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {}", report.path.display(), report.verdict)?;
     if !report.deep {
         line(
@@ -43,10 +44,10 @@ fn text(report: &VerifyReport, out: &mut dyn Write) -> io::Result<()> {
             "headers, footers, links and the last segments; --deep reads every byte",
         )?;
     }
-    log(&report.log, out)?;
+    log(&report.log, is_whole, out)?;
     if let Some(control) = &report.control {
         writeln!(out, "  control log")?;
-        log(control, out)?;
+        log(control, true, out)?;
     }
     for one in &report.subscriptions {
         let behind = report.log.last.since(one.cursor);
@@ -72,7 +73,7 @@ fn text(report: &VerifyReport, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn log(log: &LogReport, out: &mut dyn Write) -> io::Result<()> {
+fn log(log: &LogReport, is_whole: bool, out: &mut dyn Write) -> io::Result<()> {
     let events = match log.count {
         0 => "none".to_owned(),
         count => format!("{count} (Seqs {} to {})", log.first, log.last),
@@ -80,15 +81,14 @@ fn log(log: &LogReport, out: &mut dyn Write) -> io::Result<()> {
     line(out, "events", &events)?;
     let segments = format!("{} ({} bytes of frames)", log.segments, log.bytes);
     line(out, "segments", &segments)?;
-    line(
-        out,
-        "closed",
-        if log.clean {
+    if is_whole {
+        let how = if log.clean {
             "in order"
         } else {
             "not in order"
-        },
-    )?;
+        };
+        line(out, "closed", how)?;
+    }
     for gap in &log.gaps {
         line(
             out,

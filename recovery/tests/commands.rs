@@ -155,7 +155,7 @@ fn a_cursor_moves_only_when_told_and_never_beyond_the_end() {
         run(&["cursors", "set", path, "nobody", "1", "--apply"])
             .status
             .code(),
-        Some(4)
+        Some(5)
     );
     assert_eq!(bytes_below(dir.path()), before);
     let cursor =
@@ -236,7 +236,7 @@ fn snapshots_are_listed_and_set_aside() {
         run(&["rebuild", path, "--projection", "other"])
             .status
             .code(),
-        Some(4)
+        Some(5)
     );
     let (code, done) = json(&[
         "rebuild",
@@ -367,4 +367,38 @@ fn a_salvage_that_was_cut_off_is_begun_again_and_opened_by_nobody() {
         }
     }
     assert_eq!(events(dir.path()), events(&into));
+}
+
+#[test]
+fn questions_without_an_answer_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    whole(dir.path());
+    let path = text(dir.path());
+    let backwards = run(&["replay", path, "--from", "10", "--to", "5"]);
+    assert_eq!(backwards.status.code(), Some(2), "{}", said(&backwards));
+    assert!(said(&backwards).contains("before --from"));
+    let last = u64::MAX.to_string();
+    for args in [
+        &["torture", "--sim", "--seeds", "0"][..],
+        &["torture", "--sim", "--seed", &last],
+        &["torture", "--sim", "--seed", &last, "--seeds", "2"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn one_file_is_not_said_to_be_closed_and_a_missing_control_log_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    whole(dir.path());
+    let one = run(&["verify", text(&corpus::segment(dir.path(), 2))]);
+    assert_eq!(one.status.code(), Some(0), "{}", said(&one));
+    assert!(!said(&one).contains("closed"), "{}", said(&one));
+    let begins = "every handler begins at its start";
+    assert!(!said(&run(&["doctor", text(dir.path())])).contains(begins));
+    fs::remove_dir_all(dir.path().join("control")).unwrap();
+    let told = run(&["doctor", text(dir.path())]);
+    assert_eq!(told.status.code(), Some(0), "{}", said(&told));
+    assert!(said(&told).contains(begins), "{}", said(&told));
 }

@@ -1,4 +1,4 @@
-//! The engine broken on purpose in ten ways: `torture` finds each of them, and nothing where it is whole.
+//! The engine broken on purpose in eleven ways: `torture` finds each of them, and nothing where it is whole.
 //!
 //! `cargo test -p forelog-recovery --features mutants --test mutants`
 
@@ -53,6 +53,7 @@ fn signs(mutant: Mutant) -> &'static [&'static str] {
         Mutant::IgnoreChecksum => &["altered", "invented", "reordered", "refused"],
         Mutant::CutTailTooFar => &["lost"],
         Mutant::ApplyTwice => &["wrongly_applied"],
+        Mutant::DropUndeclared => &["refused", "holed", "failed"],
         _ => &[],
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Slot {
     pub(crate) damage: Vec<Damage>,
     /// What was read.
     pub(crate) report: LogReport,
+    /// Whether opening refuses a file of it for what it is, such as one that was cut short.
+    pub(crate) is_refused: bool,
     pub(super) piece: Option<Piece>,
     /// Whether its header was made up from what else is left.
     is_rescued: bool,
@@ -66,6 +68,12 @@ impl Slot {
     pub(crate) fn is_sealed_before(&self, next: Option<&SegmentHeader>) -> bool {
         let at = self.piece.as_ref().map(|piece| &piece.at);
         at.zip(next).is_some_and(|(at, next)| at.is_pinned_by(next))
+    }
+
+    /// Whether all of it is certain to be on the disk, sealed, by the word of the next header and what is
+    /// witnessed: an opening takes it as it is then.
+    pub(crate) fn is_settled_before(&self, next: Option<&SegmentHeader>, witness: Seq) -> bool {
+        self.is_sealed_before(next) && next.is_some_and(|next| witness >= next.prev_last_seq)
     }
 
     /// The first Seq that it can hold, as far as that can be told.
@@ -130,6 +138,7 @@ impl Slot {
             generation: None,
             damage: Vec::new(),
             report: LogReport::default(),
+            is_refused: false,
             piece,
             is_rescued,
         }
@@ -145,6 +154,7 @@ impl Slot {
 
     pub(super) fn add(&mut self, file: &File) {
         self.files.push(file.entry.name.clone());
+        self.is_refused |= file.problem.is_some();
         let own = file.named.map(|(_, generation)| generation);
         // Behind the last one there is no other to write.
         let own = own.filter(|&generation| generation < u32::MAX);

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::DroppedRange;
 use crate::format::footer::{ENTRY_LEN, Footer, TimeRanges};
 use crate::format::frame::{Chain, FrameHeader};
+use crate::mutant::{self, Mutant};
 use crate::position::Seq;
 
 /// What has been gone through of the old segment, and what of it stands in the new one.
@@ -107,7 +108,9 @@ impl<'a> Course<'a> {
             after: self.chain,
             lost: false,
         };
-        self.ranges.extend(range.encode());
+        if !mutant::is(Mutant::DropUndeclared) {
+            self.ranges.extend(range.encode());
+        }
     }
 
     /// Comes to the end of the old segment.

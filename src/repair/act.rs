@@ -57,6 +57,10 @@ pub(super) fn apply(path: &Path, watch: &mut Watch<'_>) -> Result<RepairReport> 
     report.verdict = now.verdict;
     report.events = now.log.count;
     report.remains.extend(now.damage().map(ToString::to_string));
+    let index = now.index.and_then(|index| index.problem);
+    report
+        .remains
+        .extend(index.map(|problem| format!("{}: {problem}", names::INDEX)));
     Ok(report)
 }
 

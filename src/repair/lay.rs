@@ -103,10 +103,36 @@ impl Laid {
         self.slots.each.get(index.saturating_add(1))?.header()
     }
 
-    /// Whether a segment is left to recovery, which knows best what a crash has done to it.
-    fn is_recoverys(&self, index: usize) -> bool {
-        let open = self.slots.each.len().saturating_sub(OPEN_MAX);
-        index >= open && !self.slots.is_clean && !self.slots.is_cut
+    /// Whether this is one of the last segments, which a crash may have cut off.
+    fn is_open(&self, index: usize) -> bool {
+        index >= self.slots.each.len().saturating_sub(OPEN_MAX)
+    }
+
+    /// Whether opening refuses the last segment, so that recovery never comes to look at the end.
+    fn is_end_refused(&self) -> bool {
+        self.slots.each.last().is_some_and(|slot| slot.is_refused)
+    }
+
+    /// Whether a segment is left to recovery, which knows best what a crash has done to it. One that is
+    /// settled recovery takes as it is.
+    fn is_recoverys(&self, index: usize, slot: &Slot) -> bool {
+        let witness = self.slots.witness;
+        let is_settled = slot.is_settled_before(self.next_header(index), witness);
+        let is_refused = slot.is_refused || self.is_end_refused();
+        let is_recovered = !self.slots.is_clean && !self.slots.is_cut && !is_refused;
+        self.is_open(index) && is_recovered && (!is_settled || self.slots.is_poisoned)
+    }
+
+    /// Whether a segment that is in order cannot stay for what becomes of the last two: after a failed sync
+    /// nothing of them is taken on trust once one of them is replaced, and where the last one is, the one
+    /// before has to be sealed.
+    fn is_doubtful(&self, index: usize, is_sealed: bool) -> bool {
+        let mut open = self.slots.each.iter().rev().take(OPEN_MAX);
+        let is_replaced = self.slots.is_cut || open.any(|slot| slot.is_refused);
+        let is_poisoned = self.slots.is_poisoned && is_replaced;
+        let is_last = index.saturating_add(1) == self.slots.each.len();
+        let is_unsealed = self.is_end_refused() && !is_last && !is_sealed;
+        self.is_open(index) && (is_poisoned || is_unsealed)
     }
 
     /// What becomes of one segment, behind this.
@@ -127,13 +153,13 @@ impl Laid {
                 && header.prev_chain == before.chain
         };
         let in_order = slot.damage.is_empty() && slot.header().is_some_and(goes_on);
-        // After a failed sync nothing of the last two is taken on trust once one of them is replaced.
-        let open = self.slots.each.len().saturating_sub(OPEN_MAX);
-        let is_doubtful = self.slots.is_poisoned && self.slots.is_cut && index >= open;
-        let in_order = in_order && !is_doubtful;
+        let is_sealed = slot.is_sealed_before(self.next_header(index));
+        let in_order = in_order && !self.is_doubtful(index, is_sealed);
         let stays = match which {
-            Which::Damaged => in_order || (self.is_recoverys(index) && slot.header().is_some()),
-            Which::Unsealed => in_order && slot.is_sealed_before(self.next_header(index)),
+            Which::Damaged => {
+                in_order || (self.is_recoverys(index, slot) && slot.header().is_some())
+            }
+            Which::Unsealed => in_order && is_sealed,
         };
         if stays {
             return Ok(None);
@@ -272,7 +298,7 @@ impl Laid {
     /// off, or it is sealed and the file for the next one, which always stood behind it, is gone.
     fn is_at_an_end(&self, last: &Slot) -> bool {
         let is_anew = last.header().is_some_and(SegmentHeader::is_rewritten);
-        let is_left = self.is_recoverys(self.slots.each.len().saturating_sub(1));
+        let is_left = self.is_recoverys(self.slots.each.len().saturating_sub(1), last);
         let is_alone = last.footer().is_some() && self.slots.prepared.is_none() && !is_left;
         is_anew || is_alone
     }

@@ -150,7 +150,11 @@ impl Planned {
                 why,
             ));
         } else if !steps.is_empty() || report.verdict == Verdict::Torn || is_open_end {
-            let why = "what a crash has left is set aside, and the log is closed in order";
+            let mut why =
+                "what a crash has left is set aside, and the log is closed in order".to_owned();
+            if is_open_end && !steps.iter().any(is_changed) {
+                why += "; then its last segments are written anew, where they are damaged, with every event";
+            }
             steps.push(RepairStep::new(RepairAction::Recover, names::LOG, why));
         }
     }

@@ -64,7 +64,10 @@ impl FileStorage {
             } else {
                 "no folder"
             };
-            let message = format!("the path is {what}; name the real folder");
+            let message = format!(
+                "the path is {what}; name the real folder, or, where it stands inside of a directory, move it \
+                 elsewhere"
+            );
             return Err(Error::new(ErrorKind::NotRegular, message).at_path(path));
         }
         let dir = sys::open_dir(path);
@@ -151,10 +154,12 @@ impl Storage for FileStorage {
             // Passed over, a link that stands in place of a segment would look like a file that was
             // never used.
             let strange = irregular(&entry.path(), &found);
+            let is_strange = strange.is_some();
             if let Some(error) = strange.filter(|_| names::parse_segment(&name).is_some()) {
                 return Err(error);
             }
-            if !found.is_dir() {
+            // A link or a pipe with a temporary name is nothing that a crash has left half built.
+            if !found.is_dir() && !(is_strange && names::is_tmp(&name)) {
                 entries.push(Entry {
                     name,
                     len: found.len(),
@@ -254,6 +259,7 @@ impl Storage for FileStorage {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.find(to)?;
         let to = self.path(to);
         fs::rename(self.path(from), &to).map_err(|e| Error::io("rename to", &to, e))
     }
@@ -275,6 +281,8 @@ impl Storage for FileStorage {
 
     fn remove(&self, name: &str) -> Result<()> {
         let path = self.path(name);
+        // A link has somebody else put there.
+        self.find(name)?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &path, error))

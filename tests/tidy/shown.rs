@@ -2,12 +2,16 @@
 
 use super::tree::{Finding, Tree};
 
-const PAGE: &str = "src/manual/durability.md";
+const PAGES: [&str; 2] = ["src/manual/durability.md", "src/manual/delivery.md"];
 const HEADING: &str = "## Which test shows it";
 
-/// Every test or module of tests that the page names and that no file has.
+/// Every test or module of tests that the pages name and that no file has.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    let Some(page) = tree.get(PAGE) else {
+    PAGES.iter().flat_map(|page| of_page(tree, page)).collect()
+}
+
+fn of_page(tree: &Tree, path: &str) -> Vec<Finding> {
+    let Some(page) = tree.get(path) else {
         return Vec::new();
     };
     let lines = (1..).zip(page.text.lines());
@@ -17,7 +21,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let names = table.flat_map(|(number, line)| named(line).map(move |name| (number, name)));
     names
         .filter(|(_, name)| !exists(tree, name))
-        .map(|(number, name)| Finding::new(PAGE, number, format!("there is no test {name}")))
+        .map(|(number, name)| Finding::new(path, number, format!("there is no test {name}")))
         .collect()
 }
 

@@ -61,7 +61,7 @@ pub struct TortureArgs {
 pub struct RunArgs {
     /// How many seeds to run: 20, or 1 if `--seed` names it. Where all modes run, those with real processes
     /// take fewer
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: Option<u64>,
     /// The first seed
     #[arg(long, value_name = "S")]

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use forelog::{Error, ErrorKind};
 use forelog_dump::{Exit, Fault, Output, Told};
 use serde::Serialize;
 
@@ -68,6 +69,7 @@ pub(crate) fn run(
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
     let began = Instant::now();
+    check_seeds(args)?;
     let modes: [(bool, Mode); 5] = [
         (args.sim, |args| Ok(simulated(args))),
         (args.faults, faults::failing),
@@ -146,6 +148,20 @@ fn text(report: &Report, out: Output<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Refuses seeds beyond the last that there is.
+fn check_seeds(args: &RunArgs) -> forelog::Result<()> {
+    let asked = seeds(args);
+    let count = args.seeds.unwrap_or(1);
+    if asked.end - asked.start >= count {
+        return Ok(());
+    }
+    let message = format!(
+        "so many seeds from {} on there are not; begin lower",
+        asked.start
+    );
+    Err(Error::new(ErrorKind::Invalid, message))
+}
+
 /// The seeds that are asked for.
 fn seeds(args: &RunArgs) -> Range<u64> {
     let first = args.seed.unwrap_or(1);
@@ -173,18 +189,19 @@ pub(crate) fn seeds_of(args: &RunArgs, per_run: u64) -> Range<u64> {
 /// All seeds on the simulated disk, on as many threads as there are processors.
 fn simulated(args: &RunArgs) -> Report {
     let seeds = seeds(args);
-    let bar = progress::seeds("--sim", seeds.end - seeds.start);
-    let next = AtomicU64::new(seeds.start);
+    let (count, nth) = (seeds.end - seeds.start, AtomicU64::new(0));
+    let bar = progress::seeds("--sim", count);
     let (states, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let dropped = AtomicU64::new(0);
     let failed: Mutex<Option<(u64, Findings)>> = Mutex::new(None);
     let runs = AtomicU64::new(0);
     let work = || {
         while !is_over.load(Ordering::Acquire) {
-            let seed = next.fetch_add(1, Ordering::AcqRel);
-            if seed >= seeds.end {
+            let nth = nth.fetch_add(1, Ordering::AcqRel);
+            if nth >= count {
                 return;
             }
+            let seed = seeds.start + nth;
             let life = sim::live(seed, args.unsafe_no_sync);
             runs.fetch_add(1, Ordering::AcqRel);
             states.fetch_add(life.states, Ordering::AcqRel);

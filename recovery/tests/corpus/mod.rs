@@ -369,6 +369,10 @@ pub(crate) fn harms_of_killed() -> Vec<Harm> {
         killed_and_flipped => |dir| edit(&segment(dir, 2), |bytes| bytes[5000] ^= 1),
         killed_and_end_flipped => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes[4200] ^= 1),
         killed_and_copy_damaged => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes[9] ^= 1),
+        killed_and_cut_short => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes.truncate(8000)),
+        killed_and_forerunner_flipped => |dir| {
+            edit(&segment(dir, newest(dir) - 1), |bytes| bytes[4200] ^= 1);
+        },
         killed_and_missing => |dir| fs::remove_file(segment(dir, 2)).unwrap(),
     }
 }

@@ -140,3 +140,60 @@ fn a_segment_that_is_truncated_while_the_log_is_open_is_found_by_readers() {
         assert_eq!(error.segment(), Some(SegmentId(2)));
     }
 }
+
+#[cfg(unix)]
+fn pipe(at: &Path) {
+    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, at, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
+/// What a crash leaves half built is a plain file; a link or a pipe of such a name is somebody else's.
+#[cfg(unix)]
+#[test]
+fn a_link_or_a_pipe_with_a_temporary_name_stays() {
+    for sys in SYSTEMS {
+        for clean in [true, false] {
+            let (_dir, folder, log) = filled(sys);
+            if clean {
+                log.close().unwrap();
+            }
+            drop(log);
+            let strays = ["link.tmp", "pipe.tmp", "folder.tmp"].map(|name| folder.join(name));
+            std::os::unix::fs::symlink("nowhere", &strays[0]).unwrap();
+            pipe(&strays[1]);
+            fs::create_dir(&strays[2]).unwrap();
+            fs::write(folder.join("half-built.tmp"), "x").unwrap();
+            let log = open(&folder, sys).unwrap();
+            assert_eq!(read(&log).unwrap().len(), 20);
+            for stray in &strays {
+                assert!(fs::symlink_metadata(stray).is_ok(), "{clean} {stray:?}");
+            }
+            assert!(!folder.join("half-built.tmp").exists());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_where_a_file_is_to_be_built_is_named_and_stays() {
+    for sys in SYSTEMS {
+        let (_dir, folder, log) = filled(sys);
+        drop(log);
+        for name in names(&folder).iter().filter(|name| name.ends_with(".seg")) {
+            let number = |generation: &str| name.replace("-000.", generation);
+            for built in [number("-000."), number("-001.")] {
+                let _ = std::os::unix::fs::symlink("nowhere", folder.join(format!("{built}.tmp")));
+            }
+        }
+        let before = names(&folder);
+        let error = open(&folder, sys).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotRegular, "{error}");
+        for name in before {
+            assert!(fs::symlink_metadata(folder.join(&name)).is_ok(), "{name}");
+        }
+        for name in names(&folder).iter().filter(|name| name.ends_with(".tmp")) {
+            fs::remove_file(folder.join(name)).unwrap();
+        }
+        assert_eq!(read(&open(&folder, sys).unwrap()).unwrap().len(), 20);
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use forelog::inspect::{Bound, Selector};
-use forelog::{EventId, Filter, Seq, Timestamp};
+use forelog::{Error, ErrorKind, EventId, Filter, Seq, Timestamp};
 use serde_json::json;
 
 use crate::exit::{Exit, Fault, Told};
@@ -250,7 +250,19 @@ pub struct SelectorArgs {
 
 impl SelectorArgs {
     /// The selector that they stand for.
-    pub fn selector(&self) -> Selector {
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if nothing can lie between the two bounds.
+    pub fn selector(&self) -> Result<Selector, Error> {
+        let is_empty = match (self.from, self.to) {
+            (Some(Bound::Seq(from)), Some(Bound::Seq(to))) => to < from,
+            (Some(Bound::Time(from)), Some(Bound::Time(to))) => to < from,
+            _ => false,
+        };
+        if is_empty {
+            let message = "--to lies before --from, so that no event fits; exchange the two";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let filter = Filter::all().types(&self.types).sources(&self.sources);
         let mut selector = Selector::all().filter(filter);
         if let Some(from) = self.from {
@@ -259,10 +271,10 @@ impl SelectorArgs {
         if let Some(to) = self.to {
             selector = selector.to(to);
         }
-        match self.limit {
+        Ok(match self.limit {
             Some(limit) => selector.limit(limit),
             None => selector,
-        }
+        })
     }
 }
 

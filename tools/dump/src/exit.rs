@@ -49,6 +49,8 @@ impl From<Verdict> for Exit {
 pub enum Fault {
     /// An error of the library.
     Log(Error),
+    /// What was asked for by its name is not there.
+    Absent(Error),
     /// The output cannot be written.
     Output(io::Error),
 }
@@ -134,6 +136,10 @@ impl<'a> Told<'a> {
             Err(Fault::Output(error)) => {
                 self.error(&Error::io("write the output", "stdout", error));
                 Exit::Unopened
+            }
+            Err(Fault::Absent(error)) => {
+                self.error(&error);
+                Exit::Absent
             }
             Err(Fault::Log(error)) => {
                 self.error(&error);

@@ -24,7 +24,7 @@ pub(crate) fn show(
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
     let format = Format::of(args.json, Format::Table);
-    oldest_first(inspector, args.selector.selector(), format, out, told)
+    oldest_first(inspector, args.selector.selector()?, format, out, told)
 }
 
 fn oldest_first(
@@ -71,7 +71,7 @@ pub(crate) fn query(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let selector = args.more.add_to(args.selector.selector());
+    let selector = args.more.add_to(args.selector.selector()?);
     let format = args.place.format();
     if !args.newest_first {
         return oldest_first(inspector, selector, format, out, told);
@@ -91,7 +91,7 @@ pub(crate) fn follow(
 ) -> Result<Exit, Fault> {
     let format = Format::of(args.json, Format::Table);
     let lines = Lines::begin(inspector, format, out)?;
-    follow_with(inspector, args.selector.selector(), lines, told)
+    follow_with(inspector, args.selector.selector()?, lines, told)
 }
 
 fn follow_with(
@@ -123,7 +123,7 @@ pub(crate) fn tail(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let selector = args.more.add_to(args.selector.selector());
+    let selector = args.more.add_to(args.selector.selector()?);
     let lines = Lines::begin(inspector, args.place.format(), out)?;
     let first = first_of_tail(inspector, selector.clone(), args.lines)?;
     let selector = match first {

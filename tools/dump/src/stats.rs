@@ -54,7 +54,7 @@ pub(crate) fn show(
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
     let mut types: BTreeMap<String, Sum> = BTreeMap::new();
-    let mut records = inspector.records(args.selector.selector())?;
+    let mut records = inspector.records(args.selector.selector()?)?;
     for record in &mut records {
         match record {
             Ok(record) => {

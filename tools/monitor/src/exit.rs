@@ -76,7 +76,12 @@ fn settings(
         None => None,
     };
     let token = token_file.map(read_token).transpose()?;
-    Ok(ServerSettings { listen, token, tls })
+    Ok(ServerSettings {
+        listen,
+        token,
+        tls,
+        ..ServerSettings::default()
+    })
 }
 
 fn serve(path: &Path, settings: ServerSettings) -> Result<()> {

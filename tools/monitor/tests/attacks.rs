@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -15,17 +15,23 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SCRIPT: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
 
 fn serve(system: &EventSystem, listen: &str) -> Server {
+    serve_with(
+        system,
+        ServerSettings {
+            listen: listen.parse().unwrap(),
+            token: Some(TOKEN.to_owned()),
+            ..ServerSettings::default()
+        },
+    )
+}
+
+fn serve_with(system: &EventSystem, server: ServerSettings) -> Server {
     let settings = MonitorSettings {
         background: false,
         ..MonitorSettings::default()
     };
     let monitor = EventMonitor::new(system, settings).unwrap();
-    let settings = ServerSettings {
-        listen: listen.parse().unwrap(),
-        token: Some(TOKEN.to_owned()),
-        ..ServerSettings::default()
-    };
-    Server::embedded(system, &monitor, settings).unwrap()
+    Server::embedded(system, &monitor, server).unwrap()
 }
 
 fn served() -> (EventSystem, Server) {
@@ -121,10 +127,34 @@ fn whoever_is_slow_is_cut_off() {
         let mut answer = Vec::new();
         let ended = stream.read_to_end(&mut answer);
         // A reset is an end as well; a timeout is none.
-        let is_open = ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        let is_open = ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         assert!(!is_open, "{beginning:?} holds its connection");
     }
     works(&server);
+    system.close().unwrap();
+}
+
+/// A client that asks on and on and reads no answer: once the buffers between the two are full the server can
+/// write nothing more, and waits no longer than it has been told to.
+#[test]
+fn whoever_reads_nothing_is_cut_off() {
+    let system = EventSystem::builder().open().unwrap();
+    let settings = ServerSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        read_within: Duration::from_millis(200),
+        ..ServerSettings::default()
+    };
+    let server = serve_with(&system, settings);
+    let mut stream = connect(&server);
+    let requests = "GET /app.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
+    let refused = loop {
+        if let Err(error) = stream.write_all(requests.as_bytes()) {
+            break error.kind();
+        }
+    };
+    // The connection is gone; a timeout would say that it is only full.
+    let is_gone = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&refused);
+    assert!(is_gone, "{refused}");
     system.close().unwrap();
 }
 

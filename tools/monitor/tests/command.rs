@@ -249,7 +249,7 @@ fn a_token_that_is_wrong_is_told_before_the_screen_is_taken() {
     let settings = ServerSettings {
         listen: "0.0.0.0:0".parse().unwrap(),
         token: Some("a secret of the test".to_owned()),
-        tls: None,
+        ..ServerSettings::default()
     };
     let server = Server::embedded(&system, &monitor, settings).unwrap();
     let address = format!("127.0.0.1:{}", server.address().port());

@@ -34,7 +34,7 @@ impl Served {
         let settings = ServerSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             token: token.map(str::to_owned),
-            tls: None,
+            ..ServerSettings::default()
         };
         let server = Server::embedded(&system, &monitor, settings).unwrap();
         Served {
@@ -231,7 +231,7 @@ fn elsewhere_everything_wants_the_token() {
     let at = |token: Option<&str>| ServerSettings {
         listen: "0.0.0.0:0".parse().unwrap(),
         token: token.map(str::to_owned),
-        tls: None,
+        ..ServerSettings::default()
     };
     for none in [None, Some("")] {
         let refused = Server::embedded(&system, &monitor, at(none)).unwrap_err();
@@ -353,7 +353,7 @@ fn a_directory_is_served_beside_its_writer() {
     let settings = ServerSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         token: Some(TOKEN.to_owned()),
-        tls: None,
+        ..ServerSettings::default()
     };
     let server = Server::beside(dir.path(), settings).unwrap();
     let address = server.address().to_string();

@@ -43,6 +43,7 @@ fn started(tls: TlsSettings) -> forelog::Result<(EventSystem, Server)> {
         listen: "127.0.0.1:0".parse().unwrap(),
         token: None,
         tls: Some(tls),
+        ..ServerSettings::default()
     };
     let server = Server::embedded(&system, &monitor, settings)?;
     Ok((system, server))

@@ -32,8 +32,6 @@ const STREAMS_MAX: usize = 32;
 const ANSWERS_MAX: usize = 8;
 /// How long a client may take to say what it wants.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
-/// How long a client may take to read what is sent before the connection is closed.
-const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How many bytes of headers are read.
 const HEADERS_MAX: usize = 64 << 10;
 
@@ -46,6 +44,9 @@ pub struct ServerSettings {
     pub token: Option<String>,
     /// With which certificate it speaks TLS; without one, it does not.
     pub tls: Option<TlsSettings>,
+    /// For how long a client may read nothing of what it is sent before its connection is closed; 30 s by
+    /// default.
+    pub read_within: Duration,
 }
 
 /// What TLS needs, as PEM.
@@ -70,6 +71,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 9898)),
             token: None,
             tls: None,
+            read_within: Duration::from_secs(30),
         }
     }
 }
@@ -115,7 +117,12 @@ impl Server {
     }
 
     fn start(source: Source, settings: ServerSettings) -> Result<Server> {
-        let ServerSettings { listen, token, tls } = settings;
+        let ServerSettings {
+            listen,
+            token,
+            tls,
+            read_within,
+        } = settings;
         let tls = tls.as_ref().map(tls::acceptor).transpose()?;
         let token = token.filter(|token| !token.is_empty());
         if token.is_none() && !listen.ip().is_loopback() {
@@ -150,8 +157,9 @@ impl Server {
             .map_err(failed)?;
         let (ends, is_over) = oneshot::channel();
         let builder = std::thread::Builder::new().name("forelog-serve".to_owned());
+        let talk = Talk { tls, read_within };
         let thread = builder.spawn(move || {
-            runtime.block_on(serve(listener, tls, shared, is_over));
+            runtime.block_on(serve(listener, talk, shared, is_over));
             // Streams that are open would never end.
             runtime.shutdown_background();
         });
@@ -201,7 +209,7 @@ impl Drop for Server {
 /// Takes connections until it is over.
 async fn serve(
     listener: std::net::TcpListener,
-    tls: Option<TlsAcceptor>,
+    talk: Talk,
     shared: Shared,
     mut is_over: oneshot::Receiver<()>,
 ) {
@@ -223,37 +231,50 @@ async fn serve(
         // One too many is closed at once.
         if let Ok(permit) = connections.clone().try_acquire_owned() {
             let client = axum::Extension(Client(peer.ip()));
-            let (router, tls) = (router.clone().layer(client), tls.clone());
+            let (router, talk) = (router.clone().layer(client), talk.clone());
             tokio::spawn(async move {
-                greet(stream, tls, router).await;
+                talk.greet(stream, router).await;
                 drop(permit);
             });
         }
     }
 }
 
-/// Talks to a client, through TLS if that is asked for.
-async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, router: axum::Router) {
-    let Some(tls) = tls else {
-        return talk(stream, router).await;
-    };
-    // Whoever does not get through with it in time is no client.
-    if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_WITHIN, tls.accept(stream)).await {
-        talk(stream, router).await;
-    }
+/// How is talked with a client.
+#[derive(Clone)]
+struct Talk {
+    tls: Option<TlsAcceptor>,
+    read_within: Duration,
 }
 
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: axum::Router) {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(READ_WITHIN));
-    let mut connection = http1::Builder::new();
-    connection
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WITHIN)
-        .max_buf_size(HEADERS_MAX);
-    let service = TowerToHyperService::new(router);
-    // A client that goes away is no error of ours.
-    let _ = connection
-        .serve_connection(TokioIo::new(Box::pin(stream)), service)
-        .await;
+impl Talk {
+    /// Talks to a client, through TLS if that is asked for.
+    async fn greet(self, stream: TcpStream, router: axum::Router) {
+        let Some(tls) = &self.tls else {
+            return self.talk(stream, router).await;
+        };
+        // Whoever does not get through with it in time is no client.
+        if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_WITHIN, tls.accept(stream)).await {
+            self.talk(stream, router).await;
+        }
+    }
+
+    async fn talk(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        router: axum::Router,
+    ) {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.read_within));
+        let mut connection = http1::Builder::new();
+        connection
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_WITHIN)
+            .max_buf_size(HEADERS_MAX);
+        let service = TowerToHyperService::new(router);
+        // A client that goes away is no error of ours.
+        let _ = connection
+            .serve_connection(TokioIo::new(Box::pin(stream)), service)
+            .await;
+    }
 }

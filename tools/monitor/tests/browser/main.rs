@@ -65,7 +65,7 @@ impl Stage {
         let settings = ServerSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             token: Some(TOKEN.to_owned()),
-            tls: None,
+            ..ServerSettings::default()
         };
         let server = Server::embedded(&system, &monitor, settings).unwrap();
         Stage {
