@@ -116,10 +116,7 @@ impl<'a> Follower<'a> {
             self.core.rebuilding.store(true, Ordering::Release);
             Catalog::starting_at(window_of(first))
         };
-        let ids = match self.read_pending(&catalog, ids) {
-            Ok(ids) => ids,
-            Err(error) => return self.core.report(error.message()),
-        };
+        let ids = self.read_pending(&catalog, ids);
         let next = first.max(keys::first_of(catalog.next_window()));
         self.reader.seek(next);
         self.unflushed = 0;
@@ -136,7 +133,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Takes in from the log the ids of windows that are not in a run yet.
-    fn read_pending(&self, catalog: &Catalog, mut ids: Ids) -> Result<Ids> {
+    fn read_pending(&self, catalog: &Catalog, mut ids: Ids) -> Ids {
         for manifest in catalog
             .manifests_from(ids.next())
             .filter(|held| held.foreign)
@@ -153,10 +150,10 @@ impl<'a> Follower<'a> {
                 }
                 true
             });
-            entries.sort_unstable();
-            ids.take(manifest.window, entries)?;
+            ids::sort::sort(&mut entries, &mut Vec::new());
+            ids.take(manifest.window, entries);
         }
-        Ok(ids)
+        ids
     }
 
     /// Reads some events into the tail and seals it if it is complete; says whether there were any.
@@ -245,7 +242,7 @@ impl<'a> Follower<'a> {
 
     /// Leaves a folder that can be opened again: flushed, or out of the way.
     fn finish(&mut self) {
-        // A merge that is under way is given up.
+        // Runs that are being made are given up.
         self.upkeep.give_up();
         let store = self.core.read().store.clone();
         if !self.core.is_broken()

@@ -18,9 +18,15 @@ pub(super) struct Lists {
     names: Vec<Named>,
     /// By hash, the place in `names`.
     places: HashMap<u64, u16, Hashed>,
+    /// By a quick guess at the name, the place that it had: a name that comes again is compared once
+    /// and not hashed.
+    recent: Box<[u16; RECENT]>,
     /// For each event, the place of its name.
     events: Vec<u16>,
 }
+
+/// How many names are found without their hashes.
+const RECENT: usize = 1024;
 
 impl Lists {
     pub(super) fn new(hashes: NameHash) -> Lists {
@@ -28,18 +34,19 @@ impl Lists {
             hashes,
             names: Vec::new(),
             places: HashMap::default(),
+            recent: Box::new([u16::MAX; RECENT]),
             events: Vec::new(),
         }
     }
 
     /// The next event has this name.
     pub(super) fn add(&mut self, name: &str) {
-        // The next event often has the name of the last one.
-        if let Some(last) = self.events.last()
-            && let Some(named) = self.names.get(usize::from(*last))
+        let guess = guess(name);
+        let recent = self.recent.get(guess).copied().unwrap_or(u16::MAX);
+        if let Some(named) = self.names.get(usize::from(recent))
             && *named.name == *name
         {
-            self.events.push(*last);
+            self.events.push(recent);
             return;
         }
         let hash = self.hashes.hash(name);
@@ -50,6 +57,9 @@ impl Lists {
             u16::try_from(self.names.len() - 1).unwrap_or(u16::MAX)
         });
         self.events.push(*place);
+        if let Some(recent) = self.recent.get_mut(guess) {
+            *recent = *place;
+        }
     }
 
     pub(super) fn names(&self) -> &[Named] {
@@ -83,4 +93,19 @@ impl Lists {
         lists.sort_unstable_by_key(|(hash, _)| *hash);
         lists
     }
+}
+
+/// Where a name may have been noted: names differ most in their ends.
+fn guess(name: &str) -> usize {
+    let bytes = name.as_bytes();
+    let end = match bytes.last_chunk() {
+        Some(end) => u64::from_le_bytes(*end),
+        None => bytes
+            .iter()
+            .fold(0, |end, byte| end << 8 | u64::from(*byte)),
+    };
+    let mixed = end
+        .wrapping_add(bytes.len() as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(mixed >> 54).unwrap_or(0) % RECENT
 }

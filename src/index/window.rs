@@ -146,7 +146,7 @@ impl Window {
         let foreign = all.filter(|(id, _)| millis_of(**id).is_none());
         let entries = foreign.map(|(id, offset)| ids::entry_of(hash_of(*id, salt), *offset));
         let mut entries: Vec<u64> = entries.collect();
-        entries.sort_unstable();
+        ids::sort::sort(&mut entries, &mut Vec::new());
         entries
     }
 

@@ -14,8 +14,8 @@ pub(in super::super) const BLOCK_LEN: usize = 512;
 pub(in super::super) const ENTRIES_MAX: usize = (BLOCK_LEN - CHECK_LEN) / ENTRY_LEN;
 const CHECK_LEN: usize = 4;
 const ENTRY_LEN: usize = 8;
-const OFFSET_BITS: u32 = 28;
-const HASH_BITS: u32 = 64 - OFFSET_BITS;
+pub(super) const OFFSET_BITS: u32 = 28;
+pub(super) const HASH_BITS: u32 = 64 - OFFSET_BITS;
 /// Stands for no entry; the last hash is not used.
 const NONE: u64 = u64::MAX;
 /// How many entries a block has on average: at this number one in ten is full.

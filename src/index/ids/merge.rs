@@ -1,73 +1,24 @@
-//! [`Merge`]: making one run of several, on a thread of its own.
+//! Making one run of several.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use super::super::catalog::broken;
 use super::super::keys::{WINDOW_LEN, first_of};
 use super::super::values::RunNote;
 use super::block::{self, HASH_END};
 use super::run::{Cursor, IdRun, RunWriter};
-use crate::error::{Error, Result};
+use super::sort::sort;
+use crate::error::Result;
 use crate::position::Seq;
 
 /// About how many entries are sorted at once.
 const SLICE_LEN: u64 = 32_768;
 
-/// Runs that follow each other are being made into one.
-#[derive(Debug)]
-pub(super) struct Merge {
-    thread: Option<JoinHandle<Result<Option<IdRun>>>>,
-    stopping: Arc<AtomicBool>,
-}
-
-impl Merge {
-    /// Begins the run of the windows from `first` up to before `end` out of `parts`.
-    pub(super) fn begin(
-        folder: Option<PathBuf>,
-        (first, end): (u64, u64),
-        parts: Vec<Arc<IdRun>>,
-        salt: u64,
-    ) -> Result<Merge> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let is_told = stopping.clone();
-        let run = move || merge(folder.as_deref(), (first, end), &parts, salt, &is_told);
-        let builder = std::thread::Builder::new().name("forelog-index-merge".to_owned());
-        let thread = builder.spawn(run).map_err(|error| {
-            Error::io("start a thread to merge runs of ids", Path::new("."), error)
-        })?;
-        Ok(Merge {
-            thread: Some(thread),
-            stopping,
-        })
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    /// The run, once it is over.
-    pub(super) fn take(mut self) -> Result<Option<IdRun>> {
-        let joined = self.thread.take().map(JoinHandle::join);
-        let panicked = || broken("merging runs of ids panicked");
-        joined.map_or(Ok(None), |joined| joined.map_err(|_| panicked())?)
-    }
-}
-
-impl Drop for Merge {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // Nobody wants what it made.
-            let _ = thread.join();
-        }
-    }
-}
-
+/// Makes the run of the windows from `first` up to before `end` out of `parts`;
 /// `None` if it was told to stop.
-fn merge(
+pub(super) fn merge(
     folder: Option<&Path>,
     (first, end): (u64, u64),
     parts: &[Arc<IdRun>],
@@ -84,7 +35,7 @@ fn merge(
     let mut writer = RunWriter::begin(folder, note, salt)?;
     let mut cursors: Vec<Cursor<'_>> = parts.iter().map(|part| Cursor::over(part)).collect();
     let slices = note.count.div_ceil(SLICE_LEN).max(1);
-    let mut entries = Vec::new();
+    let (mut entries, mut spare) = (Vec::new(), Vec::new());
     let mut merged = 0;
     for slice in 1..=slices {
         if stopping.load(Ordering::Relaxed) {
@@ -102,12 +53,7 @@ fn merge(
                 .saturating_mul(WINDOW_LEN);
             cursor.take_below(below, |entry| entries.push(entry.saturating_add(ahead)))?;
         }
-        // Each part is sorted: a sort that finds sorted stretches has little to do.
-        #[expect(
-            clippy::stable_sort_primitive,
-            reason = "only the stable sort makes use of stretches that are sorted already"
-        )]
-        entries.sort();
+        sort(&mut entries, &mut spare);
         for entry in &entries {
             writer.push(*entry)?;
         }

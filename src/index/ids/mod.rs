@@ -7,8 +7,9 @@
 //! The ids of 16 windows are written as a *run* of level 1: their hashes, sorted, each with its event's
 //! place. 16 runs of a level become one of the next, so that a log of 100 million events has about 20,
 //! and one of ten times as many hardly more. In each, one read of a block of 512 bytes tells whether it
-//! has a hash. Nothing is kept in memory but the ids of the windows that are not yet in a run; after an
-//! opening they are read from the log again. Runs are files, because a store that takes in, merges and
+//! has a hash. Nothing is kept in memory but the ids of the windows that are not yet in a run, two groups
+//! of them at most; after an opening they are read from the log again. Runs of all levels are made on
+//! threads of their own. Runs are files, because a store that takes in, merges and
 //! looks up scattered values takes many times as long, and much memory.
 //!
 //! **Life of a run.** It is written under another name, renamed, and noted in the position. When the
@@ -23,16 +24,20 @@
 
 pub(super) mod block;
 pub(super) mod run;
+pub(super) mod sort;
+mod job;
 mod merge;
+mod pending;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::block::{entry, parse};
-use self::merge::Merge;
-use self::run::{IdRun, RunWriter, digest};
+use self::block::entry;
+use self::pending::Pending;
+use self::run::IdRun;
 use super::catalog::broken;
-use super::keys::{WINDOW_LEN, first_of, window_of};
+use super::keys::window_of;
 use super::values::RunNote;
 use crate::error::Result;
 use crate::format::names;
@@ -40,6 +45,7 @@ use crate::position::Seq;
 use crate::storage::plain::remove_others;
 
 pub(super) use self::merge::visit;
+pub(super) use self::upkeep::Upkeep;
 
 /// How many windows a run of level 1 spans, and how many runs of a level one of the next: tests have few.
 const GROUP_BITS: u32 = if cfg!(test) { 1 } else { 4 };
@@ -52,13 +58,8 @@ const _: () = assert!(1 << (GROUP_BITS * LEVEL_MAX) <= block::WINDOWS_MAX);
 
 /// The windows of a group from the first to before the last, and the runs that they are in.
 type Due = ((u64, u64), Vec<Arc<IdRun>>);
-
-/// The ids of one window: entries with offsets in it, ascending.
-#[derive(Debug)]
-struct Pending {
-    window: u64,
-    entries: Vec<u64>,
-}
+/// The same of windows that are not yet in a run.
+type Pack = ((u64, u64), Vec<Arc<Pending>>);
 
 /// Where the ids are that tell no time.
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ pub(super) struct Ids {
     runs: Vec<Arc<IdRun>>,
     /// Windows before this one are in runs.
     next: u64,
+    /// Windows before this one are in runs or pending.
+    taken: u64,
     pending: Vec<Arc<Pending>>,
 }
 
@@ -81,6 +84,7 @@ impl Ids {
             salt,
             runs: Vec::new(),
             next,
+            taken: next,
             pending: Vec::new(),
         }
     }
@@ -139,56 +143,47 @@ impl Ids {
     }
 
     /// Takes the next window; its entries ascend.
-    pub(super) fn take(&mut self, window: u64, entries: Vec<u64>) -> Result<()> {
-        let group = window >> GROUP_BITS;
-        if self
-            .pending
-            .first()
-            .is_some_and(|held| held.window >> GROUP_BITS != group)
-        {
-            self.write_pending()?;
-        }
+    pub(super) fn take(&mut self, window: u64, entries: Vec<u64>) {
+        self.taken = window.saturating_add(1);
         if !entries.is_empty() {
             self.pending.push(Arc::new(Pending { window, entries }));
         }
-        if window.saturating_add(1).trailing_zeros() >= GROUP_BITS {
-            self.write_pending()?;
-            self.next = window.saturating_add(1);
-        }
-        Ok(())
+        self.advance();
     }
 
-    /// Makes a run of what is pending, all of it of one group.
-    fn write_pending(&mut self) -> Result<()> {
-        let Some(group) = self.pending.first().map(|held| held.window >> GROUP_BITS) else {
-            return Ok(());
-        };
-        let (first, end) = (group << GROUP_BITS, (group + 1) << GROUP_BITS);
-        let mut entries = Vec::new();
-        let mut sum = 0_u64;
-        for held in &self.pending {
-            let ahead = held.window.saturating_sub(first).saturating_mul(WINDOW_LEN);
-            entries.extend(held.entries.iter().map(|entry| entry + ahead));
-            sum = sum.wrapping_add(held.sum());
+    /// Windows up to the group that has some pending, or is not complete, are in runs.
+    fn advance(&mut self) {
+        let pending = self.pending.first().map(|held| held.window);
+        let group = pending.unwrap_or(self.taken) >> GROUP_BITS;
+        self.next = self.next.max(group << GROUP_BITS);
+    }
+
+    /// The groups that are complete and not yet runs.
+    fn complete(&self) -> impl Iterator<Item = Pack> {
+        let group_of = |held: &Arc<Pending>| held.window >> GROUP_BITS;
+        let groups = self
+            .pending
+            .chunk_by(move |a, b| group_of(a) == group_of(b));
+        let groups = groups.filter_map(move |parts| {
+            let group = group_of(parts.first()?);
+            let windows = (group << GROUP_BITS, (group + 1) << GROUP_BITS);
+            (windows.1 <= self.taken).then(|| (windows, parts.to_vec()))
+        });
+        groups
+    }
+
+    /// Takes the run of the first group that is complete; returns it if all of its windows have been
+    /// retired meanwhile.
+    fn settle(&mut self, run: IdRun) -> Option<Arc<IdRun>> {
+        let (end, run) = (run.note().end, Arc::new(run));
+        let written = self.pending.partition_point(|held| held.window < end);
+        if written == 0 {
+            return Some(run);
         }
-        // Each window is sorted: a sort that finds sorted stretches has little to do.
-        #[expect(
-            clippy::stable_sort_primitive,
-            reason = "only the stable sort makes use of stretches that are sorted already"
-        )]
-        entries.sort();
-        let note = RunNote {
-            first,
-            end,
-            count: entries.len() as u64,
-            sum,
-        };
-        let mut writer = RunWriter::begin(self.folder.as_deref(), note, self.salt)?;
-        entries.iter().try_for_each(|entry| writer.push(*entry))?;
-        self.runs.push(Arc::new(writer.finish()?));
-        self.pending.clear();
-        self.next = end;
-        Ok(())
+        self.pending.drain(..written);
+        self.runs.push(run);
+        self.advance();
+        None
     }
 
     /// Makes the runs durable that the store is about to note for good.
@@ -233,77 +228,6 @@ impl Ids {
             return vec![run];
         }
         self.runs.splice(from..to, [run]).collect()
-    }
-}
-
-impl Pending {
-    fn find(&self, hash: u64, from: Seq) -> Option<Seq> {
-        let base = first_of(self.window);
-        let wanted = entry(hash, from.since(base));
-        let at = self.entries.partition_point(|entry| *entry < wanted);
-        let (held, offset) = parse(*self.entries.get(at)?);
-        (held == hash).then(|| base.plus(offset))
-    }
-
-    fn sum(&self) -> u64 {
-        let base = first_of(self.window);
-        let digests = self.entries.iter().map(|entry| {
-            let (hash, offset) = parse(*entry);
-            digest(hash, base.plus(offset))
-        });
-        digests.fold(0, u64::wrapping_add)
-    }
-}
-
-/// What is under way with the runs: the follower's.
-#[derive(Debug, Default)]
-pub(super) struct Upkeep {
-    merge: Option<Merge>,
-    /// Runs that are no part of the index any more. Their files go once the store has been flushed.
-    stale: Vec<Arc<IdRun>>,
-}
-
-impl Upkeep {
-    /// Takes in a merge that is over, and begins one that is due.
-    pub(super) fn step(&mut self, ids: &mut Ids) -> Result<()> {
-        let is_full = ids.runs.len() > RUNS_MAX;
-        if let Some(merge) = self.merge.take_if(|merge| is_full || merge.is_over())
-            && let Some(run) = merge.take()?
-        {
-            self.stale.extend(ids.replace(run));
-        }
-        if self.merge.is_none()
-            && let Some((windows, parts)) = ids.due()
-        {
-            self.merge = Some(Merge::begin(ids.folder.clone(), windows, parts, ids.salt)?);
-        }
-        Ok(())
-    }
-
-    /// Whether a merge is under way.
-    #[cfg(test)]
-    pub(super) fn is_busy(&self) -> bool {
-        self.merge.is_some()
-    }
-
-    /// Ends a merge that is under way.
-    pub(super) fn give_up(&mut self) {
-        self.merge = None;
-    }
-
-    /// Runs that the position does not note any more.
-    pub(super) fn discard(&mut self, runs: Vec<Arc<IdRun>>) {
-        self.stale.extend(runs);
-    }
-
-    /// Removes the files of runs that the store does not note any more, now for good.
-    pub(super) fn after_flush(&mut self) {
-        for run in self.stale.drain(..) {
-            if let Err(error) = run.remove() {
-                // It goes with the next opening.
-                tracing::debug!(target: "forelog::index", %error, "a run of ids stays");
-            }
-        }
     }
 }
 

@@ -1,0 +1,58 @@
+//! [`Job`]: making a run on a thread of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use super::super::catalog::broken;
+use super::run::IdRun;
+use crate::error::{Error, Result};
+
+/// A run is being made.
+#[derive(Debug)]
+pub(super) struct Job {
+    thread: Option<JoinHandle<Result<Option<IdRun>>>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Job {
+    /// Begins a run. `make` is told by the flag that nobody wants it any more, and may then return
+    /// `None`.
+    pub(super) fn begin(
+        name: &str,
+        make: impl FnOnce(&AtomicBool) -> Result<Option<IdRun>> + Send + 'static,
+    ) -> Result<Job> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let is_told = stopping.clone();
+        let builder = std::thread::Builder::new().name(name.to_owned());
+        let thread = builder.spawn(move || make(&is_told)).map_err(|error| {
+            Error::io("start a thread to make a run of ids", Path::new("."), error)
+        })?;
+        Ok(Job {
+            thread: Some(thread),
+            stopping,
+        })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// The run, once it is over.
+    pub(super) fn take(mut self) -> Result<Option<IdRun>> {
+        let joined = self.thread.take().map(JoinHandle::join);
+        let panicked = || broken("making a run of ids panicked");
+        joined.map_or(Ok(None), |joined| joined.map_err(|_| panicked())?)
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Nobody wants what it made.
+            let _ = thread.join();
+        }
+    }
+}
