@@ -33,13 +33,13 @@
 
 mod dimension;
 mod hash;
-mod held;
 mod keys;
 mod values;
 mod spans;
 mod store;
 mod memory;
 mod batch;
+mod held;
 mod pieces;
 mod lists;
 mod catalog;

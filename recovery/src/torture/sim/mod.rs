@@ -7,6 +7,7 @@
 
 mod books;
 mod oracle;
+mod patience;
 mod plan;
 mod sum;
 mod world;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use forelog::testing::{Crash, DiskOp};
 use forelog::{Builder, Durability, EventSystem, StateKey};
 
-use super::world::PATIENCE;
+use super::patience::PATIENCE;
 use crate::torture::random::Random;
 
 pub(super) const SEGMENT_LEN: u64 = 64 << 10;
@@ -95,7 +95,7 @@ impl Settings {
         let builder = EventSystem::builder()
             .segment_size(usize::try_from(SEGMENT_LEN).unwrap_or(1 << 16))
             .max_queue_size(100_000)
-            .drain_timeout(PATIENCE * 10);
+            .drain_timeout(PATIENCE);
         let states = STATES.iter().filter(|_| self.compacts);
         let builder = states.fold(builder, |builder, state| {
             builder.keep_last(*state, StateKey::Source)

@@ -11,17 +11,13 @@ use forelog::{
 
 use super::books::Book;
 use super::oracle::{Oracle, Shown};
+use super::patience;
 use super::plan::{SEGMENT_LEN, Step};
 use super::sum::{Sum, add};
 use crate::torture::content::{Tag, digest_of, payload_max};
 use crate::torture::findings::{Broken, Findings};
 use crate::torture::random::Random;
 
-/// How long handlers may take for what little there is, each time that they are waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// How often they are waited for before they are said to hang: a process that is stopped for a while
-/// and goes on, as a laptop that sleeps, loses one turn by that and not its whole patience.
-const TURNS: u32 = 10;
 /// The subscriptions: one that takes all, and one that fails and parks some.
 pub(super) const NAMES: [&str; 2] = ["plain", "picky"];
 /// The most events that are emitted as one batch, which decides how large they may be.
@@ -242,14 +238,7 @@ impl<'m> World<'m> {
 
     fn drain(&mut self) -> Result<()> {
         self.hold(false);
-        let mut drained = self.system.drain_within(PATIENCE);
-        for _ in 1..TURNS {
-            if !matches!(&drained, Err(error) if error.kind() == ErrorKind::Handler) {
-                break;
-            }
-            drained = self.system.drain_within(PATIENCE);
-        }
-        drained
+        patience::drain(&self.system)
     }
 
     fn position(&mut self) -> Result<()> {
