@@ -42,8 +42,12 @@ impl Follower<'_> {
             let [from, to] = [window, window + 1].map(|window| keys::names(dimension, window, 0));
             batch::remove(store.as_ref(), &from, &to)?;
         }
-        batch::put(store.as_ref(), &sealed.records)?;
-        batch::put(store.as_ref(), &met.records)?;
+        let mut records = sealed.records;
+        records.extend(met.records);
+        if !due.is_empty() {
+            // What is merged is read from the store.
+            batch::put(store.as_ref(), &std::mem::take(&mut records))?;
+        }
         for due in due {
             merge::write(store.as_ref(), due.run, &due.below)?;
         }
@@ -58,7 +62,9 @@ impl Follower<'_> {
                 ..self.position(&state.catalog, &ids)
             }
         };
-        store.apply(&[self.record(&position)], &[])?;
+        // The position last: with the others where all go into one batch, which is whole or not there.
+        records.push(self.record(&position));
+        batch::put(store.as_ref(), &records)?;
         let mut state = self.core.write();
         state.catalog.take(sealed.manifest, position.names);
         state.tail = Window::starting_at(self.reader.position(), self.core.hashes);

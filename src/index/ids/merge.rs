@@ -62,7 +62,10 @@ pub(super) fn merge(
     if merged != note.count {
         return Err(broken("a run of ids is cut"));
     }
-    writer.finish().map(Some)
+    let run = writer.finish()?;
+    // Here, so that the next flush need not wait for it.
+    run.sync()?;
+    Ok(Some(run))
 }
 
 /// Visits the hash and the Seq of all entries of a run.

@@ -164,12 +164,11 @@ impl Ids {
         let groups = self
             .pending
             .chunk_by(move |a, b| group_of(a) == group_of(b));
-        let groups = groups.filter_map(move |parts| {
+        groups.filter_map(move |parts| {
             let group = group_of(parts.first()?);
             let windows = (group << GROUP_BITS, (group + 1) << GROUP_BITS);
             (windows.1 <= self.taken).then(|| (windows, parts.to_vec()))
-        });
-        groups
+        })
     }
 
     /// Takes the run of the first group that is complete; returns it if all of its windows have been

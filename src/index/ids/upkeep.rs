@@ -51,7 +51,10 @@ impl Upkeep {
         {
             let (folder, salt) = (ids.folder.clone(), ids.salt);
             self.writing = Some(Job::begin("forelog-index-runs", move |_| {
-                pending::write(folder.as_deref(), windows, &parts, salt).map(Some)
+                let run = pending::write(folder.as_deref(), windows, &parts, salt)?;
+                // Here, so that the next flush need not wait for it.
+                run.sync()?;
+                Ok(Some(run))
             })?);
         }
         Ok(())

@@ -23,7 +23,7 @@ Examples:
   forelog-bench durable --threads 64
   forelog-bench latency --rate 50000 --durability os
   forelog-bench scale --sizes 1M,10M,100M --size 75 --dir /mnt/disk --report scale.html
-  forelog-bench retention --max-mib 1024 --seconds 60
+  forelog-bench retention --max-mib 1024 --seconds 20 --runs 3
   forelog-bench compress --lines events.jsonl
   forelog-bench all --report bench.html
   forelog-bench all --short --json | jq '.rows[] | {id, value, ratio_to_floor, met}'";
@@ -122,8 +122,9 @@ pub enum Command {
     /// Emit at a fixed rate, and measure from the moment when each emit was due
     Latency(LatencyArgs),
     /// Emit at full speed into a directory that may only take so many bytes, with one handler that keeps
-    /// up and one that does not: the largest directory, the longest emit, and that each event is
-    /// delivered or part of a gap
+    /// up and one that does not: the largest directory, the longest emits, and that each event is
+    /// delivered or part of a gap. In turn with it, as often as `--runs` says, the same without a limit
+    /// (up to 16 GiB): what emits wait for in both is the disk
     Retention(RetentionArgs),
     /// Room of compressed segments, and what reading them costs, beside the same events plain
     Compress(CompressArgs),
@@ -200,7 +201,7 @@ pub struct RetentionArgs {
     /// What the directory may take, in MiB; 1,024 by default
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub max_mib: Option<u64>,
-    /// For how long; 10 s by default
+    /// For how long each run goes; 10 s by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
     /// Make the file of each segment anew, for comparison: no file of a removed segment is used again

@@ -85,6 +85,22 @@ impl Recorder {
         }
     }
 
+    /// How many took longer than this, as far as three digits tell.
+    pub(crate) fn longer_than(&self, time: Duration) -> u64 {
+        let histogram = self.0.as_ref();
+        histogram.map_or(0, |held| {
+            held.count_between(nanos(time).saturating_add(1), u64::MAX)
+        })
+    }
+
+    /// The microseconds that all but the rest of this share of 1 took at most.
+    pub(crate) fn micros_at(&self, share: f64) -> f64 {
+        let histogram = self.0.as_ref();
+        histogram.map_or(0.0, |held| {
+            float(held.value_at_quantile(share)) / NANOS_PER_MICRO
+        })
+    }
+
     /// The percentiles in microseconds.
     pub(crate) fn micros(&self) -> Latency {
         let Some(histogram) = &self.0 else {
@@ -101,6 +117,12 @@ impl Recorder {
             max: float(histogram.max()),
         };
         nanos.scaled(1.0 / NANOS_PER_MICRO)
+    }
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Recorder::new()
     }
 }
 
@@ -143,6 +165,16 @@ mod tests {
         ] {
             assert!(is_near(value, wanted), "{value} for {wanted}");
         }
+    }
+
+    #[test]
+    fn the_slowest_are_counted() {
+        let recorder = recorded(1..=1000);
+        assert_eq!(recorder.longer_than(Duration::from_micros(1001)), 0);
+        let slow = recorder.longer_than(Duration::from_micros(900));
+        assert!((99..=101).contains(&slow), "{slow}");
+        assert!(is_near(recorder.micros_at(0.9999), 1000.0));
+        assert!(is_near(recorder.micros_at(0.5), 500.0));
     }
 
     #[test]

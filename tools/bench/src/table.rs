@@ -67,7 +67,7 @@ pub(crate) fn ratio(row: &Row) -> String {
     }
 }
 
-/// The bounds of a row in a few words.
+/// The bounds of a row in a few words; those that it does not keep with what was measured.
 pub(crate) fn targets(checks: &[Check]) -> String {
     let words: Vec<String> = checks.iter().map(target).collect();
     words.join(", ")
@@ -75,9 +75,11 @@ pub(crate) fn targets(checks: &[Check]) -> String {
 
 fn target(check: &Check) -> String {
     let name = check.of.replace('_', " ");
+    let missed = check.measured.filter(|_| check.met == Some(false));
+    let missed = missed.map_or_else(String::new, |figure| format!(" (is {})", shown(figure)));
     match check.bound {
-        Bound::AtLeast(bound) => format!("{name} ≥ {}", shown(bound)),
-        Bound::AtMost(bound) => format!("{name} ≤ {}", shown(bound)),
+        Bound::AtLeast(bound) => format!("{name} ≥ {}{missed}", shown(bound)),
+        Bound::AtMost(bound) => format!("{name} ≤ {}{missed}", shown(bound)),
     }
 }
 

@@ -179,6 +179,11 @@ fn a_handler_that_lags_behind_retention_is_given_each_event_or_told_of_the_gap()
     let row = &outcome["rows"][0];
     assert_eq!(row["extra"]["neither_delivered_nor_told"], 0.0, "{row}");
     assert!(row["extra"]["mib_max"].as_f64().unwrap() > 0.0, "{row}");
+    for name in ["emit_ms_max", "emit_us_p99_999"] {
+        for name in [name.to_owned(), format!("{name}_unlimited")] {
+            assert!(row["extra"][&name].as_f64().unwrap() > 0.0, "{name}: {row}");
+        }
+    }
     assert!(is_empty(dir.path()), "it removes what it made");
 }
 
