@@ -50,9 +50,47 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // Nobody wants what it made.
-            let _ = thread.join();
+        let made = self.thread.take().map(JoinHandle::join);
+        // Nobody wants what it made; what made nothing has removed it itself.
+        if let Some(Ok(Ok(Some(run)))) = made
+            && let Err(error) = run.remove()
+        {
+            // It goes with the next opening.
+            tracing::debug!(target: "forelog::index", %error, "a run of ids stays");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::run::RunWriter;
+    use super::*;
+    use crate::index::values::RunNote;
+
+    #[test]
+    fn a_run_that_is_given_up_leaves_no_file_and_one_that_is_taken_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = || {
+            let folder = dir.path().to_owned();
+            let note = RunNote {
+                first: 0,
+                end: 2,
+                count: 1,
+                sum: 0,
+            };
+            Job::begin("test", move |_| {
+                let mut writer = RunWriter::begin(Some(&folder), note, 7)?;
+                writer.push(5)?;
+                writer.finish().map(Some)
+            })
+            .unwrap()
+        };
+        let files = || fs::read_dir(dir.path()).unwrap().count();
+        drop(begin());
+        assert_eq!(files(), 0);
+        assert!(begin().take().unwrap().is_some());
+        assert_eq!(files(), 1);
     }
 }
