@@ -63,7 +63,7 @@ type Change = fn(&Path, usize);
 /// What is done to a segment's file, at a place in it.
 const CHANGES: [(&str, Change); 4] = [
     ("a flipped bit", |file, at| {
-        edit(file, |bytes| bytes[at] ^= 4)
+        edit(file, |bytes| bytes[at] ^= 4);
     }),
     ("a zeroed page", |file, at| {
         edit(file, |bytes| {

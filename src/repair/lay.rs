@@ -18,9 +18,6 @@ use crate::storage::Storage;
 const SEGMENT_LEN: usize = 64 << 20;
 /// A log is believed to have had segments of this length, or of its longest file.
 const FILE_LEN_MIN: u64 = 256 << 20;
-/// How many of the last segments a crash may have cut off: those recovery looks after.
-const OPEN_MAX: usize = 2;
-
 /// How a log is to stand.
 #[derive(Debug)]
 pub(super) struct Laid {
@@ -99,40 +96,8 @@ impl Laid {
         }
     }
 
-    fn next_header(&self, index: usize) -> Option<&SegmentHeader> {
+    pub(super) fn next_header(&self, index: usize) -> Option<&SegmentHeader> {
         self.slots.each.get(index.saturating_add(1))?.header()
-    }
-
-    /// Whether this is one of the last segments, which a crash may have cut off.
-    fn is_open(&self, index: usize) -> bool {
-        index >= self.slots.each.len().saturating_sub(OPEN_MAX)
-    }
-
-    /// Whether opening refuses the last segment, so that recovery never comes to look at the end.
-    fn is_end_refused(&self) -> bool {
-        self.slots.each.last().is_some_and(|slot| slot.is_refused)
-    }
-
-    /// Whether a segment is left to recovery, which knows best what a crash has done to it. One that is
-    /// settled recovery takes as it is.
-    fn is_recoverys(&self, index: usize, slot: &Slot) -> bool {
-        let witness = self.slots.witness;
-        let is_settled = slot.is_settled_before(self.next_header(index), witness);
-        let is_refused = slot.is_refused || self.is_end_refused();
-        let is_recovered = !self.slots.is_clean && !self.slots.is_cut && !is_refused;
-        self.is_open(index) && is_recovered && (!is_settled || self.slots.is_poisoned)
-    }
-
-    /// Whether a segment that is in order cannot stay for what becomes of the last two: after a failed sync
-    /// nothing of them is taken on trust once one of them is replaced, and where the last one is, the one
-    /// before has to be sealed.
-    fn is_doubtful(&self, index: usize, is_sealed: bool) -> bool {
-        let mut open = self.slots.each.iter().rev().take(OPEN_MAX);
-        let is_replaced = self.slots.is_cut || open.any(|slot| slot.is_refused);
-        let is_poisoned = self.slots.is_poisoned && is_replaced;
-        let is_last = index.saturating_add(1) == self.slots.each.len();
-        let is_unsealed = self.is_end_refused() && !is_last && !is_sealed;
-        self.is_open(index) && (is_poisoned || is_unsealed)
     }
 
     /// What becomes of one segment, behind this.

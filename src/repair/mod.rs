@@ -27,6 +27,7 @@
 mod report;
 mod aside;
 mod lay;
+mod ends;
 mod bring;
 mod build;
 mod planned;

@@ -159,7 +159,8 @@ impl Storage for FileStorage {
                 return Err(error);
             }
             // A link or a pipe with a temporary name is nothing that a crash has left half built.
-            if !found.is_dir() && !(is_strange && names::is_tmp(&name)) {
+            let is_somebodys = is_strange && names::is_tmp(&name);
+            if !found.is_dir() && !is_somebodys {
                 entries.push(Entry {
                     name,
                     len: found.len(),

@@ -8,6 +8,7 @@ use super::promise::{Sent, read};
 use crate::clock::{SystemClock, Timestamp};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::names as format;
 use crate::format::record::Record;
 use crate::log::{Log, LogConfig};
 use crate::position::{SegmentId, Seq};
@@ -179,7 +180,7 @@ fn a_link_where_a_file_is_to_be_built_is_named_and_stays() {
     for sys in SYSTEMS {
         let (_dir, folder, log) = filled(sys);
         drop(log);
-        for name in names(&folder).iter().filter(|name| name.ends_with(".seg")) {
+        for name in names(&folder) {
             let number = |generation: &str| name.replace("-000.", generation);
             for built in [number("-000."), number("-001.")] {
                 let _ = std::os::unix::fs::symlink("nowhere", folder.join(format!("{built}.tmp")));
@@ -191,8 +192,10 @@ fn a_link_where_a_file_is_to_be_built_is_named_and_stays() {
         for name in before {
             assert!(fs::symlink_metadata(folder.join(&name)).is_ok(), "{name}");
         }
-        for name in names(&folder).iter().filter(|name| name.ends_with(".tmp")) {
-            fs::remove_file(folder.join(name)).unwrap();
+        for name in names(&folder) {
+            if format::is_tmp(&name) {
+                fs::remove_file(folder.join(name)).unwrap();
+            }
         }
         assert_eq!(read(&open(&folder, sys).unwrap()).unwrap().len(), 20);
     }
