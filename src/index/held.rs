@@ -139,7 +139,9 @@ impl Store for Held {
     fn apply(&self, puts: &[Pair], removals: &[Vec<u8>]) -> Result<()> {
         let is_full = {
             let mut newest = self.write();
-            puts.iter().for_each(|pair| newest.put(pair));
+            for pair in puts {
+                newest.put(pair);
+            }
             newest.is_full()
         };
         if is_full || !removals.is_empty() {
@@ -261,9 +263,9 @@ mod tests {
         }
         // A record that is put again goes behind those that came between.
         let mut newest = Newest::default();
-        [pair(9, 1), pair(1, 1), pair(9, 2)]
-            .iter()
-            .for_each(|put| newest.put(put));
+        for put in [pair(9, 1), pair(1, 1), pair(9, 2)] {
+            newest.put(&put);
+        }
         assert_eq!(newest.in_order(), [pair(1, 1), pair(9, 2)]);
         assert_eq!(newest.bytes, 4);
     }
