@@ -11,8 +11,9 @@
 //!      keys, values, catalog     window             scanned
 //! ```
 //! **Life of a window.** The follower reads events into the tail; when the window is complete it
-//! becomes records ([`keys`] draws them), which go to the store in batches, the position last. When
-//! its events are gone from the log, so are, later, its records.
+//! becomes records ([`keys`] draws them), which go to the store in batches, the position last. Those of
+//! up to some dozen windows are [held] in memory and handed on together; a process that dies leaves them
+//! to be read from the log again. When its events are gone from the log, so are, later, its records.
 //!
 //! **Names.** Types and sources are two [dimensions](Dimension) of one mechanism. A window is a *run*
 //! of level 0: its names by hash, each with the offsets of its events. 64 runs of a level are summed
