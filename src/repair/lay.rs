@@ -18,6 +18,7 @@ use crate::storage::Storage;
 const SEGMENT_LEN: usize = 64 << 20;
 /// A log is believed to have had segments of this length, or of its longest file.
 const FILE_LEN_MIN: u64 = 256 << 20;
+
 /// How a log is to stand.
 #[derive(Debug)]
 pub(super) struct Laid {

@@ -282,7 +282,7 @@ impl Storage for FileStorage {
 
     fn remove(&self, name: &str) -> Result<()> {
         let path = self.path(name);
-        // A link has somebody else put there.
+        // A link was put there by somebody else.
         self.find(name)?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -156,7 +156,7 @@ fn check_seeds(args: &RunArgs) -> forelog::Result<()> {
         return Ok(());
     }
     let message = format!(
-        "so many seeds from {} on there are not; begin lower",
+        "there are not so many seeds from {} on; begin lower",
         asked.start
     );
     Err(Error::new(ErrorKind::Invalid, message))

@@ -51,7 +51,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         let made = self.thread.take().map(JoinHandle::join);
-        // Nobody wants what it made; what made nothing has removed it itself.
+        // Nobody wants what it made.
         if let Some(Ok(Ok(Some(run)))) = made
             && let Err(error) = run.remove()
         {
