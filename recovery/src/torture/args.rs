@@ -150,6 +150,10 @@ pub struct WriteArgs {
     /// 64 MiB
     #[arg(long, value_name = "N")]
     pub segment_bytes: Option<usize>,
+    /// Encrypt the log with the key in this file. This version has no encryption: it refuses, so that no
+    /// log in plain text passes for an encrypted one
+    #[arg(long, value_name = "F")]
+    pub key_file: Option<PathBuf>,
     /// Send the acknowledgements to this address over TCP instead of printing them
     #[arg(long, value_name = "HOST:PORT")]
     pub ack_to: Option<String>,
