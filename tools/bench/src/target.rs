@@ -99,6 +99,7 @@ pub(crate) const TARGETS: &[(&str, Bounds)] = &[
     ("dispatch_busy", &[("value", AtLeast(4e6))]),
     ("dispatch_8", &[("value", AtLeast(10e6))]),
     ("dispatch_keyed", &[("ratio_to_floor", AtLeast(1.7))]),
+    ("dispatch_keyed_slow", &[("ratio_to_floor", AtLeast(1.7))]),
     ("dispatch_100_idle", &[("ratio_to_floor", AtLeast(0.95))]),
     ("dispatch_beside_slow", &[("ratio_to_floor", AtLeast(0.95))]),
     ("dispatch_idle_sync", &[("syncs_added", AtMost(1.1))]),

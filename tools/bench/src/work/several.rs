@@ -1,29 +1,28 @@
-//! Several subscriptions of one log, and one with several threads: what one costs the others.
+//! Several subscriptions of one log: what one costs the others.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{channel, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use forelog::{
-    Delivery, Durability, Error, ErrorKind, EventSystem, HandlerId, OrderBy, Result, Start,
-    Subscription, WhenBehind,
+    Delivery, Durability, Error, ErrorKind, EventSystem, HandlerId, Result, Start, Subscription,
+    WhenBehind,
 };
 
 use crate::bench::Bench;
 use crate::num::{median, rate};
-use crate::row::{Row, quotient};
+use crate::row::Row;
+use crate::work::keyed;
 
 const SUBSCRIPTIONS: u64 = 8;
 const IDLE: u64 = 100;
-/// How much a CPU-bound handler computes: some microseconds.
-const ROUNDS: u64 = 10_000;
 
 /// All rows.
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
     Ok(vec![
         eight(bench)?,
-        keyed(bench)?,
+        keyed::quick(bench)?,
+        keyed::slow(bench)?,
         idle(bench)?,
         slow(bench)?,
     ])
@@ -57,101 +56,6 @@ fn backlog(bench: &Bench, events: u64, subscriptions: u64) -> Result<f64> {
     system.start()?;
     system.drain(None)?;
     let rate = rate(events * subscriptions, started.elapsed());
-    end(bench, &system, &[])?;
-    Ok(rate)
-}
-
-/// Handlers that compute, in two threads beside one.
-fn keyed(bench: &Bench) -> Result<Row> {
-    let events = bench.options.events_or(100_000);
-    let what = "a backlog to CPU-bound handlers, 2 threads";
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    let rates = bench.pairs(
-        what,
-        || {
-            two.push(by_plain_threads(events, 2));
-            computed(bench, events, 2)
-        },
-        || {
-            one.push(by_plain_threads(events, 1));
-            computed(bench, events, 1)
-        },
-    )?;
-    let plain_speedup = quotient(median(&two), median(&one));
-    let row = Row::new("dispatch_keyed", what, "events/s")
-        .rates(rates, "the same with one thread")
-        .events(events);
-    let of_plain_speedup = quotient(row.ratio_to_floor, plain_speedup);
-    Ok(row
-        .reach("ratio_to_floor", plain_speedup)
-        .extra("plain_speedup", plain_speedup)
-        .extra("of_plain_speedup", of_plain_speedup)
-        .note(
-            "some microseconds of computing for each event; 64 keys. plain_speedup: how many times as \
-             fast two plain threads do that work as one, given numbers by a third one through a bounded \
-             channel of the standard library, and telling it of each through another; of_plain_speedup: \
-             how much of that is reached",
-        ))
-}
-
-/// The same work by threads that know nothing of events.
-fn by_plain_threads(events: u64, threads: usize) -> f64 {
-    let (jobs, taken) = sync_channel::<u64>(64);
-    let (done, returned) = sync_channel::<u64>(64);
-    let taken = Mutex::new(taken);
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let (taken, done) = (&taken, done.clone());
-            scope.spawn(move || {
-                let next = || taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                while let Ok(number) = next() {
-                    compute(number);
-                    if done.send(number).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(done);
-        let mut left = events;
-        for number in 0..events {
-            if jobs.send(number).is_err() {
-                break;
-            }
-            left -= u64::try_from(returned.try_iter().count()).unwrap_or(left);
-        }
-        drop(jobs);
-        for _ in 0..left {
-            if returned.recv().is_err() {
-                break;
-            }
-        }
-    });
-    rate(events, started.elapsed())
-}
-
-/// What a CPU-bound handler does.
-fn compute(number: u64) {
-    let mixed = (0..ROUNDS).fold(number, |mixed, round| {
-        std::hint::black_box(mixed.rotate_left(5) ^ round)
-    });
-    std::hint::black_box(mixed);
-}
-
-fn computed(bench: &Bench, events: u64, threads: usize) -> Result<f64> {
-    let system = bench.filled_system("several", events)?;
-    let keys = OrderBy::key(|event| event.seq().0 % 64);
-    let subscription = Subscription::named("bench")
-        .concurrency(threads)
-        .order_by(keys);
-    system.register_parallel(subscription, |delivery: &Delivery<'_>| {
-        compute(delivery.seq().0);
-    })?;
-    let started = Instant::now();
-    system.start()?;
-    system.drain(None)?;
-    let rate = rate(events, started.elapsed());
     end(bench, &system, &[])?;
     Ok(rate)
 }
