@@ -23,6 +23,7 @@ mod identity;
 mod ending;
 pub(crate) mod survey;
 pub(crate) mod point;
+mod ahead;
 mod walk;
 pub(crate) mod examine;
 mod room;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Recovery;
-use super::copier::{Copier, Sink};
+use super::copier::{Sink as _, copy_into};
 use super::examine::{Examination, Open, Torn};
 use super::opening::{
     Chores, Opened, Opening, first_of, gap_between, note_failed_sync, random, tail_of,
@@ -156,12 +156,14 @@ fn seal_anew(
         salt: random(),
         ..open.at.header
     })?;
-    let mut scanner = Scanner::new(&open.region, open.at.header.salt, sealing.point.frames_end);
-    let mut copier = Copier::new(&mut region, header.salt);
-    while let Found::Frame { frame, bytes, .. } = scanner.next()? {
-        copier.copy(bytes, frame.header.content_crc)?;
-    }
-    copier.finish()?;
+    let end = sealing.point.frames_end;
+    copy_into(&mut region, header.salt, end, |copier| {
+        let mut scanner = Scanner::new(&open.region, open.at.header.salt, end);
+        while let Found::Frame { frame, bytes, .. } = scanner.next()? {
+            copier.copy(bytes, frame.header.content_crc)?;
+        }
+        Ok(())
+    })?;
     let name = names::segment(header.segment_id, header.generation);
     region.set_path(opening.storage.path(&name));
     let segment = Segment::live(header, name, region);
@@ -209,19 +211,20 @@ fn rewrite(
     examination: &Examination,
     spare: Option<String>,
 ) -> Result<(Segment, TimeRanges)> {
+    let needed = needed(plan, examination)?;
     let (header, mut region) = match spare {
         Some(tmp) => opening.build_in(&tmp, plan.header)?,
-        None => opening.build_with_room(plan.header, needed(plan, examination)?)?,
+        None => opening.build_with_room(plan.header, needed)?,
     };
     let mut offsets = Vec::new();
     let mut times = TimeRanges::EMPTY;
-    let mut copier = Copier::new(&mut region, header.salt);
-    examination.visit_after(plan.kept_upto, |frame, bytes| {
-        offsets.push(copier.copy(bytes, frame.content_crc)?);
-        times.include(frame.timestamp, frame.appended_at);
-        Ok(())
+    copy_into(&mut region, header.salt, needed, |copier| {
+        examination.visit_after(plan.kept_upto, |frame, bytes| {
+            offsets.push(copier.copy(bytes, frame.content_crc)?);
+            times.include(frame.timestamp, frame.appended_at);
+            Ok(())
+        })
     })?;
-    copier.finish()?;
     let segment = opening.finish(header, region)?;
     segment.note_all(&offsets);
     Ok((segment, times))

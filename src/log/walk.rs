@@ -1,6 +1,7 @@
 //! The reading half of an [`Examination`](super::examine::Examination): walks a segment from its first
 //! frame on, and searches what stands behind the place where that stopped. Each byte is read once.
 
+use super::ahead::{Frames, Pieces, Stands, with_frames};
 use super::point::{Batch, Point, Walked};
 use super::scan::{Found, Scanner, written};
 use super::survey::Surveyed;
@@ -82,7 +83,19 @@ pub(super) fn no_segment() -> Error {
 /// ends a batch.
 pub(super) fn walk(open: &[Open], index: usize, notes: &mut Notes) -> Result<Walked> {
     let segment = open.get(index).ok_or_else(no_segment)?;
-    let mut scanner = Scanner::new(&segment.region, segment.at.header.salt, segment.limit);
+    let (region, header) = (&segment.region, &segment.at.header);
+    with_frames(region, header, segment.limit, Pieces::USUAL, |frames| {
+        walk_frames(open, index, frames, notes)
+    })
+}
+
+fn walk_frames(
+    open: &[Open],
+    index: usize,
+    frames: &mut Frames<'_>,
+    notes: &mut Notes,
+) -> Result<Walked> {
+    let segment = open.get(index).ok_or_else(no_segment)?;
     let mut point = Point::before(&segment.at.header);
     let mut whole = point;
     let mut offsets = Vec::new();
@@ -91,10 +104,10 @@ pub(super) fn walk(open: &[Open], index: usize, notes: &mut Notes) -> Result<Wal
     notes.boot_id = segment.at.header.boot_id;
     notes.clean = false;
     let stop = loop {
-        let (offset, header) = match scanner.next()? {
-            Found::Frame { offset, frame, .. } => (offset, frame.header),
-            Found::Invalid { offset, why } => break Some((offset, why.reason())),
-            Found::End => break None,
+        let (offset, header) = match frames.next()? {
+            Stands::Frame { offset, header } => (offset, header),
+            Stands::Invalid { offset, why } => break Some((offset, why.reason())),
+            Stands::End => break None,
         };
         if let Some(why) = batch.refuses(&header, point.last_seq) {
             break Some((offset, why));
