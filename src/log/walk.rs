@@ -1,5 +1,6 @@
 //! The reading half of an [`Examination`](super::examine::Examination): walks a segment from its first
-//! frame on, and searches what stands behind the place where that stopped. Each byte is read once.
+//! frame on, and searches what stands behind the place where that stopped. Each byte is read once, but for
+//! what a window holds beyond the piece that it was read for.
 
 use super::ahead::{Frames, Pieces, Stands, with_frames};
 use super::point::{Batch, Point, Walked};

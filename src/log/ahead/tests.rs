@@ -7,7 +7,7 @@ use crate::format::frame::{self, HEADER_LEN, Kind, Place, Stamp};
 use crate::format::payload::Record;
 use crate::format::segment::BLOCK_LEN;
 use crate::position::SegmentId;
-use crate::storage::memory::private_region;
+use crate::storage::sim::SimDisk;
 
 const SALT: u64 = 0x5eed;
 const LEN: usize = 64 << 10;
@@ -72,7 +72,8 @@ fn segment(random: &mut Random) -> Vec<u8> {
 }
 
 fn region_of(bytes: &[u8]) -> Region {
-    let mut region = private_region(bytes.len(), "memory".into()).unwrap();
+    let storage = SimDisk::new().storage();
+    let mut region = storage.create("walked", bytes.len()).unwrap();
     assert!(region.append(bytes).unwrap());
     region
 }

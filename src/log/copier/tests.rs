@@ -1,13 +1,13 @@
 //! What two threads copy is what one copies.
 
 use super::*;
-use crate::storage::memory::private_region;
+use crate::storage::sim::SimDisk;
 
 const SALT: u64 = 3;
 const LEN: usize = 5 << 20;
 
 fn region(len: usize) -> Region {
-    private_region(len, "memory".into()).unwrap()
+    SimDisk::new().storage().create("copied", len).unwrap()
 }
 
 /// Copies frames of many lengths, 4 MiB together; returns where they are.
