@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forelog::testing::{Crash, DiskOp, TestDisk, TestSystem};
-use forelog::{Builder, Delivery, Durability, ErrorKind, Event, EventSystem, Seq, Subscription};
+use forelog::{
+    Builder, Delivery, Durability, ErrorKind, Event, EventSystem, Level, Receipt, Seq, Subscription,
+};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -177,5 +179,40 @@ fn what_is_behind_a_durable_position_never_comes_again() {
         upto = system.durable_position("all").unwrap();
         assert!(upto >= Seq(64), "a cursor is written every 64 events");
         system.crash(Crash::PowerCut).unwrap();
+    }
+}
+
+#[test]
+fn a_receipt_that_was_kept_over_a_power_cut_vouches_for_nothing_that_was_lost() {
+    let disk = TestDisk::new();
+    let system = disk.open(settings()).unwrap();
+    let kept = system.emit(number(0)).unwrap();
+    let lost = system.emit_with(number(1), Durability::Os).unwrap();
+    assert_eq!(lost.level, Level::Published);
+    let cut = system.into_disk(Crash::PowerCut);
+    let system = cut.open(settings()).unwrap();
+    assert_eq!(numbers(&system), [0], "what was not synced is lost");
+    system.wait(&kept, Level::Synced).unwrap();
+    let error = system.wait(&lost, Level::Synced).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.seq()),
+        (ErrorKind::NotFound, Some(lost.seq)),
+        "{error}"
+    );
+    let again = system.emit(number(1)).unwrap();
+    assert!(again.seq > lost.seq);
+    system.wait(&again, Level::Synced).unwrap();
+    // Of another directory, or of this one before it was restored.
+    let ahead = Receipt {
+        seq: Seq(again.seq.0 + 1),
+        ..again
+    };
+    let foreign = Receipt {
+        seq: kept.seq,
+        ..again
+    };
+    for receipt in [ahead, foreign] {
+        let error = system.wait(&receipt, Level::Synced).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     }
 }

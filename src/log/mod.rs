@@ -257,6 +257,11 @@ impl Log {
         &self.recovery
     }
 
+    /// The last Seq that was handed out, published or not.
+    pub(crate) fn last_seq(&self) -> Seq {
+        self.shared.last_seq()
+    }
+
     /// Appends records as one atomic batch and publishes them.
     ///
     /// With [`Durability::Sync`] readers that await syncs see them only once they are synced: call

@@ -220,7 +220,9 @@ impl EventSystem {
     ///
     /// # Errors
     /// [`SyncFailed`](crate::ErrorKind::SyncFailed) if it cannot reach it: reopen the system;
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a volatile event, which reaches no higher one.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a volatile event, which reaches no higher one, and for a receipt
+    /// that is not of this directory, or of a later state of it than is here;
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the event was lost to a crash before it was synced.
     pub fn wait(&self, receipt: &Receipt, level: Level) -> Result<()> {
         if receipt.level == Level::Queued && level > Level::Queued {
             let message = format!("a volatile event is queued, and never {level}");
@@ -228,7 +230,7 @@ impl EventSystem {
         }
         match level {
             Level::Queued | Level::Published => Ok(()),
-            Level::Synced => self.0.log.wait_durable(receipt.seq),
+            Level::Synced => self.wait_synced(receipt),
         }
     }
 
