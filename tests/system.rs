@@ -438,3 +438,14 @@ fn a_close_leaves_a_paused_subscription_as_it_is() {
     assert_eq!(system.subscriptions()[0].lag, 1);
     system.close().unwrap();
 }
+
+#[test]
+fn a_batch_may_have_as_many_events_as_a_frame_can_count() -> forelog::Result<()> {
+    let system = EventSystem::builder().open()?;
+    let events = vec![Event::new("tick", "exchange", &1)?; 65_535];
+    let receipts = system.emit_batch(&events)?;
+    assert_eq!(receipts.last().map(|receipt| receipt.seq.0), Some(65_535));
+    system.emit(&events[0])?;
+    assert_eq!(system.store().len(), 65_536);
+    system.close()
+}

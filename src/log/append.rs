@@ -287,7 +287,9 @@ impl Shared {
 /// Lays out the frames of a batch, which go to `place`.
 #[inline]
 fn write(mut out: &mut [u8], mut place: Place, records: &[Record<'_>], batch: &Batch) {
-    for (batch_place, record) in (0..).zip(records) {
+    for (place_in_batch, record) in records.iter().enumerate() {
+        // More than 65,535 are refused.
+        let batch_place = u16::try_from(place_in_batch).unwrap_or(u16::MAX);
         let (room, rest) = out.split_at_mut(padded(record.frame_len()).min(out.len()));
         frame::encode(room, record, batch.stamp(record, batch_place), place);
         place.offset += room.len();

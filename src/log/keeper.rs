@@ -93,7 +93,7 @@ fn run(shared: &Arc<Shared>) {
         seen = now_at;
         // First what the next segment waits for: removing one may give it a file, which is made ready
         // while the full one is synced.
-        let due = sync_if_due(shared);
+        let due = shared.sync_if_due();
         let removed = shared.retain();
         let seen_to = preparer.see_to(shared);
         let kept = keep(shared, quiet);
@@ -128,7 +128,7 @@ fn keep(shared: &Shared, quiet: bool) -> Result<Again> {
     // must not keep a due sync, or the retention that makes room, from happening.
     let steps = [
         Shared::settle,
-        sync_if_due,
+        Shared::sync_if_due,
         Shared::roll_if_old,
         Shared::retain,
     ];
@@ -141,13 +141,6 @@ fn keep(shared: &Shared, quiet: bool) -> Result<Again> {
     }
     shared.mark_if_idle()?;
     Ok(Again::WhenWoken(shared.next_retention()))
-}
-
-fn sync_if_due(shared: &Shared) -> Result<()> {
-    if shared.signal.take_due_sync() {
-        shared.wait_durable(shared.watermark.appended())?;
-    }
-    Ok(())
 }
 
 /// Has the next segment prepared, one at a time.

@@ -54,6 +54,7 @@ impl Shared {
         let mut looks = LOOKS_MAX;
         loop {
             while looks > 0 && self.look_for_expired() {
+                self.sync_if_due()?;
                 looks -= 1;
             }
             let verdict = self.judge();
@@ -343,9 +344,12 @@ impl Shared {
             *noted = removal.last_segment;
         }
         for (segment, limit) in going {
-            if self.tail().closed {
+            // What is left is finished by the next opening, as the ledger says.
+            if self.tail().closed || self.rewriting.is_stopping() {
                 return Ok(());
             }
+            // Removing many takes longer than an interval.
+            self.sync_if_due()?;
             self.discard(segment)?;
             self.segments.drop_oldest();
             tracing::debug!(target: "forelog::log", segment = %segment.id(), %limit, "a segment has gone");

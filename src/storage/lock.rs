@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::process::Process;
 use super::regular::open_regular;
 use super::sys;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +27,7 @@ pub(crate) struct DirLock {
     /// Both are locked for as long as they are open.
     file: File,
     folder: Option<File>,
+    process: Process,
 }
 
 impl DirLock {
@@ -49,7 +51,11 @@ impl DirLock {
             // The file may have been removed and made anew between opening and locking it; then the
             // lock that we hold is nobody's, and the next round takes the right one.
             if is_current(&file, &path) {
-                return Ok(DirLock { file, folder });
+                return Ok(DirLock {
+                    file,
+                    folder,
+                    process: Process::this(),
+                });
             }
         }
     }
@@ -57,8 +63,11 @@ impl DirLock {
 
 impl Drop for DirLock {
     /// Closing alone would leave the locks to a child process that another thread is just starting,
-    /// which has a copy of all open files for a moment.
+    /// which has a copy of all open files for a moment. A child that drops its own copy must leave them.
     fn drop(&mut self) {
+        if !self.process.is_this() {
+            return;
+        }
         for file in self.folder.iter().chain([&self.file]) {
             // What fails to unlock here is unlocked by being closed.
             let _ = file.unlock();

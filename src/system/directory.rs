@@ -59,6 +59,11 @@ impl Directory {
 
     /// As [`Directory::on_disk`], with these system calls.
     pub(super) fn on_disk_with(path: &Path, sys: Sys) -> Result<Self> {
+        // Files are made and removed by name for as long as the system is open, wherever the process goes
+        // meanwhile.
+        let path = std::path::absolute(path)
+            .map_err(|cause| Error::io("find the working directory for", path, cause))?;
+        let path = path.as_path();
         let storage = FileStorage::create(path, sys)?;
         let (folders, files) = storage.names()?;
         check_ours(path, &folders, &files)?;

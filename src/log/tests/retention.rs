@@ -419,3 +419,24 @@ fn each_segment_says_why_it_stays_or_that_it_goes() {
     let report = log.explain_retention();
     assert!(report.segments[0].last_seq >= Seq(200), "{report}");
 }
+
+#[test]
+fn removing_many_segments_keeps_no_due_sync_waiting_and_no_close() {
+    let log = of_five(WhenPinned::Keep);
+    log.pins().set("subscription slow", Seq(1));
+    append_all(&log, 600);
+    log.pins().remove("subscription slow");
+    log.shared.signal.sync_within(Duration::ZERO);
+    assert!(log.watermark().durable() < log.watermark().appended());
+    log.shared.rewriting.stop();
+    log.shared.retain().unwrap();
+    assert_eq!(log.first_seq(), Seq::FIRST, "a close does not wait for it");
+    let log = of_five(WhenPinned::Keep);
+    log.pins().set("subscription slow", Seq(1));
+    append_all(&log, 600);
+    log.pins().remove("subscription slow");
+    log.shared.signal.sync_within(Duration::ZERO);
+    log.shared.retain().unwrap();
+    assert!(log.first_seq() > Seq::FIRST);
+    assert_eq!(log.watermark().durable(), log.watermark().appended());
+}

@@ -350,3 +350,19 @@ fn no_crash_has_a_cursor_of_another_logs_control_log_taken() {
     }
     assert!(states > 20, "{states} states");
 }
+
+#[test]
+fn a_relative_path_means_what_it_meant_when_it_was_opened() {
+    let here = std::env::current_dir().unwrap();
+    let dir = tempfile::tempdir_in(&here).unwrap();
+    let relative = dir.path().strip_prefix(&here).unwrap();
+    let opened = Directory::on_disk(relative).unwrap();
+    let log = opened.storage.folder(names::LOG).unwrap();
+    for path in [
+        opened.storage.path("x"),
+        log.path("x"),
+        opened.index.clone().unwrap(),
+    ] {
+        assert!(path.starts_with(dir.path()), "{}", path.display());
+    }
+}
