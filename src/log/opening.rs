@@ -155,11 +155,22 @@ impl<'a> Opening<'a> {
         end: &Point,
         offsets: &[usize],
     ) -> Result<Segment> {
+        self.storage.reserve(&at.name)?;
         let mut region = self.storage.open(&at.name)?;
         region.adopt(end.frames_end)?;
         let segment = Segment::live(at.header, at.name.clone(), region);
         segment.note_all(offsets);
         Ok(segment)
+    }
+
+    /// Whether a file has, or now gets, blocks behind all its bytes: without them a disk that is full would end
+    /// the process at a store through the map. `false` if the disk has none to give.
+    pub(super) fn has_blocks(&self, name: &str) -> Result<bool> {
+        match self.storage.reserve(name) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NoSpace => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// A header with everything that does not depend on the log's contents.

@@ -101,7 +101,8 @@ pub(super) fn open(
     let (Some(last), Some(examination)) = (survey.segments.last(), examined.examination) else {
         return opening.make_new(survey);
     };
-    if examination.clean && !survey.poisoned && has_room(last, &examination.end.point) {
+    let can_go_on = examination.clean && !survey.poisoned && has_room(last, &examination.end.point);
+    if can_go_on && opening.has_blocks(&last.name)? {
         opening.go_on(survey, &examination)
     } else {
         super::rewrite::recover(opening, survey, last, examination)
@@ -210,7 +211,12 @@ impl Opening<'_> {
         let fits =
             |entry: &Entry| entry.name == wanted && entry.len == self.config.segment_len as u64;
         match survey.unused.as_slice() {
-            [entry] if is_same_boot && survey.leftovers.is_empty() && fits(entry) => {
+            [entry]
+                if is_same_boot
+                    && survey.leftovers.is_empty()
+                    && fits(entry)
+                    && self.has_blocks(&wanted)? =>
+            {
                 self.storage.open(&wanted).map(Some)
             }
             _ => self.clear(survey).map(|()| None),

@@ -184,7 +184,7 @@ fn take_spare(
     let Some(spare) = &plan.spare else {
         return Ok(None);
     };
-    if needed(plan, examination)? > opening.config.segment_len {
+    if needed(plan, examination)? > opening.config.segment_len || !opening.has_blocks(spare)? {
         return Ok(None);
     }
     let tmp = names::tmp(&names::segment(

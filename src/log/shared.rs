@@ -30,6 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::BLOCK_LEN;
 use crate::mutant::{self, Mutant};
 use crate::position::{SegmentId, Seq};
+use crate::storage::process::Process;
 use crate::storage::{Region, Storage};
 use crate::sync::{Mutex, MutexGuard, hint};
 use crate::timings::Timings;
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(super) pins: Pins,
     pub(super) signal: Signal,
     pub(super) boot_id: u128,
+    process: Process,
     pub(super) clock: Arc<dyn Clock>,
     commit: Commit,
     pub(super) sums: Sums,
@@ -108,6 +110,7 @@ impl Shared {
         };
         Shared {
             boot_id: storage.boot_id(),
+            process: Process::this(),
             storage,
             config,
             view: Arc::new(view),
@@ -146,6 +149,14 @@ impl Shared {
 
     pub(super) fn wait_durable(&self, seq: Seq) -> Result<()> {
         self.commit.wait(&self.watermark, seq, &|| self.sync())
+    }
+
+    /// Has everything synced, if that is due by an interval.
+    pub(super) fn sync_if_due(&self) -> Result<()> {
+        if self.signal.take_due_sync() {
+            self.wait_durable(self.watermark.appended())?;
+        }
+        Ok(())
     }
 
     /// How long the syncs took that somebody waited for.
@@ -241,12 +252,17 @@ impl Shared {
         self.storage.sync_dir().map_err(|cause| self.fail(cause))
     }
 
-    /// What ended the log's life, if anything has.
+    /// What ended the log's life, if anything has; or that it is the parent's of this process.
     pub(super) fn check_alive(&self) -> Result<()> {
-        match self.commit.failure() {
-            Some(failure) => Err(failure.duplicate()),
-            None => Ok(()),
+        if let Some(failure) = self.commit.failure() {
+            return Err(failure.duplicate());
         }
+        if self.process.is_this() {
+            return Ok(());
+        }
+        let message = "this process was forked off the one that has the log open, and would write over its \
+                       events; open a directory of its own in it, or start it with exec";
+        Err(Error::new(ErrorKind::Closed, message))
     }
 
     /// Ends the log's life after a failed sync; returns what whoever waits for it is told.

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use memmap2::MmapOptions;
+use memmap2::{MmapOptions, MmapRaw};
 
 use super::on_disk::OnDisk;
 use super::readers::{self, Reading};
@@ -121,12 +121,26 @@ impl FileStorage {
             options.map_raw_read_only(&file)
         };
         let map = map.map_err(failed)?;
+        if write {
+            keep_from_forks(&map);
+        }
         Ok(Region::new(
             map,
             Box::new(OnDisk::new(file, self.sys, reading)),
             path,
         ))
     }
+}
+
+/// A process that is forked off gets no copy of a map that is written through: its stores would go to the
+/// same bytes as those of its parent. Where the system cannot do that, nothing is lost but this guard.
+fn keep_from_forks(map: &MmapRaw) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = map.advise(memmap2::Advice::DontFork) {
+        tracing::debug!(target: "forelog::storage", %error, "a forked process would share a map");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = map;
 }
 
 impl Storage for FileStorage {
@@ -195,6 +209,7 @@ impl Storage for FileStorage {
         let mapped = allocated.and_then(|()| MmapOptions::new().len(len).map_raw(&file));
         match mapped {
             Ok(map) => {
+                keep_from_forks(&map);
                 let backing = OnDisk::new(file, self.sys, None);
                 let mut region = Region::new(map, Box::new(backing), path);
                 region.note_unwritten();
@@ -210,6 +225,12 @@ impl Storage for FileStorage {
                 ))
             }
         }
+    }
+
+    fn reserve(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        let reserved = self.sys.reserve(&open_regular(&path, true)?);
+        reserved.map_err(|e| Error::io("make room for the rest of", &path, e))
     }
 
     fn open(&self, name: &str) -> Result<Region> {

@@ -10,6 +10,7 @@
 //! - A region's blocks are really allocated: a store into it cannot run out of disk.
 //! - An error is returned, never swallowed, and nothing is retried into a success.
 
+pub(crate) mod process;
 pub(crate) mod sys;
 pub(crate) mod usage;
 mod turns;
@@ -75,6 +76,16 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// Makes a file of `len` zero bytes and maps it; replaces a file of that name. Neither its name
     /// nor its bytes are durable yet. On an error no file is left.
     fn create(&self, name: &str, len: usize) -> Result<Region>;
+
+    /// Has real blocks behind all bytes of a file that is to be written through a map, as
+    /// [`Storage::create`] gives them; what it holds stays.
+    ///
+    /// # Errors
+    /// [`NoSpace`](crate::error::ErrorKind::NoSpace) if there are not as many.
+    fn reserve(&self, name: &str) -> Result<()> {
+        let _ = name;
+        Ok(())
+    }
 
     /// Maps a file to read and write.
     fn open(&self, name: &str) -> Result<Region>;

@@ -11,6 +11,11 @@ use std::path::Path;
 
 use memmap2::MmapRaw;
 
+/// How often a `fallocate` that a signal has interrupted is begun again, before zeros are written instead: some
+/// file systems give all back that they had allocated by then.
+#[cfg(target_os = "linux")]
+const INTERRUPTIONS_MAX: u32 = 8;
+
 /// Which calls to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sys {
@@ -53,13 +58,41 @@ impl Sys {
         #[cfg(target_os = "linux")]
         if self.native {
             use rustix::fs::FallocateFlags;
-            match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len as u64) {
-                Ok(()) => return Ok(()),
-                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-                Err(errno) => return Err(errno.into()),
+            for _ in 0..INTERRUPTIONS_MAX {
+                match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len as u64) {
+                    Ok(()) => return Ok(()),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
+                    Err(errno) => return Err(errno.into()),
+                }
             }
         }
         write_zeros(file, len, 1 << 20)
+    }
+
+    /// Gives a file that holds something real blocks of its own behind all its bytes, where the system can: a
+    /// copy may have holes where there were zeros, or share its blocks with what it was copied from.
+    pub(crate) fn reserve(self, file: &File) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if self.native {
+            use rustix::fs::{FallocateFlags, fallocate};
+            use rustix::io::Errno;
+            let found = file.metadata()?;
+            let len = found.len();
+            if allocated(&found) < len {
+                match fallocate(file, FallocateFlags::empty(), 0, len) {
+                    Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+            // Only file systems that share blocks know this.
+            if let Err(Errno::NOSPC) = fallocate(file, FallocateFlags::UNSHARE_RANGE, 0, len) {
+                return Err(Errno::NOSPC.into());
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = file;
+        Ok(())
     }
 
     /// Makes the bytes and the length of a file durable; `map` may hold stores to it.

@@ -200,3 +200,60 @@ fn a_link_where_a_file_is_to_be_built_is_named_and_stays() {
         assert_eq!(read(&open(&folder, sys).unwrap()).unwrap().len(), 20);
     }
 }
+
+/// A copy of a file with holes where there are zeros, as `cp --sparse=always` makes it.
+#[cfg(target_os = "linux")]
+fn copy_with_holes(from: &Path, to: &Path) {
+    use std::os::unix::fs::FileExt;
+
+    let bytes = fs::read(from).unwrap();
+    let file = fs::File::create(to).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (nth, block) in bytes.chunks(4096).enumerate() {
+        if block.iter().any(|&byte| byte != 0) {
+            file.write_all_at(block, nth as u64 * 4096).unwrap();
+        }
+    }
+}
+
+/// A full disk would end the process at a store into a hole.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_copy_with_holes_gets_its_blocks_before_it_is_written_to() {
+    use crate::storage::sys::allocated;
+
+    let open = |folder: &Path| {
+        let storage: Arc<dyn Storage> =
+            Arc::new(FileStorage::create(folder, Sys::native()).unwrap());
+        let config = LogConfig {
+            segment_len: 256 << 10,
+            background: false,
+            ..LogConfig::default()
+        };
+        Log::open(storage, config, Arc::new(SystemClock), Seq::ZERO).unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, copy) = (dir.path().join("log"), dir.path().join("copy"));
+    let log = open(&folder);
+    append(&log, 1).unwrap();
+    log.close().unwrap();
+    drop(log);
+    fs::create_dir(&copy).unwrap();
+    for name in names(&folder) {
+        copy_with_holes(&folder.join(&name), &copy.join(&name));
+    }
+    let room = || {
+        let found = fs::metadata(segment(&copy, 1)).unwrap();
+        (allocated(&found), found.len())
+    };
+    let (has, len) = room();
+    assert!(
+        has < len,
+        "{has} bytes of {len}: the file system makes no holes"
+    );
+    let log = open(&copy);
+    let (has, len) = room();
+    assert!(has >= len, "{has} bytes of {len}");
+    assert_eq!(append(&log, 2).unwrap(), Seq(2));
+    log.close().unwrap();
+}
