@@ -8,6 +8,8 @@ mod corpus;
 use std::path::Path;
 use std::process::Command;
 
+use forelog::PartitionedEventSystem;
+
 const PAGE: &str = include_str!("../../src/manual/recovery.md");
 
 /// Commands that are shown together: the directory that they are run against, and how each ends.
@@ -47,6 +49,11 @@ fn prepare(name: &str, within: &Path) {
     let dir = within.join("orders");
     if is_killed {
         corpus::killed(&dir);
+    } else if name == "partitioned" {
+        let system = PartitionedEventSystem::builder().persistence_path(&dir);
+        let system = system.partitions(2).open().unwrap();
+        system.emit(corpus::event(1)).unwrap();
+        system.close().unwrap();
     } else {
         corpus::whole(&dir);
     }
@@ -55,7 +62,7 @@ fn prepare(name: &str, within: &Path) {
     all.extend(corpus::harms_of_killed());
     match all.iter().find(|harm| harm.name == name) {
         Some(harm) => (harm.harm)(&dir),
-        None => assert_eq!(name, "whole"),
+        None => assert!(["whole", "partitioned"].contains(&name), "{name}"),
     }
 }
 

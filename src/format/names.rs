@@ -81,6 +81,23 @@ pub(crate) fn is_partition(name: &str) -> bool {
     number.is_some_and(|number| partition(number) == name)
 }
 
+/// What to name in place of a directory of partitions, if these files and folders are of one.
+pub(crate) fn instead_of_partitioned<'a>(all: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut is_partitioned = false;
+    let partitions = all.filter(|&name| {
+        is_partitioned |= name == PARTITIONS;
+        is_partition(name)
+    });
+    let count = partitions.count();
+    is_partitioned.then(|| {
+        let (first, last) = (partition(0), partition(count.saturating_sub(1)));
+        format!(
+            "a partitioned directory, of which each partition has a log of its own: name one of \
+             {first} to {last} in it"
+        )
+    })
+}
+
 /// The name of a segment file.
 pub(crate) fn segment(id: SegmentId, generation: u32) -> String {
     format!("{:012}-{generation:03}{SEGMENT_SUFFIX}", id.0)

@@ -67,16 +67,18 @@ impl Place {
             // A link or a file in the folder's place; opening it says so.
             FileStorage::open(&path.join(names::LOG), Sys::native())?;
         }
-        let ours = |name: &str| names::is_top_level(name);
-        let named = folders
-            .iter()
-            .chain(&files)
-            .any(|name| name.to_str().is_some_and(ours));
-        if named {
+        let all = || {
+            let all = folders.iter().chain(&files);
+            all.filter_map(|name| name.to_str())
+        };
+        if all().any(names::is_top_level) {
             return Ok(place(Kind::Directory, None));
         }
-        let message = "no Forelog log is here; name the directory that was given as \
-                       persistence_path, or a segment file";
+        let message = names::instead_of_partitioned(all()).unwrap_or_else(|| {
+            let message = "no Forelog log is here; name the directory that was given as \
+                           persistence_path, or a segment file";
+            message.to_owned()
+        });
         Err(Error::new(ErrorKind::ForeignDirectory, message).at_path(path))
     }
 

@@ -91,16 +91,19 @@ fn log_folder(path: &Path) -> Result<FileStorage> {
         return Err(error);
     }
     let (folders, files) = directory.names()?;
-    let mut all = folders
-        .iter()
-        .chain(&files)
-        .filter_map(|name| name.to_str());
-    let (kind, message) = if all.any(names::is_top_level) {
+    let all = || {
+        let all = folders.iter().chain(&files);
+        all.filter_map(|name| name.to_str())
+    };
+    let (kind, message) = if all().any(names::is_top_level) {
         let message = "no log is here yet: open it again once its writer has begun it";
-        (ErrorKind::NotFound, message)
+        (ErrorKind::NotFound, message.to_owned())
     } else {
-        let message =
-            "no Forelog log is here; name the directory that was given as persistence_path";
+        let message = names::instead_of_partitioned(all()).unwrap_or_else(|| {
+            let message =
+                "no Forelog log is here; name the directory that was given as persistence_path";
+            message.to_owned()
+        });
         (ErrorKind::ForeignDirectory, message)
     };
     Err(Error::new(kind, message).at_path(path))
