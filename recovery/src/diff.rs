@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::options::DiffArgs;
 use crate::progress;
-use crate::shown::{json as as_json, line};
+use crate::shown::{json as as_json, line, path as shown};
 
 /// The version of the JSON report.
 const VERSION: u32 = 1;
@@ -173,7 +173,7 @@ fn differing(left: &LoggedEvent, right: &LoggedEvent) -> Result<Vec<&'static str
 }
 
 fn text(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let (left, right) = (report.left.display(), report.right.display());
+    let (left, right) = (shown(report.left), shown(report.right));
     match &report.first_difference {
         None => writeln!(out, "the same {} events", report.same)?,
         Some(first) => {

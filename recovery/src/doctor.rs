@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::options::DoctorArgs;
 use crate::progress;
-use crate::shown::{json as as_json, line, typed};
+use crate::replay::directory_of;
+use crate::shown::{json as as_json, line, path as shown, typed};
 
 /// The version of the JSON report.
 const VERSION: u32 = 1;
@@ -242,15 +243,24 @@ fn next(report: &Report, verified: &VerifyReport, is_planned: bool) -> Option<St
     })
 }
 
-/// A name beside a path, for what is salvaged from it.
+/// A place for what is salvaged: beside the whole directory, for what lies in it is refused.
 fn beside(path: &Path) -> String {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    let whole = directory_of(path).unwrap_or_else(|_| path.to_path_buf());
+    let Some(name) = whole.file_name() else {
+        // The root of everything: there is nothing beside it.
+        return "NEW-DIRECTORY".to_owned();
+    };
+    let mut name = name.to_os_string();
     name.push("-salvaged");
-    typed(&path.with_file_name(name))
+    // As the path was typed, where that says the same.
+    let is_same =
+        path.file_name() == whole.file_name() && path.canonicalize().ok() == Some(whole.clone());
+    let beside = if is_same { path } else { &whole };
+    typed(&beside.with_file_name(name))
 }
 
 fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let (path, verdict) = (report.path.display(), report.verdict);
+    let (path, verdict) = (shown(&report.path), report.verdict);
     writeln!(
         out,
         "{path}: {verdict}, {} events can be read",

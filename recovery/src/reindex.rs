@@ -7,6 +7,7 @@ use forelog_dump::{Exit, Fault, Output};
 use serde::Serialize;
 
 use crate::args::ReindexArgs;
+use crate::shown::path as shown;
 
 /// The version of the JSON report.
 const VERSION: u32 = 1;
@@ -35,7 +36,7 @@ pub(crate) fn reindex(args: &ReindexArgs, json: bool, out: Output<'_>) -> Result
         serde_json::to_writer(&mut *out, &report)?;
         writeln!(out)?;
     } else {
-        let (path, upto) = (report.path.display(), report.indexed_upto);
+        let (path, upto) = (shown(report.path), report.indexed_upto);
         writeln!(
             out,
             "{path}: indexed up to Seq {upto}, {} bytes of keys and values",

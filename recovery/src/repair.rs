@@ -8,7 +8,7 @@ use forelog_dump::{Exit, Fault, Output};
 
 use crate::options::RepairArgs;
 use crate::progress;
-use crate::shown::{json as as_json, line, seqs, typed};
+use crate::shown::{json as as_json, line, path as shown, seqs, typed};
 
 pub(crate) fn repair(args: &RepairArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     if !args.apply {
@@ -48,7 +48,7 @@ fn exit_of_plan(plan: &RepairPlan) -> Exit {
 }
 
 fn show_plan(plan: &RepairPlan, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}: {}", plan.path.display(), plan.verdict)?;
+    writeln!(out, "{}: {}", shown(&plan.path), plan.verdict)?;
     if let Some(refused) = &plan.refused {
         line(out, "refused", refused)?;
     }
@@ -67,7 +67,7 @@ fn show_plan(plan: &RepairPlan, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn show_report(report: &RepairReport, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}: {}", report.path.display(), report.verdict)?;
+    writeln!(out, "{}: {}", shown(&report.path), report.verdict)?;
     line(out, "has", &format!("{} events", report.events))?;
     line(out, "lost", &lost(report.lost, &report.steps))?;
     steps(&report.steps, out)?;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::args::ReplayArgs;
 use crate::exec::{self, Pace};
 use crate::progress;
+use crate::shown::path as shown;
 
 /// The version of the JSON report.
 const VERSION: u32 = 1;
@@ -109,7 +110,7 @@ fn replay_into(
         serde_json::to_writer(&mut *out, &report)?;
         writeln!(out)?;
     } else {
-        let (count, into) = (report.replayed, into.display());
+        let (count, into) = (report.replayed, shown(into));
         writeln!(
             out,
             "{into}: {count} events replayed, {} skipped",
@@ -164,7 +165,7 @@ fn check_apart(source: &Path, into: &Path) -> forelog::Result<()> {
 }
 
 /// The directory that a log's folder or a segment file belongs to, as far as its neighbours tell.
-fn directory_of(source: &Path) -> forelog::Result<PathBuf> {
+pub(crate) fn directory_of(source: &Path) -> forelog::Result<PathBuf> {
     let source = real(source)?;
     let is_whole = |path: &&Path| path.join("log").exists() && path.join("control").exists();
     let whole = source.ancestors().take(3).find(is_whole);

@@ -7,7 +7,7 @@ use forelog_dump::{Exit, Fault, Output};
 
 use crate::options::SalvageArgs;
 use crate::progress;
-use crate::shown::{json as as_json, line, seqs, typed};
+use crate::shown::{json as as_json, line, path as shown, seqs, typed};
 
 pub(crate) fn salvage(args: &SalvageArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     let bar = progress::bytes("salvaging");
@@ -28,7 +28,7 @@ pub(crate) fn salvage(args: &SalvageArgs, json: bool, out: Output<'_>) -> Result
 }
 
 fn text(report: &SalvageReport, out: &mut dyn Write) -> io::Result<()> {
-    let into = report.into.display();
+    let into = shown(&report.into);
     writeln!(out, "{into}: {} events salvaged", report.events)?;
     if report.events > 0 {
         let span = format!("{} to {}, as they were", report.first, report.last);

@@ -7,7 +7,7 @@ use forelog_dump::{Exit, Fault, Output};
 
 use crate::args::VerifyArgs;
 use crate::progress;
-use crate::shown::{line, seqs};
+use crate::shown::{line, path as shown, seqs};
 
 pub(crate) fn verify(args: &VerifyArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     let inspector = Inspector::open(&args.path)?;
@@ -36,7 +36,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: Output<'_>) -> Result<E
 }
 
 fn text(report: &VerifyReport, is_whole: bool, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}: {}", report.path.display(), report.verdict)?;
+    writeln!(out, "{}: {}", shown(&report.path), report.verdict)?;
     if !report.deep {
         line(
             out,

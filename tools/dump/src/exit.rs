@@ -7,6 +7,8 @@ use forelog::inspect::Verdict;
 use forelog::{Error, ErrorKind};
 use serde_json::json;
 
+use crate::text::clean;
+
 /// Where a command writes its data.
 pub type Output<'a> = &'a mut dyn Write;
 
@@ -121,7 +123,7 @@ impl<'a> Told<'a> {
         let line = if self.json {
             json!({ "note": note }).to_string()
         } else {
-            note.to_owned()
+            clean(note)
         };
         // Where even stderr is closed there is nobody left to tell.
         let _ = writeln!(self.err, "{line}");
@@ -152,7 +154,7 @@ impl<'a> Told<'a> {
         let line = if self.json {
             error_json(error).to_string()
         } else {
-            format!("error: {error}")
+            clean(&format!("error: {error}"))
         };
         let _ = writeln!(self.err, "{line}");
     }

@@ -1,7 +1,7 @@
 //! `forelog-dump`: shows what a Forelog directory or a segment file holds, and never writes to it.
 //!
 //! The command is [`run`]; `main` only hands it the arguments. `forelog-recovery` shares the parts
-//! that both have: [`SelectorArgs`], [`Exit`] and how errors are told.
+//! that both have: [`SelectorArgs`], [`Exit`], [`clean`] and how errors are told.
 
 mod args;
 mod exit;
@@ -26,6 +26,7 @@ pub use exit::{Exit, Fault, Output, Told};
 use forelog::inspect::Inspector;
 pub use format::Format;
 use names::By;
+pub use text::clean;
 
 /// Carries out the command: data goes to `out`, everything else to `err`.
 ///

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Text from a log without what could steer a terminal.
-pub(crate) fn clean(text: &str) -> String {
+/// Text from a log, or the name of a file, without what could steer a terminal: control characters are written
+/// as `\u{1b}`.
+pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {
