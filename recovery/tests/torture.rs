@@ -246,6 +246,22 @@ fn what_was_consumed_and_would_come_again_is_found_out() {
             "{wrong}"
         );
     }
+    // The file of the wrong half is refused; a line that is torn does not count, wherever it stands.
+    let wrong = ["check", text(&victim.dir), "--seed", "3", "--consumed"];
+    let refused = run(&[&wrong[..], &[text(&victim.acks)]].concat());
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("is no Seq") && told.contains("line 1, "),
+        "{told}"
+    );
+    fs::write(&consumed, "7\n89\n10\n1").unwrap();
+    let report = victim.must_keep(&args);
+    assert_eq!(
+        (&report["consumed"]["printed"], &report["consumed"]["torn"]),
+        (&2.into(), &2.into())
+    );
+    fs::write(&consumed, &all).unwrap();
     let nobody = run(&[
         "check",
         text(&victim.dir),
@@ -282,6 +298,40 @@ fn what_is_no_directory_is_judged_and_not_made() {
     ]);
     assert_eq!(noise.status.code(), Some(2), "{noise:?}");
     assert!(!nowhere.exists());
+}
+
+/// As the folder is on which nothing is mounted.
+#[test]
+fn what_is_empty_is_judged_as_without_events_and_nothing_is_made_in_it() {
+    let victim = Victim::new();
+    victim.write(&["--events", "5", "--seed", "3"]);
+    let (acks, empty) = (text(&victim.acks), victim.dir.with_extension("empty"));
+    fs::create_dir(&empty).unwrap();
+    let is_empty = || fs::read_dir(&empty).unwrap().next().is_none();
+    let consumed = victim.dir.with_extension("consumed");
+    fs::write(&consumed, "1\n").unwrap();
+    for how in [&[][..], &["--no-open"]] {
+        let check = ["check", text(&empty), "--seed", "3", "--json"];
+        let none = run(&[&check, how].concat());
+        let told = String::from_utf8(none.stderr).unwrap();
+        assert_eq!(none.status.code(), Some(0), "{told}");
+        assert!(told.contains("is the disk mounted?"), "{told}");
+        let report: Value = serde_json::from_slice(&none.stdout).unwrap();
+        assert_eq!(report["is_there"], false, "{report}");
+        let lost = run(&[&check, how, &["--acks", acks]].concat());
+        let again = run(&[&check, how, &["--consumed", text(&consumed)]].concat());
+        let codes = (lost.status.code(), again.status.code());
+        assert_eq!(codes, (Some(3), Some(3)), "{lost:?} {again:?}");
+        assert!(is_empty());
+    }
+    let nothing = run(&["consume", text(&empty), "--name", "work"]);
+    let told = String::from_utf8(nothing.stderr).unwrap();
+    assert_eq!(nothing.status.code(), Some(4), "{told}");
+    assert!(told.contains("Is the disk mounted"), "{told}");
+    let nowhere = victim.dir.with_extension("nowhere");
+    let nothing = run(&["consume", text(&nowhere), "--name", "work"]);
+    assert_eq!(nothing.status.code(), Some(4), "{nothing:?}");
+    assert!(is_empty() && !nowhere.exists());
 }
 
 #[test]

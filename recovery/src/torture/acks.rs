@@ -1,14 +1,12 @@
 //! The line of an acknowledged event: `ack SEQ EVENT_ID BLAKE3`.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use blake3::Hash;
-use forelog::{Error, ErrorKind, EventId, Receipt, Result, Seq};
+use forelog::{EventId, Receipt, Result, Seq};
 
-/// How much of a line is shown that is none.
-const SHOWN_MAX: usize = 80;
+use super::held::{Held, Row};
+use super::lines;
 
 /// What a line acknowledges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +35,14 @@ fn parse(line: &str) -> Option<(Seq, Ack)> {
     words.next().is_none().then_some((seq, ack))
 }
 
-/// All that was acknowledged, by Seq.
+/// All that was acknowledged.
 #[derive(Debug, Default)]
 pub(crate) struct Acks {
-    pub(crate) by_seq: BTreeMap<Seq, Ack>,
+    rows: Vec<Row>,
     /// How many lines were read.
     pub(crate) lines: u64,
     /// How many lines are no acknowledgement: torn where a run ended.
     pub(crate) torn: u64,
-    /// Seqs that were acknowledged for two different events.
-    pub(crate) reused: Vec<Seq>,
 }
 
 impl Acks {
@@ -56,62 +52,48 @@ impl Acks {
     /// # Errors
     /// If the file cannot be read, or is none with acknowledgements.
     pub(crate) fn read(&mut self, path: &Path) -> Result<()> {
-        let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let text = String::from_utf8_lossy(&bytes);
-        for line in text.split_inclusive('\n').filter(|line| *line != "\n") {
+        lines::each(path, |line| {
             self.lines += 1;
-            let Some(whole) = line.strip_suffix('\n').map(str::trim_end) else {
+            if !line.is_whole {
                 self.torn += 1;
-                continue;
-            };
+                return Ok(());
+            }
             let glued = || {
-                let at = whole.rfind("ack ").filter(|at| *at > 0)?;
-                parse(whole.get(at..)?)
+                let at = line.text.rfind("ack ").filter(|at| *at > 0)?;
+                parse(line.text.get(at..)?)
             };
-            if let Some((seq, ack)) = parse(whole) {
-                self.take(seq, ack);
+            if let Some((seq, ack)) = parse(line.text) {
+                self.take(seq, &ack);
             } else if let Some((seq, ack)) = glued() {
                 self.torn += 1;
                 self.lines += 1;
-                self.take(seq, ack);
+                self.take(seq, &ack);
             } else {
-                let shown: String = whole.chars().take(SHOWN_MAX).collect();
-                let message = format!(
-                    "{shown:?} is no acknowledgement, and not the last line: give the file that \
-                     `torture write` has printed, whole"
-                );
-                return Err(Error::new(ErrorKind::Invalid, message).at_path(path));
+                return Err(line.refused(
+                    "is no acknowledgement, and not the last line: give the file that \
+                     `torture write` has printed, whole",
+                ));
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn take(&mut self, seq: Seq, ack: Ack) {
-        if self.by_seq.insert(seq, ack).is_some_and(|old| old != ack) {
-            self.reused.push(seq);
-        }
+    /// Takes in one.
+    pub(crate) fn take(&mut self, seq: Seq, ack: &Ack) {
+        self.rows.push(Row::new(seq, ack));
     }
-}
 
-/// The Seqs that a consumer has printed, one a line, in their order; a torn last line does not count.
-///
-/// # Errors
-/// If the file cannot be read.
-pub(crate) fn read_consumed(path: &Path) -> Result<Vec<Seq>> {
-    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let whole = text
-        .split_inclusive('\n')
-        .filter_map(|line| line.strip_suffix('\n'));
-    Ok(whole
-        .filter_map(|line| line.trim().parse().ok().map(Seq))
-        .collect())
+    /// All of them by Seq, and the Seqs that were acknowledged for several events.
+    pub(crate) fn sorted(self) -> (Held, Vec<Seq>) {
+        Held::new(self.rows)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use forelog::Level;
+    use std::fs;
 
     #[test]
     fn a_line_is_read_back_and_a_torn_one_is_not_taken_for_another() {
@@ -145,17 +127,21 @@ mod tests {
         fs::write(&path, &text).unwrap();
         let mut acks = Acks::default();
         acks.read(&path).unwrap();
-        assert_eq!((acks.by_seq.len(), acks.lines, acks.torn), (1, 2, 1));
+        assert_eq!((acks.rows.len(), acks.lines, acks.torn), (1, 2, 1));
         // Torn, and gone on with; then what is no acknowledgement at all.
         fs::write(&path, format!("ack 3 00{}\n", whole(4, 4))).unwrap();
         let mut glued = Acks::default();
         glued.read(&path).unwrap();
-        assert_eq!((glued.by_seq.len(), glued.lines, glued.torn), (1, 2, 1));
-        fs::write(&path, "root:x:0:0\n").unwrap();
-        assert!(Acks::default().read(&path).is_err());
+        assert_eq!((glued.rows.len(), glued.lines, glued.torn), (1, 2, 1));
+        for noise in ["root:x:0:0\n".to_owned(), "x".repeat(1 << 20)] {
+            fs::write(&path, &noise).unwrap();
+            let refused = Acks::default().read(&path).unwrap_err().to_string();
+            assert!(refused.contains("line 1, "), "{refused}");
+            assert!(refused.len() < 400, "{refused}");
+        }
         // The same Seq for another event, in a second file.
         fs::write(&path, whole(1, 9) + "\n").unwrap();
         acks.read(&path).unwrap();
-        assert_eq!(acks.reused, [Seq(1)]);
+        assert_eq!(acks.sorted().1, [Seq(1)]);
     }
 }

@@ -12,10 +12,10 @@ Exit codes:
   0  all is done, and every promise was kept
   2  the command was not understood
   3  a promise is broken, or the directory is damaged
-  4  an error: of the engine, of the disk, or of whoever takes the acknowledgements
+  4  an error: no log is there, or one of the engine, of the disk, or of whoever takes the acknowledgements
 
 With a real plug, on the machine that loses its power, and on another one:
-  other$   nc -lk 7000 > acks
+  other$   nc -lk 7000 >> acks    (stop it and start it anew after each cut)
   victim$  forelog-recovery torture write /data/t --events 100000000 --seed 1 --ack-to other:7000
            ... cut the power, let it come up again ...
   victim$  scp other:acks . && forelog-recovery torture check /data/t --acks acks --seed 1
@@ -93,10 +93,12 @@ pub enum Half {
     /// durable as was asked. Ends at the first error, with no acknowledgement after it
     #[command(after_help = HALVES_HELP)]
     Write(WriteArgs),
-    /// Deliver all events to a named subscription, and print each Seq once its acknowledgement is durable
+    /// Deliver all events to a named subscription, and print each Seq once its acknowledgement is durable: one
+    /// number a line, at once. Makes no directory: where no log is, it ends with exit code 4
     #[command(after_help = HALVES_HELP)]
     Consume(ConsumeArgs),
-    /// Judge what is left of a directory by what was acknowledged. Opens it, so that it recovers
+    /// Judge what is left of a directory by what was acknowledged. Opens it, so that it recovers; where no log
+    /// is nothing is made, and it is judged as one without events
     #[command(after_help = HALVES_HELP)]
     Check(CheckArgs),
 }
@@ -198,7 +200,8 @@ pub struct CheckArgs {
     #[arg(long)]
     pub process_crash: bool,
     /// What `torture consume` has printed; given once for each file, in the order of the runs: none of it may
-    /// be delivered again
+    /// be delivered again. A line that was torn where a run ended does not count, also with the next run's
+    /// behind it
     #[arg(long, value_name = "FILE")]
     pub consumed: Vec<PathBuf>,
     /// Of which subscription that is; not needed where there is one

@@ -7,11 +7,12 @@ use forelog::{Error, ErrorKind, EventSystem, Gap, Result, Seq};
 use forelog_dump::{Exit, Fault, Output, Told};
 use serde::Serialize;
 
-use super::acks::{Acks, read_consumed};
+use super::acks::Acks;
 use super::args::{CheckArgs, Promise};
 use super::findings::{Broken, Finding};
 use super::judge::{Judge, Tally};
 use super::open;
+use super::printed::Printed;
 use super::table::text;
 
 /// The version of the JSON report.
@@ -23,6 +24,8 @@ pub(crate) struct Report<'a> {
     pub(super) path: &'a Path,
     /// Whether every promise was kept.
     pub(crate) kept: bool,
+    /// Whether a log is there, or what a crash leaves of one.
+    pub(super) is_there: bool,
     pub(super) seeds: &'a [u64],
     pub(super) durability: &'static str,
     pub(super) acks: u64,
@@ -49,6 +52,8 @@ pub(super) struct Recovered {
 pub(super) struct Consumed {
     pub(super) name: String,
     pub(super) printed: u64,
+    /// Lines that do not count: torn where a run ended.
+    pub(super) torn: u64,
     /// Up to where the directory knows the subscription to be.
     pub(super) position: Seq,
 }
@@ -82,31 +87,49 @@ pub(crate) fn examine<'a>(args: &'a CheckArgs, told: &mut Told<'_>) -> Result<Re
     for path in &args.acks {
         acks.read(path)?;
     }
+    let mut printed = Printed::default();
+    for path in &args.consumed {
+        printed.read(path)?;
+    }
     let (lines, torn) = (acks.lines, acks.torn);
     let mut judge = Judge::new(&args.seeds, acks);
-    // A directory that was never made durable has no event. It is not made here: perhaps it is only not
-    // mounted.
-    let is_there = args.dir.exists();
+    let absent = open::absent(&args.dir)?;
+    if let Some(why) = &absent {
+        told.note(&format!(
+            "{why}: it is judged as a directory without events; is the disk mounted?"
+        ));
+    }
+    let is_there = absent.is_none();
     let recovery = if args.no_open || !is_there {
         None
     } else {
         recover(args, &mut judge, told)?
     };
-    let (gaps, consumed) = if is_there {
+    let (mut gaps, mut own) = (Vec::new(), None);
+    if is_there {
         if recovery.is_none() {
             read(&args.dir, &mut judge)?;
         }
-        inspect(args, &mut judge, recovery.as_ref())?
-    } else {
-        told.note("there is no such directory: it is judged as one without events");
-        (Vec::new(), None)
-    };
+        (gaps, own) = inspect(args, &mut judge, recovery.as_ref())?;
+    }
+    let consumed = (!args.consumed.is_empty()).then(|| {
+        // Of which nothing is known any more begins anew: it stands before the first event.
+        let (name, position) = own.unwrap_or_default();
+        printed.judge(position, &mut judge.findings);
+        Consumed {
+            name: args.name.clone().unwrap_or(name),
+            printed: printed.count(),
+            torn: printed.torn,
+            position,
+        }
+    });
     let may_lose = args.durability == Promise::Os && !args.process_crash;
     judge.finish(&gaps, may_lose);
     Ok(Report {
         v: VERSION,
         path: &args.dir,
         kept: judge.findings.is_empty(),
+        is_there,
         seeds: &args.seeds,
         durability: match args.durability {
             Promise::Sync => "sync",
@@ -198,12 +221,12 @@ fn read(dir: &Path, judge: &mut Judge) -> Result<()> {
     Ok(())
 }
 
-/// Verifies every byte; returns the gaps that are declared, and how the consumer stands.
-fn inspect(
-    args: &CheckArgs,
-    judge: &mut Judge,
-    recovery: Option<&Recovered>,
-) -> Result<(Vec<Gap>, Option<Consumed>)> {
+/// The gaps that are declared; and the subscription whose lines were given, with where it stands, if the
+/// directory knows it.
+type Inspected = (Vec<Gap>, Option<(String, Seq)>);
+
+/// Verifies every byte.
+fn inspect(args: &CheckArgs, judge: &mut Judge, recovery: Option<&Recovered>) -> Result<Inspected> {
     let report = Inspector::open(&args.dir)?.verify(&mut |_| {})?;
     if report.verdict == Verdict::Damaged {
         let first = report.damage().next();
@@ -216,47 +239,12 @@ fn inspect(
     let mut gaps = report.log.gaps.clone();
     let opened = recovery.and_then(|recovery| recovery.gap);
     gaps.extend(opened.filter(|gap| !report.log.gaps.contains(gap)));
-    if args.consumed.is_empty() {
-        return Ok((gaps, None));
-    }
-    let names = report.subscriptions.iter();
+    let names = report.subscriptions.into_iter();
     let mut fitting = names.filter(|one| args.name.as_ref().is_none_or(|name| *name == one.name));
-    let own = fitting.next();
-    if fitting.next().is_some() {
+    let own = fitting.next().map(|own| (own.name, own.cursor));
+    if !args.consumed.is_empty() && fitting.next().is_some() {
         let message = "the directory has several subscriptions: say which by --name";
         return Err(Error::new(ErrorKind::Invalid, message).at_path(&args.dir));
     }
-    let mut printed = Vec::new();
-    for path in &args.consumed {
-        printed.extend(read_consumed(path)?);
-    }
-    // Of which nothing is known any more begins anew: it stands before the first event.
-    let position = own.map_or(Seq::ZERO, |own| own.cursor);
-    judge_consumed(&printed, position, judge);
-    let asked = args.name.clone().unwrap_or_default();
-    let consumed = Consumed {
-        name: own.map_or(asked, |own| own.name.clone()),
-        printed: printed.len() as u64,
-        position,
-    };
-    Ok((gaps, Some(consumed)))
-}
-
-/// What was printed was acknowledged for good: none of it twice, and the subscription is behind it.
-fn judge_consumed(printed: &[Seq], position: Seq, judge: &mut Judge) {
-    let mut last = Seq::ZERO;
-    for &seq in printed {
-        if seq <= last {
-            let detail = format!("it was printed behind Seq {last}");
-            judge
-                .findings
-                .add(Broken::DeliveredAgain, Some(seq), &detail);
-        } else if seq > position {
-            let detail = format!("it was printed, and the subscription stands at Seq {position}");
-            judge
-                .findings
-                .add(Broken::DeliveredAgain, Some(seq), &detail);
-        }
-        last = last.max(seq);
-    }
+    Ok((gaps, own))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use forelog::{Delivery, ErrorKind, EventSystem, Result, Seq, Status, Subscription};
+use forelog::{Delivery, Error, ErrorKind, EventSystem, Result, Seq, Status, Subscription};
 use forelog_dump::{Exit, Fault, Output, Told};
 
 use super::args::ConsumeArgs;
@@ -20,6 +20,9 @@ pub(crate) fn consume(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> std::result::Result<Exit, Fault> {
+    if let Some(absent) = open::absent(&args.dir)? {
+        return Err(nothing_to_consume(&absent).into());
+    }
     let mut sink = Sink::new(args.ack_to.as_deref(), out)?;
     let segment_len = open::segment_len(&args.dir, None);
     let system = open::system(&args.dir, segment_len, args.unsafe_no_sync, told)?;
@@ -35,6 +38,19 @@ pub(crate) fn consume(
     consumed?;
     closed?;
     Ok(Exit::Good)
+}
+
+fn nothing_to_consume(absent: &Error) -> Error {
+    let message = format!(
+        "there is nothing to consume, and nothing was made here: {}. Is the disk mounted, and was \
+         `torture write` given this directory?",
+        absent.message()
+    );
+    let error = Error::new(absent.kind(), message);
+    match absent.path() {
+        Some(path) => error.at_path(path),
+        None => error,
+    }
 }
 
 /// Prints until all is consumed.

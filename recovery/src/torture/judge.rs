@@ -5,15 +5,16 @@
 //! Seq without an event that is not declared as a gap. Where a compaction is at work, what it may drop may
 //! be missing, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use blake3::Hash;
 use forelog::{EventRef, Gap, Seq};
 
-use super::acks::{Ack, Acks};
+use super::acks::Acks;
 use super::content::{Key, Tag, compare, digest_of, key_of};
 use super::findings::{Broken, Findings};
+use super::held::{Held, Row};
 use super::superseded::{IsState, Superseded};
 
 /// How many events next to each other a compaction is believed to have dropped.
@@ -24,7 +25,7 @@ const ABSENT_MAX: usize = 10_000;
 pub(crate) struct Judge {
     seeds: BTreeSet<u64>,
     /// What was acknowledged and not met yet.
-    acks: BTreeMap<Seq, Ack>,
+    acks: Held,
     /// The number of the next event of each seed and thread.
     next: HashMap<(u64, u16), u64>,
     /// The batch that is under way, and how many of its events are still to come.
@@ -59,13 +60,14 @@ pub(crate) struct Tally {
 impl Judge {
     pub(crate) fn new(seeds: &[u64], acks: Acks) -> Judge {
         let mut findings = Findings::default();
-        for seq in acks.reused {
+        let (acks, reused) = acks.sorted();
+        for seq in reused {
             let detail = "it was acknowledged for two different events";
             findings.add(Broken::Reused, Some(seq), detail);
         }
         Judge {
             seeds: seeds.iter().copied().collect(),
-            acks: acks.by_seq,
+            acks,
             next: HashMap::new(),
             batch: None,
             passed: Vec::new(),
@@ -99,7 +101,7 @@ impl Judge {
             self.passed.push(Gap { from, to });
         }
         self.last = self.last.max(seq);
-        let ack = self.acks.remove(&seq);
+        let ack = self.acks.take(seq);
         self.tally.acknowledged += u64::from(ack.is_some());
         let tag = Tag::of(event).filter(|tag| self.seeds.contains(&tag.seed));
         let Some(tag) = tag else {
@@ -117,7 +119,7 @@ impl Judge {
         let digest = digest_of(event);
         match (compare(event, &tag, &digest), ack) {
             (Err(detail), _) => self.findings.add(Broken::Altered, Some(seq), &detail),
-            (Ok(()), Some(ack)) if ack.digest != digest || ack.id != event.event_id() => {
+            (Ok(()), Some(ack)) if !ack.is_of(event.event_id(), &digest) => {
                 let detail = format!("event {tag} stands where another one was acknowledged");
                 self.findings.add(Broken::Reused, Some(seq), &detail);
             }
@@ -206,7 +208,6 @@ impl Judge {
                 self.findings.add(Broken::Holed, Some(passed.from), &detail);
             }
         }
-        let mut lost = std::mem::take(&mut self.acks);
         if let Some((superseded, keys)) = &mut self.compaction {
             let (absent, dropped) = superseded.finish();
             for (broken, seq, detail) in absent {
@@ -217,15 +218,18 @@ impl Judge {
                 keys.get(seq)
                     .is_some_and(|key| superseded.has_later(key, *seq))
             };
-            lost.retain(|seq, _| !is_dropped(seq));
+            let left = self.acks.left().map(Row::seq);
+            for seq in left.filter(is_dropped).collect::<Vec<_>>() {
+                self.acks.take(seq);
+            }
         }
         if may_lose {
-            self.tally.lost_by_right = lost.len() as u64;
+            self.tally.lost_by_right = self.acks.left().count() as u64;
             return;
         }
-        for (seq, ack) in lost {
-            let detail = format!("event {} was acknowledged", ack.id);
-            self.findings.add(Broken::Lost, Some(seq), &detail);
+        for lost in self.acks.left() {
+            let detail = format!("event {} was acknowledged", lost.id());
+            self.findings.add(Broken::Lost, Some(lost.seq()), &detail);
         }
     }
 }

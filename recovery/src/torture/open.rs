@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use forelog::inspect::Inspector;
-use forelog::{EventSystem, Result};
+use forelog::{Error, ErrorKind, EventSystem, Result};
 use forelog_dump::Told;
 
 const SEGMENT_LEN: usize = 64 << 20;
@@ -23,6 +23,26 @@ pub(crate) fn segment_len(dir: &Path, asked: Option<usize>) -> usize {
             .map(|len| len.max(SEGMENT_LEN_MIN))
     };
     asked.or_else(there).unwrap_or(SEGMENT_LEN)
+}
+
+/// Why no log is there, if there is none. Such a directory is not opened, which would make one: perhaps it is
+/// another one, or its disk is not mounted.
+///
+/// # Errors
+/// If that cannot be told.
+pub(crate) fn absent(dir: &Path) -> Result<Option<Error>> {
+    match Inspector::open(dir) {
+        Ok(_) => Ok(None),
+        Err(error) if is_absence(&error) => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_absence(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::ForeignDirectory
+    )
 }
 
 /// Opens a directory, for the control without syncs.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use forelog::{Error, ErrorKind};
-use forelog_dump::{Exit, Fault, Output, Told};
+use forelog_dump::{Exit, Fault, Output, Told, clean};
 use serde::Serialize;
 
 use super::args::RunArgs;
@@ -136,7 +136,7 @@ fn text(report: &Report, out: Output<'_>) -> std::io::Result<()> {
             let place = example
                 .seq
                 .map_or_else(String::new, |seq| format!("Seq {seq}: "));
-            writeln!(out, "    {place}{}", example.detail)?;
+            writeln!(out, "    {place}{}", clean(&example.detail))?;
         }
     }
     if let Some(history) = &report.history {

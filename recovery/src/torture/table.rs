@@ -1,8 +1,9 @@
 //! The verdict of `torture check` for people.
 
-use forelog_dump::Output;
+use forelog_dump::{Output, clean};
 
 use super::check::Report;
+use crate::shown::path as shown;
 
 pub(super) fn text(report: &Report<'_>, out: Output<'_>) -> std::io::Result<()> {
     let verdict = if report.kept {
@@ -10,9 +11,9 @@ pub(super) fn text(report: &Report<'_>, out: Output<'_>) -> std::io::Result<()> 
     } else {
         "A PROMISE IS BROKEN"
     };
-    writeln!(out, "{}: {verdict}", report.path.display())?;
+    writeln!(out, "{}: {verdict}", shown(report.path))?;
     for (name, value) in rows(report) {
-        writeln!(out, "  {name:<32} {value}")?;
+        writeln!(out, "  {:<32} {}", clean(&name), clean(&value))?;
     }
     Ok(())
 }
@@ -26,6 +27,10 @@ fn rows(report: &Report<'_>) -> Vec<(String, String)> {
         "events",
         format!("{} by {} threads", tally.events, tally.writers),
     );
+    if !report.is_there {
+        let judged = "no log is there: judged as without events";
+        row("directory", judged.to_owned());
+    }
     let torn = report.acks_torn;
     row(
         "acknowledgements",
@@ -50,11 +55,10 @@ fn rows(report: &Report<'_>) -> Vec<(String, String)> {
         row("declared gap", format!("Seqs {gap}"));
     }
     if let Some(consumed) = &report.consumed {
+        let (printed, torn) = (consumed.printed, consumed.torn);
         let (name, position) = (&consumed.name, consumed.position);
-        row(
-            "consumed",
-            format!("{} by {name:?}, at Seq {position}", consumed.printed),
-        );
+        let by = format!("{printed} by {name:?} ({torn} torn lines), at Seq {position}");
+        row("consumed", by);
     }
     for finding in &report.broken {
         row(&finding.promise.to_string(), finding.count.to_string());

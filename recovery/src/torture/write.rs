@@ -66,7 +66,7 @@ pub(crate) fn write(
         }
         drop(sender);
         let handed_on = match args.durability {
-            Promise::Interval => hand_on_later(&system, &receiver, &mut sink),
+            Promise::Interval => hand_on_later(&system, &receiver, &has_failed, &mut sink),
             Promise::Sync | Promise::Os => hand_on(&receiver, &has_failed, &mut sink),
         };
         is_over.store(true, Ordering::Release);
@@ -117,10 +117,12 @@ fn hand_on(receiver: &Receiver<News>, has_failed: &AtomicBool, sink: &mut Sink<'
     Ok(())
 }
 
-/// Hands lines on once their events are known to be synced, which nobody here asks for.
+/// Hands lines on once their events are known to be synced, which nobody here asks for; none once something
+/// has failed.
 fn hand_on_later(
     system: &EventSystem,
     receiver: &Receiver<News>,
+    has_failed: &AtomicBool,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
     let mut waiting: BTreeMap<Seq, String> = BTreeMap::new();
@@ -132,7 +134,7 @@ fn hand_on_later(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if looked.elapsed() >= LOOK_EVERY {
+        if looked.elapsed() >= LOOK_EVERY && !has_failed.load(Ordering::Acquire) {
             looked = Instant::now();
             let later = waiting.split_off(&system.stats().durable_seq.next());
             sink.send(&joined(std::mem::replace(&mut waiting, later)))?;
@@ -206,5 +208,38 @@ impl Writer<'_> {
             payload_max: self.payload_max,
         };
         tag.event()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_handed_on_later_once_something_has_failed() {
+        let system = EventSystem::builder().persistence_enabled(false).open();
+        let system = system.unwrap();
+        let event = Event::new("made", "test", &1).unwrap();
+        let seq = system.emit_with(&event, Durability::Sync).unwrap().seq;
+        let has_failed = AtomicBool::new(true);
+        let mut printed = Vec::new();
+        let mut sink = Sink::new(None, &mut printed).unwrap();
+        let (sender, receiver) = sync_channel(1);
+        let ended = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // For as long as it takes to look several times, before the failure is told.
+                let begun = Instant::now();
+                while begun.elapsed() < LOOK_EVERY * 10 {
+                    let news = News::Emitted(seq, "ack\n".to_owned());
+                    sender.send(news).unwrap();
+                }
+                let failed = Error::new(ErrorKind::SyncFailed, "it has failed");
+                sender.send(News::Failed(failed)).unwrap();
+            });
+            hand_on_later(&system, &receiver, &has_failed, &mut sink)
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::SyncFailed);
+        assert_eq!(String::from_utf8(printed).unwrap(), "");
+        system.close().unwrap();
     }
 }

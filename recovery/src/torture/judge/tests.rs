@@ -2,6 +2,7 @@
 
 use forelog::{Durability, Event, EventSystem};
 
+use super::super::acks::Ack;
 use super::*;
 
 const SEED: u64 = 7;
@@ -53,7 +54,7 @@ fn found_without(absent: &[u64], is_state: IsState) -> (Vec<Broken>, u64) {
             id: receipt.event_id,
             digest: super::super::content::digest(&event),
         };
-        acks.by_seq.insert(receipt.seq, ack);
+        acks.take(receipt.seq, &ack);
         keys.insert(receipt.seq, key(index));
     }
     let mut judge = Judge::new(&[SEED], acks);

@@ -122,10 +122,8 @@ impl Oracle {
         };
         let needed = self.promised.iter();
         let needed = needed.filter(|(seq, promised)| is_needed(**seq, promised));
-        let acks = Acks {
-            by_seq: needed.map(|(seq, promised)| (*seq, promised.ack)).collect(),
-            ..Acks::default()
-        };
+        let mut acks = Acks::default();
+        needed.for_each(|(seq, promised)| acks.take(*seq, &promised.ack));
         let mut judge = Judge::new(&[seed], acks);
         if self.retains {
             judge.begins_anywhere();
