@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use forelog::inspect::{Inspector, SubscriptionReport, VerifyReport};
+use forelog::inspect::{Damage, Inspector, SubscriptionReport, VerifyReport};
 use forelog::{Error, ErrorKind, Seq};
-use forelog_dump::{Exit, Fault, Output};
+use forelog_dump::{Exit, Fault, Output, clean};
 use serde::Serialize;
 
 use crate::options::{CursorPlace, CursorsArgs, CursorsCommand};
-use crate::shown::{json as as_json, line};
+use crate::shown::{json as as_json, line, path as shown, typed};
 
 /// The version of the JSON reports.
 const VERSION: u32 = 1;
@@ -22,6 +22,9 @@ struct List<'a> {
     first: Seq,
     last: Seq,
     subscriptions: &'a [SubscriptionReport],
+    /// What is damaged of the control log, which holds the cursors: of the subscriptions some may be missing,
+    /// or stand too far back.
+    damage: &'a [Damage],
 }
 
 #[derive(Debug, Serialize)]
@@ -44,6 +47,9 @@ pub(crate) fn cursors(args: &CursorsArgs, json: bool, out: Output<'_>) -> Result
         CursorsCommand::Reset(set) => (&set.path, &set.name, CursorPlace::Seq(0), set.apply),
     };
     let report = look(path)?;
+    if let Some(damage) = damage(&report).first() {
+        return Err(untrusted(path, damage).into());
+    }
     let Some(one) = report.subscriptions.iter().find(|one| one.name == *name) else {
         let known = report.subscriptions.iter().map(|one| one.name.as_str());
         let known = known.collect::<Vec<_>>().join(", ");
@@ -98,12 +104,18 @@ fn list(path: &Path, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
         first: report.log.first,
         last: report.log.last,
         subscriptions: &report.subscriptions,
+        damage: damage(&report),
+    };
+    let exit = if list.damage.is_empty() {
+        Exit::Good
+    } else {
+        Exit::Damaged
     };
     if json {
         as_json(&list, out)?;
-        return Ok(Exit::Good);
+        return Ok(exit);
     }
-    writeln!(out, "{}: the log ends at Seq {}", path.display(), list.last)?;
+    writeln!(out, "{}: the log ends at Seq {}", shown(path), list.last)?;
     for one in list.subscriptions {
         let behind = list.last.since(one.cursor);
         let place = format!(
@@ -115,11 +127,37 @@ fn list(path: &Path, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     if list.subscriptions.is_empty() {
         writeln!(out, "  no named subscription is known")?;
     }
-    Ok(Exit::Good)
+    for damage in list.damage {
+        line(out, "damage", &format!("control log, {damage}"))?;
+    }
+    if !list.damage.is_empty() {
+        let says = "of the subscriptions some may be missing, or stand too far back";
+        line(out, "so", says)?;
+        line(
+            out,
+            "next",
+            &format!("forelog-recovery repair {} --plan", typed(path)),
+        )?;
+    }
+    Ok(exit)
+}
+
+/// What is damaged of the control log.
+fn damage(report: &VerifyReport) -> &[Damage] {
+    report.control.as_ref().map_or(&[], |log| &log.damage)
+}
+
+fn untrusted(path: &Path, damage: &Damage) -> Error {
+    let message = format!(
+        "the control log, which holds the cursors, is damaged ({damage}), so that this one may be missing or \
+         stand elsewhere; run forelog-recovery repair {} --plan first",
+        typed(path)
+    );
+    Error::new(ErrorKind::Corrupt, message).at_path(path)
 }
 
 fn text(planned: &Move<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let (name, from, to) = (planned.name, planned.from, planned.to);
+    let (name, from, to) = (clean(planned.name), planned.from, planned.to);
     if from == to {
         return writeln!(out, "{name}: stands at Seq {to} already");
     }

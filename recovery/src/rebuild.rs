@@ -8,7 +8,7 @@ use forelog_dump::{Exit, Fault, Output};
 use serde::Serialize;
 
 use crate::options::RebuildArgs;
-use crate::shown::{json as as_json, line};
+use crate::shown::{json as as_json, line, path as shown};
 
 /// The version of the JSON report.
 const VERSION: u32 = 1;
@@ -19,21 +19,22 @@ struct Report<'a> {
     path: &'a Path,
     /// Those that were set aside, or would be.
     snapshots: &'a [SnapshotReport],
+    /// How many were set aside before.
+    aside: u64,
     applied: bool,
 }
 
 pub(crate) fn rebuild(args: &RebuildArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
     let wanted = args.projection.as_deref();
-    let snapshots = if args.apply {
-        forelog::repair::set_aside_snapshots(&args.path, wanted)?
-    } else {
-        let mut all = Inspector::open(&args.path)?.snapshots()?;
-        all.retain(|one| {
-            one.state != SnapshotState::Aside && wanted.is_none_or(|name| one.projection == name)
-        });
-        all
-    };
-    if let Some(name) = wanted.filter(|_| snapshots.is_empty()) {
+    let mut all = Inspector::open(&args.path)?.snapshots()?;
+    all.retain(|one| wanted.is_none_or(|name| one.projection == name));
+    let (aside, mut snapshots): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|one| one.state == SnapshotState::Aside);
+    if args.apply {
+        snapshots = forelog::repair::set_aside_snapshots(&args.path, wanted)?;
+    }
+    if let Some(name) = wanted.filter(|_| snapshots.is_empty() && aside.is_empty()) {
         let message = format!("there is no snapshot of a projection {name:?}");
         let absent = Error::new(ErrorKind::NotFound, message).at_path(&args.path);
         return Err(Fault::Absent(absent));
@@ -42,14 +43,23 @@ pub(crate) fn rebuild(args: &RebuildArgs, json: bool, out: Output<'_>) -> Result
         v: VERSION,
         path: &args.path,
         snapshots: &snapshots,
+        aside: aside.len() as u64,
         applied: args.apply,
     };
+    let exit = exit_of(&report);
     if json {
         as_json(&report, out)?;
-        return Ok(exit_of(&snapshots));
+        return Ok(exit);
     }
-    let path = args.path.display();
+    let path = shown(&args.path);
     match (snapshots.len(), args.apply) {
+        (0, _) if !aside.is_empty() => {
+            writeln!(
+                out,
+                "{path}: {} snapshots were set aside before",
+                aside.len()
+            )?;
+        }
         (0, _) => writeln!(out, "{path}: no snapshot is there")?,
         (count, true) => writeln!(
             out,
@@ -67,13 +77,16 @@ pub(crate) fn rebuild(args: &RebuildArgs, json: bool, out: Output<'_>) -> Result
     if !args.apply && !snapshots.is_empty() {
         line(out, "next", "the same command with --apply sets them aside")?;
     }
-    Ok(exit_of(&snapshots))
+    Ok(exit)
 }
 
-fn exit_of(snapshots: &[SnapshotReport]) -> Exit {
-    let is_damaged = snapshots
-        .iter()
-        .any(|one| one.state == SnapshotState::Damaged);
+/// Damage is one for as long as it is there: what has been set aside is done.
+fn exit_of(report: &Report<'_>) -> Exit {
+    let is_damaged = !report.applied
+        && report
+            .snapshots
+            .iter()
+            .any(|one| one.state == SnapshotState::Damaged);
     if is_damaged {
         Exit::Damaged
     } else {
