@@ -130,6 +130,7 @@ function show(status) {
   at("path").textContent = (status.path || "in memory") + (status.mode === "files" ? " (read only)" : "");
   at("health").textContent = status.health.status;
   at("health").className = `badge ${status.health.status}`;
+  at("health").title = status.health.why || "";
   const { summary } = status;
   const now = { at: Date.parse(summary.timestamp), emitted: summary.log.last_seq,
     delivered: summary.counts ? summary.counts.delivered : 0 };

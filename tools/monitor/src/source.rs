@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::metrics::{self, Samples};
 use forelog::{
     Error, ErrorKind, EventId, EventMonitor, EventStore, EventSystem, Result, Seq, StoredEvent,
@@ -104,7 +104,7 @@ impl Source {
             }
             Source::Files(files) => {
                 files.store.refresh()?;
-                Ok((json!({ "status": "healthy", "issues": [] }), true))
+                Ok((files::health(), true))
             }
         }
     }

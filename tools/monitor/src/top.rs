@@ -134,6 +134,7 @@ impl Screen {
         let colour = match health.as_str() {
             "healthy" => Color::Green,
             "degraded" => Color::Yellow,
+            "unknown" => Color::Gray,
             _ => Color::Red,
         };
         let path = match text(&self.status["path"]) {
@@ -369,7 +370,7 @@ mod tests {
     #[test]
     fn a_directory_is_shown() {
         let status = json!({
-            "mode": "files", "path": "/d", "health": { "status": "healthy", "issues": [] },
+            "mode": "files", "path": "/d", "health": crate::files::health(),
             "summary": { "log": { "events": 3, "first_seq": 1, "last_seq": 3, "segments": 1, "bytes": 0 },
                 "types": [{ "event_type": "order.placed", "events": 3 }] },
         });
@@ -377,7 +378,7 @@ mod tests {
         screen.take(Ok(status), Instant::now());
         let text = shown(&screen, 60);
         assert!(
-            text.contains("order.placed") && text.contains("healthy"),
+            text.contains("order.placed") && text.contains("/d  unknown"),
             "{text}"
         );
     }

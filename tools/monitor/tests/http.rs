@@ -363,6 +363,10 @@ fn a_directory_is_served_beside_its_writer() {
         (&status["mode"], &status["summary"]["log"]["last_seq"]),
         (&"files".into(), &1.into())
     );
+    // Of how the system is its files tell nothing, and they can be read.
+    assert_eq!(status["health"]["status"], "unknown");
+    let (code, body) = get(&address, "/healthz", None).unwrap();
+    assert!(code == 200 && body.contains("\"unknown\""), "{body}");
     system
         .emit(Event::new("order.placed", "web", &2).unwrap())
         .unwrap();

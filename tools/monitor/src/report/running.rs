@@ -8,7 +8,11 @@ use super::{bars_of, escaped, table};
 pub(super) fn parts(status: &Value) -> String {
     let summary = &status["summary"];
     let path = status["path"].as_str().unwrap_or("in memory");
-    let health = text(&status["health"]["status"]);
+    let health = match text(&status["health"]["status"]).as_str() {
+        // A server that stands beside a directory.
+        "unknown" => "The health of the system is unknown".to_owned(),
+        known => format!("The system is {known}"),
+    };
     let issues = each(&status["health"]["issues"]).map(|one| {
         format!(
             "<li>{}; {}</li>",
@@ -34,7 +38,7 @@ pub(super) fn parts(status: &Value) -> String {
     ];
     let rows = rows.iter().filter(|(_, value)| !value.is_empty());
     let mut part = format!(
-        "<h2>The system is {}</h2><ul>{}</ul>",
+        "<h2>{}</h2><ul>{}</ul>",
         escaped(&health),
         issues.collect::<String>()
     );
