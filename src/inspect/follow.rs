@@ -79,7 +79,8 @@ impl Follow {
     /// The next event; `None` if there is none yet. Ask again later.
     ///
     /// # Errors
-    /// A damaged place, or a file that cannot be read. The next call goes on behind it.
+    /// A damaged place: the next call goes on behind it. Or something that cannot be read, such as a directory
+    /// that was moved away: the next call tries it again, and whoever calls should wait between, and not for ever.
     pub fn poll(&mut self) -> Result<Option<LoggedEvent>> {
         if let Some(backlog) = &mut self.backlog {
             if let Some(item) = backlog.next() {
@@ -126,19 +127,21 @@ impl Follow {
 
     /// Goes over from what was there to what comes.
     fn end_backlog(&mut self) -> Result<()> {
-        let Some(backlog) = self.backlog.take() else {
+        let Some(backlog) = &self.backlog else {
             return Ok(());
         };
+        if let (Some(piece), Some(storage)) = (backlog.last_piece(), self.place.storage()) {
+            let (header, name) = (piece.at.header, piece.at.name.clone());
+            self.current = match storage.open_read_only(&name) {
+                Ok(region) => Some(Current::new(header, name, region)?),
+                // Removed or rewritten since: the first segment that is there now says more.
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+        }
         self.last = backlog.last_read();
         self.left = backlog.left();
-        if let (Some(piece), Some(storage)) = (backlog.last_piece(), self.place.storage()) {
-            let region = storage.open_read_only(&piece.at.name)?;
-            self.current = Some(Current::new(
-                piece.at.header,
-                piece.at.name.clone(),
-                region,
-            )?);
-        }
+        self.backlog = None;
         Ok(())
     }
 
@@ -183,7 +186,13 @@ impl Follow {
     }
 
     fn look_ahead(&mut self, offset: usize, seq: Seq, reason: &str) -> Result<bool> {
-        match self.ahead(offset)? {
+        let ahead = self.ahead(offset);
+        if ahead.is_err() {
+            // What follows is not known now: the next look is at the same place, not behind it.
+            let settled = self.current.as_ref().is_some_and(|at| at.settled);
+            self.look_again(settled);
+        }
+        match ahead? {
             Ahead::Wait => {
                 self.look_again(false);
                 Ok(false)

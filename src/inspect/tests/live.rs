@@ -112,6 +112,30 @@ fn damage_behind_which_the_log_went_on_is_reported_by_a_follower() {
 }
 
 #[test]
+fn a_folder_that_was_away_for_a_while_costs_a_follower_no_event() {
+    let fixture = Fixture::new();
+    let _lock = DirLock::acquire(fixture.path()).unwrap();
+    let log = fixture.log();
+    Fixture::emit(&log, 1..=3, Durability::Os);
+    let mut follow = fixture.inspector().follow(Selector::all()).unwrap();
+    for seq in 1..=3 {
+        assert_eq!(follow.poll().unwrap().unwrap().seq(), Seq(seq));
+    }
+    assert!(follow.poll().unwrap().is_none());
+    let (folder, away) = (fixture.path().join("log"), fixture.path().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    for _ in 0..3 {
+        let error = follow.poll().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    Fixture::emit(&log, 4..=6, Durability::Os);
+    fs::rename(&away, &folder).unwrap();
+    for seq in 4..=6 {
+        assert_eq!(follow.poll().unwrap().unwrap().seq(), Seq(seq));
+    }
+}
+
+#[test]
 fn verifying_beside_a_writer_finds_no_damage() {
     let fixture = Fixture::new();
     let _lock = DirLock::acquire(fixture.path()).unwrap();

@@ -13,6 +13,8 @@ use crate::{Args, Exit, Fault, Output, Told};
 
 /// How long a follower sleeps where nothing new is there.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
+/// How often a follower tries again what fails in the same way each time: for 10 seconds.
+const FOLLOW_TRIES: u32 = 200;
 
 type Found = Result<LoggedEvent, Error>;
 
@@ -91,7 +93,13 @@ pub(crate) fn follow(
 ) -> Result<Exit, Fault> {
     let format = Format::of(args.json, Format::Table);
     let lines = Lines::begin(inspector, format, out)?;
-    follow_with(inspector, args.selector.selector()?, lines, told)
+    follow_with(
+        inspector,
+        args.selector.selector()?,
+        lines,
+        told,
+        &mut sleep,
+    )
 }
 
 fn follow_with(
@@ -99,21 +107,64 @@ fn follow_with(
     selector: Selector,
     mut lines: Lines<'_>,
     told: &mut Told<'_>,
+    pause: &mut dyn FnMut(),
 ) -> Result<Exit, Fault> {
     let mut follow = inspector.follow(selector)?;
+    let mut failing = Failing::default();
     loop {
-        match follow.poll() {
-            Ok(Some(record)) => lines.record(&record)?,
-            Ok(None) if follow.is_done() => break,
-            Ok(None) => {
-                lines.flush()?;
-                std::thread::sleep(FOLLOW_PAUSE);
+        let polled = follow.poll();
+        if let Err(error) = &polled {
+            match failing.again(error) {
+                0 => told.damage(error),
+                FOLLOW_TRIES.. => {
+                    told.note("that has not changed for 10 seconds: nothing is followed any more");
+                    lines.end(0)?;
+                    return Ok(Exit::Unopened);
+                }
+                _ => {
+                    lines.flush()?;
+                    pause();
+                }
             }
-            Err(error) => told.damage(&error),
+            continue;
+        }
+        failing = Failing::default();
+        match polled? {
+            Some(record) => lines.record(&record)?,
+            None if follow.is_done() => break,
+            None => {
+                lines.flush()?;
+                pause();
+            }
         }
     }
     lines.end(0)?;
     Ok(Exit::Good)
+}
+
+/// The error that came last, and how often it has come again since.
+#[derive(Debug, Default)]
+struct Failing {
+    error: String,
+    tries: u32,
+}
+
+impl Failing {
+    /// How often this error came before, with nothing between.
+    fn again(&mut self, error: &Error) -> u32 {
+        let error = error.to_string();
+        self.tries = if self.error == error {
+            self.tries + 1
+        } else {
+            0
+        };
+        self.error = error;
+        self.tries
+    }
+}
+
+fn sleep() {
+    std::thread::sleep(FOLLOW_PAUSE);
 }
 
 /// Prints the newest records, and then what comes.
@@ -130,7 +181,7 @@ pub(crate) fn tail(
         Some(first) => selector.from(first),
         None => selector,
     };
-    follow_with(inspector, selector, lines, told)
+    follow_with(inspector, selector, lines, told, &mut sleep)
 }
 
 /// Where the newest records begin; `None` if there are fewer than are wanted.
@@ -211,4 +262,43 @@ fn fields(record: &LoggedEvent, out: Output<'_>) -> Result<(), Fault> {
     }
     writeln!(out, "data         {}", clean(&data_of(record)))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use forelog::{Event, EventSystem};
+
+    use super::*;
+
+    #[test]
+    fn following_a_directory_that_is_gone_ends_after_a_while() {
+        let within = tempfile::tempdir().unwrap();
+        let dir = within.path().join("orders");
+        let system = EventSystem::builder()
+            .persistence_path(&dir)
+            .open()
+            .unwrap();
+        system
+            .emit(Event::new("kind", "test", &1).unwrap())
+            .unwrap();
+        system.close().unwrap();
+        let inspector = Inspector::open(&dir).unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut told = Told::new(false, &mut err);
+        let lines = Lines::begin(&inspector, Format::Json, &mut out).unwrap();
+        let mut pauses = 0;
+        let exit = follow_with(&inspector, Selector::all(), lines, &mut told, &mut || {
+            pauses += 1;
+            if pauses == 1 {
+                std::fs::rename(&dir, within.path().join("moved")).unwrap();
+            }
+        });
+        let exit = told.conclude(exit);
+        assert_eq!(exit, Exit::Unopened);
+        assert_eq!(pauses, FOLLOW_TRIES);
+        let told = String::from_utf8(err).unwrap();
+        assert_eq!(told.matches("error: ").count(), 1, "{told}");
+        assert_eq!(told.lines().count(), 2, "{told}");
+        assert!(!out.is_empty());
+    }
 }
