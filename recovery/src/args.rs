@@ -101,7 +101,8 @@ pub enum Command {
 pub struct VerifyArgs {
     /// The directory, the folder of one of its logs, or one segment file
     pub path: PathBuf,
-    /// Read every byte and compare the index: what is done unless told otherwise
+    /// Read every byte and compare the index: what is done unless told otherwise. The index is copied to the folder
+    /// for temporary files (TMPDIR), which needs as much room as it takes; where there is none it is not compared
     #[arg(long, conflicts_with_all = ["fast", "skip_index"])]
     pub deep: bool,
     /// Read headers, footers and links, and the frames of the last segments only: what opening relies

@@ -58,7 +58,12 @@ fn text(report: &VerifyReport, is_whole: bool, out: &mut dyn Write) -> io::Resul
         line(out, "handler", &place)?;
     }
     let index = match (&report.index, report.index_ok) {
-        (_, None) => "not compared".to_owned(),
+        (index, None) => {
+            let why = index.as_ref().and_then(|index| index.not_compared.as_ref());
+            why.map_or("not compared".to_owned(), |why| {
+                format!("not compared: {why}")
+            })
+        }
         (_, Some(true)) => "agrees with the log".to_owned(),
         (index, Some(false)) => {
             let problem = index.as_ref().and_then(|index| index.problem.clone());

@@ -402,3 +402,23 @@ fn one_file_is_not_said_to_be_closed_and_a_missing_control_log_is_told_of() {
     assert_eq!(told.status.code(), Some(0), "{}", said(&told));
     assert!(said(&told).contains(begins), "{}", said(&told));
 }
+
+#[test]
+fn an_index_that_cannot_be_copied_is_not_compared_and_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    whole(dir.path());
+    let none = dir.path().join("no-such-folder");
+    for command in ["verify", "doctor"] {
+        let output = Command::new(BIN)
+            .args([command, text(dir.path())])
+            .env("TMPDIR", &none)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        if command == "verify" {
+            let told = said(&output);
+            assert!(told.contains("not compared: "), "{told}");
+            assert!(told.contains(text(&none)), "{told}");
+        }
+    }
+}

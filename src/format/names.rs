@@ -13,7 +13,7 @@
 //! DIR/control/NAME.N.damaged        files of a damaged control log, set aside the Nth time
 //! DIR/index/                        the lookup index (derived: may be deleted)
 //! DIR/snapshots/NAME.1.000…42.snapshot  state of a projection: version, position
-//! DIR/snapshots/….snapshot.damaged  a snapshot that was set aside
+//! DIR/snapshots/….snapshot.damaged  a snapshot that was set aside; ….N.damaged: the Nth of its name
 //! DIR/PARTITIONS, DIR/partition-000/  in place of all these: the layout, and such a directory each
 //! DIR/schedule/ID.scheduled         an event to be emitted later; ….damaged: set aside
 //! DIR/aside/                        damaged derived files that were set aside
@@ -221,12 +221,15 @@ pub(crate) fn damaged(name: &str) -> String {
     format!("{name}{DAMAGED_SUFFIX}")
 }
 
-/// The name of what was set aside under a name made by [`damaged`].
+/// The name of what was set aside under a name made by [`damaged`] or [`damaged_again`].
 pub(crate) fn parse_damaged(name: &str) -> Option<&str> {
-    name.strip_suffix(DAMAGED_SUFFIX)
+    let name = name.strip_suffix(DAMAGED_SUFFIX)?;
+    let is_count = |nth: &str| !nth.is_empty() && nth.bytes().all(|byte| byte.is_ascii_digit());
+    let again = name.rsplit_once('.').filter(|(_, nth)| is_count(nth));
+    Some(again.map_or(name, |(name, _)| name))
 }
 
-/// The name under which a file of a damaged control log is set aside for the `nth` time.
+/// The name under which a damaged file is set aside for the `nth` time.
 pub(crate) fn damaged_again(name: &str, nth: u32) -> String {
     format!("{name}.{nth}{DAMAGED_SUFFIX}")
 }

@@ -66,6 +66,14 @@ impl<'a> Snapshot<'a> {
         out
     }
 
+    /// How long the file is that begins with this header; `None` if it is damaged or of another format.
+    pub(crate) fn claimed_len(head: &[u8]) -> Option<u64> {
+        if array_at::<8>(head, MAGIC_AT)? != *MAGIC || u32_at(head, FORMAT)? != FORMAT_VERSION {
+            return None;
+        }
+        u64_at(head, STATE_LEN)?.checked_add(HEADER_LEN as u64)
+    }
+
     /// Reads a file; `None` if it is damaged or of another format.
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<Snapshot<'a>> {
         let checksum = crc32fast::hash(bytes.get(FORMAT..)?);
@@ -101,6 +109,9 @@ mod tests {
         };
         let bytes = snapshot.encode();
         assert_eq!(Snapshot::decode(&bytes), Some(snapshot));
+        let head = &bytes[..HEADER_LEN];
+        assert_eq!(Snapshot::claimed_len(head), Some(bytes.len() as u64));
+        assert_eq!(Snapshot::claimed_len(&head[1..]), None);
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut flipped = bytes.clone();

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format::record::Record;
 use crate::log::LogConfig;
 use crate::storage::Storage;
+use crate::storage::copied::Copied;
 use crate::storage::file::FileStorage;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::sys::Sys;
@@ -35,7 +36,7 @@ fn against_log(log: &Log, folder: &Path, config: &IndexConfig) -> Result<Vec<Mis
 }
 
 fn compare(log: &Log, folder: &Path, config: &IndexConfig) -> Result<Vec<Mismatch>> {
-    let mut verifier = Verifier::open(folder, log.log_id(), config)?;
+    let mut verifier = Verifier::open(Copied::of(folder).unwrap(), folder, log.log_id(), config)?;
     agree::check(&verifier.loaded, log)?;
     let mut reader = log.reader(Seq::FIRST);
     while let Some(event) = reader.next_event()? {

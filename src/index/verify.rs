@@ -69,13 +69,17 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// Opens a copy of the index of this log.
+    /// Opens a copy of the index of this log, which is in `folder`.
     ///
     /// # Errors
-    /// [`Index`](ErrorKind::Index) if the index as a whole cannot be used; others if copying fails.
-    pub(crate) fn open(folder: &Path, log_id: u128, config: &IndexConfig) -> Result<Verifier> {
+    /// [`Index`](ErrorKind::Index) if the index as a whole cannot be used.
+    pub(crate) fn open(
+        copy: Copied,
+        folder: &Path,
+        log_id: u128,
+        config: &IndexConfig,
+    ) -> Result<Verifier> {
         store::check_meta(folder, log_id)?;
-        let copy = Copied::of(folder)?;
         let probe = move |store: &dyn Store| Catalog::load(store, log_id);
         let (store, loaded) = store::open_unclaimed(copy.path(), config, probe)?;
         let hashes = NameHash::of_log(log_id);

@@ -1,6 +1,7 @@
 //! [`End`]: where a log ends, and what is known of it.
 
-use super::report::Damage;
+use super::damage::Damage;
+use super::piece::Piece;
 use crate::format::names;
 use crate::position::{SegmentId, Seq};
 
@@ -15,6 +16,17 @@ pub(super) struct End {
 }
 
 impl End {
+    /// The end of a log whose last segment was rewritten: it was sealed and synced before it had its name, so that
+    /// no crash has cut it off, and its frames need not stand as they were written.
+    pub(super) fn of_rewritten(last: &mut Piece, witness: Seq) -> End {
+        let held = last.at.footer.map_or(Seq::ZERO, |footer| footer.last_seq);
+        last.unsettled = held < witness;
+        End {
+            witness: witness.max(last.at.header.durable_upto).max(held),
+            ..End::default()
+        }
+    }
+
     /// The end of a log that has no segment.
     pub(super) fn without_segments(witness: Seq) -> Self {
         End {

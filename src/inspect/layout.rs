@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::damage::Damage;
 use super::end::End;
 use super::file::{File, look_at};
 use super::piece::{Piece, UNSETTLED_MAX};
 use super::place::Place;
-use super::report::{Damage, SegmentReport, SegmentState};
+use super::report::{SegmentReport, SegmentState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
 use crate::format::names;
@@ -19,6 +20,7 @@ use crate::log::examine::Examination;
 use crate::log::survey::{Survey, Surveyed};
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
+use crate::storage::lenient::Lenient;
 
 /// How often a look is tried again that a writer's removals have overtaken.
 const TRIES: u32 = 10;
@@ -26,6 +28,8 @@ const TRIES: u32 = 10;
 /// The files of a log, and the segments to read in order.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
+    /// Where the files are read; `None` if the directory has no log yet.
+    pub(super) folder: Option<Lenient>,
     pub(super) files: Vec<File>,
     pub(super) pieces: Vec<Piece>,
     /// What is wrong with files as such, so that events may be lost; by segment.
@@ -50,17 +54,18 @@ impl Layout {
 
     fn try_take(place: &Place) -> Result<Layout> {
         let mut layout = Layout::default();
-        let Some(storage) = place.storage() else {
+        let Some(storage) = place.shared_storage().map(Lenient::over) else {
             return Ok(layout);
         };
+        layout.folder = Some(storage.clone());
         for entry in place.list()? {
-            if let Some(file) = look_at(storage, &entry, place.is_one_file())? {
+            if let Some(file) = look_at(&storage, &entry, place.is_one_file())? {
                 layout.files.push(file);
             }
         }
         layout.part_foreign();
         let chosen = layout.choose();
-        layout.lay_out(storage, &chosen)?;
+        layout.lay_out(&storage, &chosen)?;
         layout.find_missing();
         layout.note_problems();
         layout
@@ -272,7 +277,7 @@ impl Layout {
             .last_mut()
             .filter(|it| it.at.header.is_rewritten())
         {
-            return Ok(rewritten_end(last, witness));
+            return Ok(End::of_rewritten(last, witness));
         }
         let survey = Survey {
             segments: self.pieces.iter().map(|piece| piece.at.clone()).collect(),
@@ -311,17 +316,6 @@ impl Layout {
 
     pub(super) fn reports(&self) -> Vec<SegmentReport> {
         self.files.iter().map(File::report).collect()
-    }
-}
-
-/// The end of a log whose last segment was rewritten: it was sealed and synced before it had its name, so that
-/// no crash has cut it off, and its frames need not stand as they were written.
-fn rewritten_end(last: &mut Piece, witness: Seq) -> End {
-    let held = last.at.footer.map_or(Seq::ZERO, |footer| footer.last_seq);
-    last.unsettled = held < witness;
-    End {
-        witness: witness.max(last.at.header.durable_upto).max(held),
-        ..End::default()
     }
 }
 

@@ -1,9 +1,11 @@
 //! A read-only look into a Forelog directory, or into one segment file: [`Inspector`].
 //!
-//! It never writes a byte, needs no lock, and works where a system cannot be opened: on damaged
+//! It writes no byte of the directory, needs no lock, and works where a system cannot be opened: on damaged
 //! directories, on read-only file systems, and beside a live writer in this or another process. It
 //! reads with `pread` through windows of bounded size, so that a bad disk is an error and not a
-//! signal, and memory does not grow with the log.
+//! signal, and memory does not grow with the log. What a disk cannot read is told as damage, and what stands
+//! behind it is read. Only [`verify`](Inspector::verify) writes elsewhere: it compares a copy of the index, in the
+//! system's folder for temporary files, which goes again.
 //!
 //! ```
 //! use forelog::Filter;
@@ -29,6 +31,7 @@
 )]
 
 mod selector;
+mod damage;
 mod report;
 mod logged;
 mod place;
@@ -59,8 +62,8 @@ mod snapshots;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
 
+pub use damage::Damage;
 pub use follow::Follow;
 pub use logged::LoggedEvent;
 pub use newest::Newest;
@@ -68,7 +71,7 @@ pub use passes::Progress;
 pub use raw::{RawFrame, RawItem, RawItems, RawKind};
 pub use records::Records;
 pub use report::{
-    Damage, FooterReport, HeaderReport, IndexReport, LogReport, REPORT_VERSION, SegmentReport,
+    FooterReport, HeaderReport, IndexReport, LogReport, REPORT_VERSION, SegmentReport,
     SegmentState, SubscriptionReport, Verdict, VerifyReport,
 };
 pub(crate) use scrub::{Sealed, scrub};
@@ -80,7 +83,6 @@ pub use snapshots::{SnapshotReport, SnapshotState};
 use crate::error::Result;
 use crate::log::RetentionReport;
 use crate::log::limits::Retention;
-use crate::storage::file::FileStorage;
 use layout::Layout;
 use place::Place;
 use verify::Depth;
@@ -151,11 +153,12 @@ impl Inspector {
     /// both copies of each header, the links between segments; in the main log and the internal one.
     /// What is damage and what a torn tail is decided as opening a system decides it.
     ///
-    /// `progress` is told from time to time how far it is; beside a live writer it may begin again.
+    /// `progress` is told from time to time how far it is; beside a live writer it may begin again. The index is
+    /// compared by a copy in [`temp_dir`](std::env::temp_dir); where none can be made the report says so.
     ///
     /// # Errors
-    /// If something cannot be read for want of permission. What is wrong with the bytes is part of
-    /// the report.
+    /// If something cannot be read for want of permission. What is wrong with the bytes, or with the disk that
+    /// cannot give them, is part of the report.
     pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
         verify::verify(&self.place, Depth::All, progress)
     }
@@ -205,11 +208,6 @@ impl Inspector {
     /// Whether this is a whole directory, rather than the folder of a log or one segment file.
     pub fn is_directory(&self) -> bool {
         self.place.is_directory()
-    }
-
-    /// The folder of the segments; `None` if the directory has no log yet.
-    pub(crate) fn log_folder(&self) -> Option<Arc<FileStorage>> {
-        self.place.shared_storage()
     }
 
     /// Who has the directory open for writing, such as `process 4711`; `None` if nobody has, or it

@@ -1,6 +1,6 @@
 //! [`Piece`]: a segment that is read, how far, and what its neighbours and its end say of it.
 
-use super::report::Damage;
+use super::damage::Damage;
 use crate::error::Result;
 use crate::format::footer::{Footer, TRAILER_LEN};
 use crate::format::segment::SegmentHeader;

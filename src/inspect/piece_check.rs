@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::damage::Damage;
 use super::file::is_environment;
 use super::piece::{Judgement, Piece};
-use super::report::{Damage, LogReport};
+use super::report::LogReport;
 use super::segment_check::SegmentCheck;
 use super::walk::Seen;
 use crate::error::{Error, ErrorKind, Result};

@@ -175,7 +175,7 @@ impl Records {
         if self.end.is_none() && self.at >= tail {
             self.settle()?;
         }
-        let storage = self.place.shared_storage();
+        let storage = self.layout.folder.clone();
         let piece = self.layout.pieces.get(self.at);
         let (Some(storage), Some(piece)) = (storage, piece) else {
             self.conclude();
@@ -242,8 +242,8 @@ impl Records {
     fn settle(&mut self) -> Result<()> {
         self.done = true;
         let witness = self.witness.take().unwrap_or(Ok(Seq::ZERO))?;
-        self.end = Some(match self.place.storage() {
-            Some(storage) => self.layout.examine(storage, witness)?,
+        self.end = Some(match self.layout.folder.clone() {
+            Some(storage) => self.layout.examine(&storage, witness)?,
             None => End::without_segments(witness),
         });
         self.done = false;

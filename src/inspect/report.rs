@@ -1,12 +1,12 @@
 //! What the inspector tells: reports of segments, damage and verification, all serializable.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub(super) use super::damage::Damage;
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind};
 use crate::format::dropped::DroppedRange;
 use crate::format::footer::Footer;
 use crate::format::segment::SegmentHeader;
@@ -174,66 +174,6 @@ impl FooterReport {
     }
 }
 
-/// A place where bytes that were once durable do not hold what they must.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Damage {
-    /// The file's name.
-    pub file: String,
-    /// The segment.
-    pub segment: SegmentId,
-    /// The first bad byte, from the start of the file.
-    pub offset: u64,
-    /// The first Seq that is lost or in doubt; 0 if it cannot be told.
-    pub seq: Seq,
-    /// What is wrong.
-    pub reason: String,
-}
-
-impl Damage {
-    pub(super) fn of(file: &str, segment: SegmentId, error: &Error) -> Self {
-        Damage {
-            file: file.to_owned(),
-            segment: error.segment().unwrap_or(segment),
-            offset: error.offset().unwrap_or(0),
-            seq: error.seq().unwrap_or(Seq::ZERO),
-            reason: error.message().to_owned(),
-        }
-    }
-
-    /// As an error; what is not known is left out.
-    pub(super) fn to_error(&self, folder: &Path) -> Error {
-        let mut error = Error::new(ErrorKind::Corrupt, self.reason.clone()).at_offset(self.offset);
-        if !self.file.is_empty() {
-            error = error.at_path(folder.join(&self.file));
-        }
-        if self.segment != SegmentId::default() {
-            error = error.at_segment(self.segment);
-        }
-        if self.seq != Seq::ZERO {
-            error = error.at_seq(self.seq);
-        }
-        error
-    }
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.segment != SegmentId::default() {
-            write!(f, "segment {} ", self.segment)?;
-        }
-        write!(f, "offset {}", self.offset)?;
-        if self.seq != Seq::ZERO {
-            write!(f, " seq {}", self.seq)?;
-        }
-        write!(f, ": {}", self.reason)?;
-        if self.file.is_empty() {
-            return Ok(());
-        }
-        write!(f, " ({})", self.file)
-    }
-}
-
 /// What verifying one log has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -326,6 +266,16 @@ pub struct IndexReport {
     pub checked: u64,
     /// What is wrong, if anything is.
     pub problem: Option<String>,
+    /// Why it was not compared, though it is there; nothing is known of it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_compared: Option<String>,
+}
+
+impl IndexReport {
+    /// Whether it agrees with the log; `None` if it was not compared.
+    pub(super) fn is_ok(&self) -> Option<bool> {
+        self.not_compared.is_none().then_some(self.ok)
+    }
 }
 
 /// How far a named subscription has come.

@@ -3,10 +3,10 @@
 //! The log holds headers and footers in memory since it was opened; here those of the file are read once
 //! more, past the page cache, and held against them.
 
+use super::damage::Damage;
 use super::file::is_environment;
 use super::piece::Piece;
 use super::piece_check::{Visitor, check_opened};
-use super::report::Damage;
 use crate::error::{Error, Result};
 use crate::format::dropped::DroppedRange;
 use crate::format::record::EventRef;

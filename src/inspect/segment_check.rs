@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::damage::Damage;
 use super::piece::{CUT_SHORT, Piece};
-use super::report::Damage;
 use super::table::TableCheck;
 use super::walk::Walk;
 use crate::error::Result;

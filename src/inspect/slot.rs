@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::damage::Damage;
 use super::file::File;
 use super::piece::{Judgement, Piece};
-use super::report::{Damage, LogReport};
+use super::report::LogReport;
 use super::walk::{Seen, Walk};
 use crate::error::Result;
 use crate::format::dropped::DroppedRange;

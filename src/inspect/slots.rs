@@ -1,6 +1,7 @@
 //! [`Slots`]: the segments that a log has or must have had, one by one, with what is left of each. What a
 //! repair starts from; nothing is written here.
 
+use super::damage::Damage;
 use super::end::End;
 use super::file::File;
 use super::layout::Layout;
@@ -8,7 +9,7 @@ use super::passes::{Progress, Tally, check_at_once};
 use super::piece::{CUT_SHORT, Piece, last_footers};
 use super::place::Place;
 use super::records::control_of;
-use super::report::{Damage, SegmentState};
+use super::report::SegmentState;
 use super::rescue::rescue;
 use super::slot::Slot;
 use crate::error::{Error, ErrorKind, Result};
@@ -16,6 +17,7 @@ use crate::format::names;
 use crate::log::Removed;
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
+use crate::storage::lenient::Lenient;
 
 /// How many segments may be missing in a row: beyond that a file's name is not believed.
 const MISSING_MAX: u64 = 100_000;
@@ -25,6 +27,8 @@ const EMPTY_MAX: u64 = 256;
 /// The segments of a log, oldest first, and what else lies in its folder.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
+    /// Where the files are read: what it cannot read now it does not read later.
+    pub(crate) folder: Option<Lenient>,
     pub(crate) each: Vec<Slot>,
     /// Files that are no part of the log, and why.
     pub(crate) strays: Vec<(String, String)>,
@@ -69,9 +73,14 @@ impl Slots {
             log_id: control.log_id(),
             ..Slots::default()
         };
-        let (Some(storage), Some(mut layout)) = (place.storage(), layout) else {
+        let Some(mut layout) = layout else {
             return Ok(slots);
         };
+        let Some(storage) = layout.folder.clone() else {
+            return Ok(slots);
+        };
+        slots.folder = Some(storage.clone());
+        let storage = &storage;
         slots.note_files(&layout, place)?;
         let held = layout.pieces.clone();
         let end = layout.examine(storage, slots.witness)?;
@@ -85,6 +94,7 @@ impl Slots {
         slots.fill_missing()?;
         slots.note_damage(&layout);
         slots.check(storage, progress)?;
+        slots.note_unread(storage)?;
         Ok(slots)
     }
 
@@ -239,6 +249,21 @@ impl Slots {
             return;
         };
         slot.add(file);
+    }
+
+    /// Notes what the disk cannot give: opening ends where it comes to such a place.
+    fn note_unread(&mut self, storage: &Lenient) -> Result<()> {
+        if let Some(error) = storage.gone() {
+            return Err(error);
+        }
+        for unread in storage.unread().iter().rev() {
+            let mut each = self.each.iter_mut();
+            if let Some(slot) = each.find(|slot| slot.files.contains(&unread.name)) {
+                slot.is_refused = true;
+                slot.damage.insert(0, Damage::of_unread(unread));
+            }
+        }
+        Ok(())
     }
 
     /// Reads every frame.

@@ -4,13 +4,16 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::file::is_environment;
 use super::layout::Layout;
 use super::place::Place;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::format::names;
-use crate::format::snapshot::Snapshot;
+use crate::format::snapshot::{HEADER_LEN, Snapshot};
 use crate::position::Seq;
-use crate::storage::Storage;
+use crate::storage::file::FileStorage;
+use crate::storage::plain::PlainFile;
+use crate::storage::{Entry, Storage};
 
 /// What a snapshot file is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,6 +28,8 @@ pub enum SnapshotState {
     Foreign,
     /// It was set aside.
     Aside,
+    /// The disk cannot read it.
+    Unreadable,
 }
 
 impl fmt::Display for SnapshotState {
@@ -34,6 +39,7 @@ impl fmt::Display for SnapshotState {
             SnapshotState::Damaged => "damaged",
             SnapshotState::Foreign => "of another log",
             SnapshotState::Aside => "set aside",
+            SnapshotState::Unreadable => "unreadable",
         })
     }
 }
@@ -73,8 +79,13 @@ pub(super) fn survey(place: &Place) -> Result<Vec<SnapshotReport>> {
         let state = if set_aside.is_some() {
             SnapshotState::Aside
         } else {
-            let bytes = folder.read(&entry.name)?.unwrap_or_default();
-            judge(&bytes, (version, position), log_id)
+            match bytes_of(&folder, &entry) {
+                Ok(bytes) => judge(&bytes, (version, position), log_id),
+                // Its projection has removed it meanwhile, having saved a newer one.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) if is_environment(&error) => return Err(error),
+                Err(_) => SnapshotState::Unreadable,
+            }
         };
         found.push(SnapshotReport {
             file: entry.name,
@@ -86,6 +97,23 @@ pub(super) fn survey(place: &Place) -> Result<Vec<SnapshotReport>> {
         });
     }
     Ok(found)
+}
+
+/// The bytes of a snapshot; none where it does not have the length that it says, however long it is.
+fn bytes_of(folder: &FileStorage, entry: &Entry) -> Result<Vec<u8>> {
+    let file = PlainFile::open(&folder.path(&entry.name))?;
+    let len = file.len()?;
+    let mut bytes = vec![0; HEADER_LEN];
+    if len < HEADER_LEN as u64 {
+        return Ok(Vec::new());
+    }
+    file.read_at(0, &mut bytes)?;
+    if Snapshot::claimed_len(&bytes) != Some(len) {
+        return Ok(Vec::new());
+    }
+    bytes.resize(usize::try_from(len).unwrap_or(HEADER_LEN), 0);
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 fn judge(bytes: &[u8], named: (u64, Seq), log_id: Option<u128>) -> SnapshotState {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::damage::Damage;
 use super::end::End;
 use super::index_check::IndexCheck;
 use super::layout::Layout;
@@ -11,7 +12,7 @@ use super::piece_check::Outcome;
 use super::place::Place;
 use super::records::{Records, control_of};
 use super::report::{
-    Damage, IndexReport, LogReport, REPORT_VERSION, SubscriptionReport, Verdict, VerifyReport,
+    IndexReport, LogReport, REPORT_VERSION, SubscriptionReport, Verdict, VerifyReport,
 };
 use super::selector::Selector;
 use crate::control::Reading;
@@ -60,7 +61,7 @@ pub(super) fn verify(
         log,
         control,
         subscriptions,
-        index_ok: index.as_ref().map(|index| index.ok),
+        index_ok: index.as_ref().and_then(IndexReport::is_ok),
         index,
         in_use_by: place.writer(),
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -114,10 +115,11 @@ fn verify_log(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) -
 fn verify_once(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     // The control log comes first: what it knows to be durable was so before.
     let control = control_of(place)?;
-    let Some(storage) = place.storage() else {
+    let mut layout = Layout::take(place)?;
+    let Some(storage) = layout.folder.clone() else {
         return Ok((without_folder(control.witness()), None));
     };
-    let mut layout = Layout::take(place)?;
+    let storage = &storage;
     let witness = control.of(layout.log_id()).witness();
     let held = layout.pieces.clone();
     let end = layout.examine(storage, witness)?;
@@ -149,10 +151,17 @@ fn verify_once(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) 
     let checked = match (&tally.index, depth) {
         (_, Depth::Ends) => check_ends(storage, &layout.pieces, end.witness, &mut tally)?,
         // The index is held against the events in their order.
-        (Some(_), _) => check_in_order(storage, &layout.pieces, end.witness, &mut tally)?,
-        (None, _) => check_at_once(storage, &layout.pieces, end.witness, &mut tally)?,
+        (Some(index), _) if index.is_under_way() => {
+            check_in_order(storage, &layout.pieces, end.witness, &mut tally)?
+        }
+        _ => check_at_once(storage, &layout.pieces, end.witness, &mut tally)?,
     };
-    let report = sum_up(report, layout, checked);
+    let mut report = sum_up(report, layout, checked);
+    let unread = storage.unread();
+    unread
+        .iter()
+        .map(Damage::of_unread)
+        .for_each(|damage| report.add(damage));
     (tally.progress)(Progress { done: total, total });
     // Where the log has lost events the index cannot be held against it.
     let index = tally.index.filter(|_| report.damage_count == 0);

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::format::checked::Checked;
 use crate::format::dropped::DroppedRange;
 use crate::format::footer::Footer;
-use crate::format::frame::{FrameHeader, Kind};
+use crate::format::frame::{FrameHeader, HEADER_LEN, Invalid, Kind, claimed_len};
 use crate::format::record::EventRef;
 use crate::format::segment::{SegmentHeader, frames_max};
 use crate::log::contents::Contents;
@@ -18,6 +18,9 @@ use crate::log::point::Batch;
 use crate::log::scan::{Found, Scanner};
 use crate::position::Seq;
 use crate::storage::Region;
+
+/// Why bytes are no frame that the disk cannot give.
+const UNREAD: &str = "cannot be read: Input/output error";
 
 /// What stands at the walk's place.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +59,8 @@ pub(super) struct Walk {
     scanner: Scanner<Contents>,
     /// Whether it was rewritten: then parts of batches may have been dropped.
     is_rewritten: bool,
+    /// Whether its frames are compressed: then they do not stand where they are said to.
+    is_packed: bool,
     seq_max: Seq,
     last: Seq,
     batch: Batch,
@@ -84,6 +89,7 @@ impl Walk {
         Ok(Walk {
             at: scanner.offset(),
             is_rewritten: header.is_rewritten(),
+            is_packed: header.is_packed(),
             scanner,
             seq_max,
             last: header.base_seq.prev(),
@@ -179,10 +185,20 @@ impl Walk {
         match found {
             Ok((offset, header)) => Ok(self.take(offset, header)),
             Err((offset, why)) => {
-                let blank = why == crate::format::frame::Invalid::Empty;
-                Ok(self.broken(offset, why.reason(), blank))
+                let blank = why == Invalid::Empty;
+                let is_unread = self.is_unread(offset);
+                let reason = if is_unread { UNREAD } else { why.reason() };
+                Ok(self.broken(offset, reason, blank))
             }
         }
+    }
+
+    /// Whether the frame that should stand here has bytes that the disk cannot give.
+    fn is_unread(&self, offset: usize) -> bool {
+        let head = self.scanner.window_bytes(offset, HEADER_LEN);
+        let len = claimed_len(head).unwrap_or(HEADER_LEN);
+        let frame = offset..offset.saturating_add(len);
+        !self.is_packed && self.region().is_unread(&frame)
     }
 
     fn take(&mut self, offset: usize, header: FrameHeader) -> Seen {

@@ -6,6 +6,7 @@ use super::Watch;
 use super::aside::Aside;
 use super::build::rebuild;
 use super::lay::{Anew, Laid};
+use super::places::set_aside;
 use super::planned::{Planned, lay, watched};
 use super::report::{
     REPAIR_VERSION, RepairAction, RepairPlan, RepairProgress, RepairReport, RepairStep,
@@ -18,6 +19,7 @@ use crate::storage::Storage;
 use crate::storage::file::FileStorage;
 use crate::storage::lock::DirLock;
 use crate::storage::sys::Sys;
+use crate::storage::whole::copy_readable;
 use crate::system::EventSystem;
 
 /// How often what is left is planned anew: once recovery has looked after the end of a log that had
@@ -97,12 +99,11 @@ fn act(
         let laid = lay(&Inspector::open(path)?, path, watch)?;
         mend(&folder, &laid, &mut aside, watch)?;
     }
+    if has(RepairAction::SalvageControl) {
+        make_readable(path, &mut aside)?;
+    }
     if !planned.snapshots.is_empty() {
-        let folder = FileStorage::open(&path.join(names::SNAPSHOTS), Sys::native())?;
-        for name in &planned.snapshots {
-            folder.rename(name, &names::damaged(name))?;
-        }
-        folder.sync_dir()?;
+        set_aside(path, planned.snapshots.iter())?;
     }
     drop(lock);
     tell("recovering", watch)?;
@@ -156,7 +157,11 @@ fn replace(
     let what = format!("rewriting segment {}", slot.id);
     tell(&what, watch)?;
     let witness = laid.slots.witness;
-    let header = rebuild(folder, folder, slot, anew, witness, &mut |_| Ok(()))?;
+    let from: &dyn Storage = match &laid.slots.folder {
+        Some(read) => read,
+        None => folder,
+    };
+    let header = rebuild(from, folder, slot, anew, witness, &mut |_| Ok(()))?;
     tell(&format!("naming segment {}", slot.id), watch)?;
     put(folder, &header)?;
     for name in &slot.files {
@@ -171,6 +176,23 @@ fn take_away(folder: &FileStorage, aside: &mut Aside, names: &[String]) -> Resul
     for name in names {
         aside.keep(names::LOG, name)?;
         folder.remove(name)?;
+    }
+    folder.sync_dir()
+}
+
+/// Puts copies in the place of files of the internal log that the disk cannot give whole: what is made up in them
+/// opening takes for damage.
+fn make_readable(path: &Path, aside: &mut Aside) -> Result<()> {
+    let folder = FileStorage::open(&path.join(names::CONTROL), Sys::native())?;
+    for entry in folder.list()? {
+        let tmp = names::tmp(&entry.name);
+        let copied = copy_readable(&folder.path(&entry.name), &folder.path(&tmp))?;
+        if copied.unread.is_empty() {
+            folder.remove(&tmp)?;
+        } else {
+            aside.keep(names::CONTROL, &entry.name)?;
+            folder.rename(&tmp, &entry.name)?;
+        }
     }
     folder.sync_dir()
 }

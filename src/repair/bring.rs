@@ -8,13 +8,13 @@ use std::thread;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::storage::Storage;
-use crate::storage::whole::copy;
+use crate::storage::whole::{Brought, copy_readable};
 
 /// How many segments are copied at once; with more the disk is what is waited for.
 const THREADS_MAX: usize = 4;
 
 /// Copies these files from one folder to another, their bytes durable on return, their names once the folder
-/// is synced. `told` hears of each that is done: its place in the list, and how long it is.
+/// is synced. `told` hears of each that is done: its place in the list, and what was copied.
 ///
 /// # Errors
 /// The first thing that cannot be read or written, or that of `told`; what was begun then stays.
@@ -22,7 +22,7 @@ pub(super) fn bring_all(
     from: &dyn Storage,
     to: &dyn Storage,
     files: &[&str],
-    told: &mut dyn FnMut(usize, u64) -> Result<()>,
+    told: &mut dyn FnMut(usize, &Brought) -> Result<()>,
 ) -> Result<()> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(THREADS_MAX).min(files.len());
@@ -38,7 +38,7 @@ pub(super) fn bring_all(
         drop(tells);
         for (place, brought) in hears {
             done += 1;
-            let taken = brought.and_then(|len| told(place, len));
+            let taken = brought.and_then(|copied| told(place, &copied));
             if outcome.is_ok() && taken.is_err() {
                 outcome = taken;
                 is_over.store(true, Ordering::Relaxed);
@@ -61,7 +61,7 @@ fn bring_some(
     files: &[&str],
     next: &AtomicUsize,
     is_over: &AtomicBool,
-    tells: &Sender<(usize, Result<u64>)>,
+    tells: &Sender<(usize, Result<Brought>)>,
 ) {
     while !is_over.load(Ordering::Relaxed) {
         let place = next.fetch_add(1, Ordering::Relaxed);
@@ -74,11 +74,11 @@ fn bring_some(
     }
 }
 
-fn bring(from: &dyn Storage, to: &dyn Storage, name: &str) -> Result<u64> {
+fn bring(from: &dyn Storage, to: &dyn Storage, name: &str) -> Result<Brought> {
     let tmp = names::tmp(name);
-    let len = copy(&from.path(name), &to.path(&tmp))?;
+    let copied = copy_readable(&from.path(name), &to.path(&tmp))?;
     to.rename(&tmp, name)?;
-    Ok(len)
+    Ok(copied)
 }
 
 #[cfg(test)]
@@ -100,8 +100,8 @@ mod tests {
         }
         let files: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut lengths = vec![0; files.len()];
-        bring_all(&from, &to, &files, &mut |place, len| {
-            lengths[place] += len;
+        bring_all(&from, &to, &files, &mut |place, copied| {
+            lengths[place] += copied.len;
             Ok(())
         })
         .unwrap();

@@ -10,6 +10,9 @@
 //! itself: the log opens, and readers and handlers are told of a gap. Of a segment that is gone altogether
 //! the Seqs are those that its neighbours leave out.
 //!
+//! **A disk that cannot read.** Each 4 KiB that cannot be read is taken for damage, and what stands around it is
+//! kept. Where nothing can be read any more the error ends it.
+//!
 //! **Crashes inside it.** Each step is atomic: a file is built under another name, synced, renamed, and the
 //! folder is synced. After each the directory has as many events as before and less that is wrong, so a
 //! repair that was cut off is simply begun again: what is done is in order by then, and is not planned again.
@@ -31,9 +34,12 @@ mod ends;
 mod bring;
 mod build;
 mod planned;
+mod places;
 mod act;
 mod salvaging;
-mod places;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -75,9 +81,10 @@ pub fn apply(path: impl AsRef<Path>, watch: &mut Watch<'_>) -> Result<RepairRepo
 /// depends on the size of a segment, not on that of the log.
 ///
 /// # Errors
-/// [`Invalid`](crate::ErrorKind::Invalid) if `into` holds something, or lies in the source; or if something
-/// cannot be read or written: what stands in `into` then is not opened by anything, and the next call begins
-/// again.
+/// [`Invalid`](crate::ErrorKind::Invalid) if `into` holds something, or lies in the source;
+/// [`Locked`](crate::ErrorKind::Locked) if another salvage into it is under way; or if something
+/// cannot be written, or nothing be read any more: what stands in `into` then is not opened by anything, and the
+/// next call begins again.
 pub fn salvage(
     path: impl AsRef<Path>,
     into: impl AsRef<Path>,

@@ -43,10 +43,22 @@ pub(super) fn set_aside_snapshots(
         return Ok(snapshots);
     }
     let _lock = DirLock::acquire(path)?;
-    let folder = FileStorage::open(&path.join(names::SNAPSHOTS), Sys::native())?;
-    for found in &snapshots {
-        folder.rename(&found.file, &names::damaged(&found.file))?;
-    }
-    folder.sync_dir()?;
+    set_aside(path, snapshots.iter().map(|found| &found.file))?;
     Ok(snapshots)
+}
+
+/// Gives these snapshots of a directory, which is locked, names that say that they are set aside, and that no
+/// other has.
+pub(super) fn set_aside<'a>(path: &Path, files: impl Iterator<Item = &'a String>) -> Result<()> {
+    let folder = FileStorage::open(&path.join(names::SNAPSHOTS), Sys::native())?;
+    for file in files {
+        let mut name = names::damaged(file);
+        let mut nth = 0;
+        while folder.find(&name)?.is_some() {
+            nth += 1;
+            name = names::damaged_again(file, nth);
+        }
+        folder.rename(file, &name)?;
+    }
+    folder.sync_dir()
 }

@@ -14,6 +14,7 @@ use crate::log::Log;
 use crate::position::Seq;
 use crate::storage::Storage;
 use crate::storage::file::FileStorage;
+use crate::storage::lenient::Lenient;
 use crate::storage::lock;
 use crate::storage::sys::Sys;
 
@@ -111,11 +112,13 @@ impl Planned {
 
     fn note_snapshots(&mut self, inspector: &Inspector) -> Result<()> {
         for snapshot in inspector.snapshots()? {
-            if snapshot.state != SnapshotState::Damaged {
-                continue;
-            }
+            let why = match snapshot.state {
+                SnapshotState::Damaged => "its checksum does not match",
+                SnapshotState::Unreadable => "it cannot be read",
+                _ => continue,
+            };
             let file = format!("{}/{}", names::SNAPSHOTS, snapshot.file);
-            let why = "its checksum does not match; an older one counts, or it is made anew";
+            let why = format!("{why}; an older one counts, or it is made anew");
             let step = RepairStep::new(RepairAction::SetAsideSnapshot, file, why);
             self.plan.steps.push(step);
             self.snapshots.push(snapshot.file);
@@ -198,8 +201,8 @@ fn open(path: &Path) -> Result<Inspector> {
 /// How the log of a directory is to stand.
 pub(super) fn lay(inspector: &Inspector, path: &Path, watch: &mut Watch<'_>) -> Result<Laid> {
     let slots = watched("reading", watch, |progress| inspector.slots(progress))?;
-    if let Some(folder) = inspector.log_folder() {
-        return Laid::out(slots, folder.as_ref(), Which::Damaged);
+    if let Some(folder) = slots.folder.clone() {
+        return Laid::out(slots, &folder, Which::Damaged);
     }
     let nothing = FileStorage::open(path, Sys::native())?;
     Laid::out(slots, &nothing, Which::Damaged)
@@ -216,11 +219,12 @@ fn refusal(path: &Path) -> Result<Option<Error>> {
         Err(error) => Err(error),
     };
     let log = folder(names::LOG)?;
-    let main = log.as_ref().map(|log| log.as_ref() as &dyn Storage);
+    let main = log.clone().map(Lenient::over);
+    let main = main.as_ref().map(|log| log as &dyn Storage);
     let Known {
         witness, removed, ..
     } = match folder(names::CONTROL)? {
-        Some(control) => Control::known(control.as_ref(), main)?,
+        Some(control) => Control::known(&Lenient::over(control), main)?,
         None => Known::default(),
     };
     let Some(log) = log else {
@@ -237,6 +241,7 @@ fn refusal(path: &Path) -> Result<Option<Error>> {
     }
 }
 
+/// Whether an error of opening is one of the bytes, or of a disk that cannot give them.
 fn is_of_bytes(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -244,6 +249,7 @@ fn is_of_bytes(kind: ErrorKind) -> bool {
             | ErrorKind::MissingSegment
             | ErrorKind::Truncated
             | ErrorKind::ForeignSegment
+            | ErrorKind::Io
     )
 }
 

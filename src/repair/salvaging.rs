@@ -17,9 +17,10 @@ use crate::inspect::{Inspector, Slot, SnapshotState};
 use crate::log::remains::{begin, put};
 use crate::position::{Gap, Seq};
 use crate::storage::file::FileStorage;
+use crate::storage::lenient::{Lenient, Unread};
 use crate::storage::lock::DirLock;
 use crate::storage::sys::Sys;
-use crate::storage::whole::{copy, rename_folder};
+use crate::storage::whole::{copy_readable, empty, rename_folder};
 use crate::storage::{Entry, Storage};
 use crate::system::EventSystem;
 
@@ -31,14 +32,16 @@ pub(super) fn salvage(path: &Path, into: &Path, watch: &mut Watch<'_>) -> Result
     let inspector = Inspector::open(path)?;
     check_apart(path, into)?;
     let target = FileStorage::create(into, Sys::native())?;
+    // Nothing is written where something else stands; what a salvage has left may be another one's that runs.
     check_empty(&target, into)?;
+    let lock = DirLock::acquire(into)?;
+    begin_anew(&target, into)?;
     let slots = watched("reading", watch, |progress| inspector.slots(progress))?;
-    let folder = inspector.log_folder();
+    let folder = slots.folder.clone();
     let laid = match &folder {
-        Some(folder) => Laid::out(slots, folder.as_ref(), Which::Unsealed)?,
+        Some(folder) => Laid::out(slots, folder, Which::Unsealed)?,
         None => Laid::out(slots, &target, Which::Unsealed)?,
     };
-    let lock = DirLock::acquire(into)?;
     let mut report = SalvageReport {
         v: REPAIR_VERSION,
         path: path.to_path_buf(),
@@ -55,11 +58,15 @@ pub(super) fn salvage(path: &Path, into: &Path, watch: &mut Watch<'_>) -> Result
     for (name, why) in &laid.slots.strays {
         report.left.push(format!("{}/{name}: {why}", names::LOG));
     }
+    report.note_unread(
+        names::LOG,
+        &folder.as_ref().map(Lenient::unread).unwrap_or_default(),
+    );
     // First of all: by this folder the next call knows that the rest is its own, to be begun again.
     let log = FileStorage::create(&into.join(names::SALVAGING), Sys::native())?;
     bring_rest(&inspector, path, into, &mut report)?;
     if let Some(folder) = &folder {
-        bring_log(folder.as_ref(), &log, &laid, &mut report, watch)?;
+        bring_log(folder, &log, &laid, &mut report, watch)?;
     }
     if let Some(header) = &laid.go_on {
         begin(&log, header)?;
@@ -92,8 +99,9 @@ fn bring_log(
     let whole =
         both.filter_map(|(slot, anew)| Some((slot, slot.name().filter(|_| anew.is_none())?)));
     let (slots, files): (Vec<&Slot>, Vec<&str>) = whole.unzip();
-    bring_all(from, to, &files, &mut |place, len| {
-        report.bytes = report.bytes.saturating_add(len);
+    bring_all(from, to, &files, &mut |place, copied| {
+        report.bytes = report.bytes.saturating_add(copied.len);
+        report.note_unread(names::LOG, &copied.unread);
         let read = slots.get(place).map_or(0, |slot| slot.report.bytes);
         progress.done = progress.done.saturating_add(read);
         watch(&progress)
@@ -142,6 +150,17 @@ impl SalvageReport {
         self.last = self.last.max(slot.report.last.min(last));
     }
 
+    /// Tells what the disk cannot give of the files in a folder.
+    fn note_unread(&mut self, folder: &str, unread: &[Unread]) {
+        for unread in unread {
+            let (name, at) = (&unread.name, unread.range.start);
+            let told = format!("{folder}/{name}: offset {at}: {unread}");
+            if self.left.len() < RepairStep::LOST_MAX && !self.left.contains(&told) {
+                self.left.push(told);
+            }
+        }
+    }
+
     fn note_lost(&mut self, count: u64, seqs: &[Gap]) {
         self.lost = self.lost.saturating_add(count);
         let room = RepairStep::LOST_MAX.saturating_sub(self.lost_seqs.len());
@@ -159,8 +178,8 @@ fn bring_rest(
     if !inspector.is_directory() {
         return Ok(());
     }
-    copy_all(path, into, names::CONTROL, &|_| true)?;
-    copy_all(path, into, names::SCHEDULE, &names::is_scheduled)?;
+    copy_all(path, into, names::CONTROL, &|_| true, report)?;
+    copy_all(path, into, names::SCHEDULE, &names::is_scheduled, report)?;
     let mut whole = Vec::new();
     for snapshot in inspector.snapshots()? {
         if snapshot.state == SnapshotState::Good {
@@ -172,12 +191,18 @@ fn bring_rest(
                 .push(format!("{file}: the snapshot is {}", snapshot.state));
         }
     }
-    copy_all(path, into, names::SNAPSHOTS, &|name| {
-        whole.iter().any(|file| file == name)
-    })
+    let is_whole = |name: &str| whole.iter().any(|file| file == name);
+    copy_all(path, into, names::SNAPSHOTS, &is_whole, report)
 }
 
-fn copy_all(path: &Path, into: &Path, name: &str, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
+/// Copies the files of a folder that are wanted. What cannot be read of one is damage to whoever opens it.
+fn copy_all(
+    path: &Path,
+    into: &Path,
+    name: &str,
+    wanted: &dyn Fn(&str) -> bool,
+    report: &mut SalvageReport,
+) -> Result<()> {
     let from = match FileStorage::open(&path.join(name), Sys::native()) {
         Ok(folder) => folder,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -187,7 +212,16 @@ fn copy_all(path: &Path, into: &Path, name: &str, wanted: &dyn Fn(&str) -> bool)
     let files = entries.iter().filter(|entry| wanted(&entry.name));
     let to = FileStorage::create(&into.join(name), Sys::native())?;
     for entry in files {
-        copy(&from.path(&entry.name), &to.path(&entry.name))?;
+        let file = from.path(&entry.name);
+        match copy_readable(&file, &to.path(&entry.name)) {
+            Ok(copied) => report.note_unread(name, &copied.unread),
+            Err(error) if error.kind() == ErrorKind::Io && error.path() == Some(&file) => {
+                // The rest is worth more than this one.
+                to.remove(&entry.name)?;
+                report.left.push(format!("{name}/{}: {error}", entry.name));
+            }
+            Err(error) => return Err(error),
+        }
     }
     to.sync_dir()
 }
@@ -227,10 +261,22 @@ fn check_empty(target: &FileStorage, into: &Path) -> Result<()> {
         let message = "the target holds something already; name a new or an empty directory";
         return Err(Error::new(ErrorKind::Invalid, message).at_path(into));
     }
-    if is_cut_off {
-        let begun = FileStorage::open(&into.join(names::SALVAGING), Sys::native())?;
-        for entry in begun.list()? {
-            begun.remove(&entry.name)?;
+    Ok(())
+}
+
+/// Empties what an earlier salvage has left in the target, which is locked now; it may have come to its end
+/// since the target was looked at.
+fn begin_anew(target: &FileStorage, into: &Path) -> Result<()> {
+    check_empty(target, into)?;
+    let (folders, _) = target.names()?;
+    if folders.iter().any(|name| name == names::SALVAGING) {
+        for name in [
+            names::CONTROL,
+            names::SCHEDULE,
+            names::SNAPSHOTS,
+            names::SALVAGING,
+        ] {
+            empty(&into.join(name))?;
         }
     }
     Ok(())

@@ -27,6 +27,12 @@ pub(crate) trait Backing: fmt::Debug + Send + Sync {
     /// Fills `out` or fails.
     fn read_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()>;
 
+    /// Whether some of a range could not be read, and [`Backing::read_at`] has made bytes up in its place.
+    fn is_unread(&self, range: &Range<usize>) -> bool {
+        let _ = range;
+        false
+    }
+
     /// Writes bytes at `offset` so that the map shows them and a sync has little to do; `false`, with
     /// nothing written, where storing them through the map is the way.
     fn write_through(&self, offset: usize, bytes: &[u8]) -> io::Result<bool>;

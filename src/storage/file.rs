@@ -124,11 +124,10 @@ impl FileStorage {
         if write {
             keep_from_forks(&map);
         }
-        Ok(Region::new(
-            map,
-            Box::new(OnDisk::new(file, self.sys, reading)),
-            path,
-        ))
+        let backing = Box::new(OnDisk::new(file, self.sys, reading));
+        #[cfg(test)]
+        let backing = super::bad::over(backing, &path);
+        Ok(Region::new(map, backing, path))
     }
 }
 
@@ -254,8 +253,10 @@ impl Storage for FileStorage {
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(|e| Error::io("read", &path, e))?;
+        let read = file.read_to_end(&mut bytes);
+        #[cfg(test)]
+        let read = read.and_then(|len| super::bad::read(&path, &(0..len as u64)).map(|()| len));
+        read.map_err(|e| Error::io("read", &path, e))?;
         Ok(Some(bytes))
     }
 

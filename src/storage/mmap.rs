@@ -76,6 +76,14 @@ impl Region {
         }
     }
 
+    /// The region with another backing, made of its own.
+    pub(super) fn behind(self, wrap: impl FnOnce(Box<dyn Backing>) -> Box<dyn Backing>) -> Self {
+        Region {
+            backing: wrap(self.backing),
+            ..self
+        }
+    }
+
     /// A look at the published bytes for what stands behind the region.
     pub(super) fn view(&self) -> View {
         View(Arc::clone(&self.shared))

@@ -15,6 +15,9 @@ pub(crate) mod sys;
 pub(crate) mod usage;
 mod turns;
 mod backing;
+mod detour;
+#[cfg(test)]
+pub(crate) mod bad;
 mod readers;
 mod on_disk;
 pub(crate) mod mmap;
@@ -22,6 +25,7 @@ mod region;
 mod unbuffered;
 pub(crate) mod regular;
 pub(crate) mod file;
+pub(crate) mod lenient;
 pub(crate) mod plain;
 pub(crate) mod whole;
 pub(crate) mod copied;

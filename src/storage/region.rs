@@ -152,6 +152,11 @@ impl Region {
         read.map_err(|e| Error::io("read", &self.path, e).at_offset(offset as u64))
     }
 
+    /// Whether [`Region::read_at`] has made bytes of a range up, as the disk cannot give them.
+    pub(crate) fn is_unread(&self, range: &Range<usize>) -> bool {
+        self.backing.is_unread(range)
+    }
+
     /// Whether there is a file that [`Region::read_at`] reads.
     pub(crate) fn is_file(&self) -> bool {
         self.backing.is_file_map()
