@@ -233,7 +233,11 @@ impl Met {
 /// may read them.
 pub(super) fn is_of_disk(error: &io::Error) -> bool {
     let kind = Error::io("read", "", io::Error::from(error.kind())).kind();
-    kind == ErrorKind::Io && error.kind() != io::ErrorKind::Interrupted
+    let is_of_system = matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory
+    );
+    kind == ErrorKind::Io && !is_of_system
 }
 
 /// Reads of one file.
@@ -386,6 +390,7 @@ mod tests {
             io::ErrorKind::NotFound,
             io::ErrorKind::PermissionDenied,
             io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::OutOfMemory,
         ] {
             let met = Met::default();
             let read = |_: u64, _: &mut [u8]| Err(io::Error::from(kind));
