@@ -67,10 +67,10 @@ pub(crate) fn doctor(args: &DoctorArgs, json: bool, out: Output<'_>) -> Result<E
     for snapshot in inspector.snapshots()? {
         if matches!(
             snapshot.state,
-            SnapshotState::Damaged | SnapshotState::Foreign
+            SnapshotState::Damaged | SnapshotState::Unreadable | SnapshotState::Foreign
         ) {
             let says = format!("the snapshot is {}", snapshot.state);
-            let is_wrong = snapshot.state == SnapshotState::Damaged;
+            let is_wrong = snapshot.state != SnapshotState::Foreign;
             report.find(Finding::new("snapshot", says, is_wrong).in_file(&snapshot.file));
         }
     }

@@ -83,10 +83,12 @@ pub(crate) fn rebuild(args: &RebuildArgs, json: bool, out: Output<'_>) -> Result
 /// Damage is one for as long as it is there: what has been set aside is done.
 fn exit_of(report: &Report<'_>) -> Exit {
     let is_damaged = !report.applied
-        && report
-            .snapshots
-            .iter()
-            .any(|one| one.state == SnapshotState::Damaged);
+        && report.snapshots.iter().any(|one| {
+            matches!(
+                one.state,
+                SnapshotState::Damaged | SnapshotState::Unreadable
+            )
+        });
     if is_damaged {
         Exit::Damaged
     } else {
