@@ -3,7 +3,7 @@
 use super::crew::Crew;
 use super::delivery::Delivery;
 use super::desk::{Desk, Turn};
-use super::gather::gather;
+use super::gather::{deliver_batch, gather};
 use super::lanes::Job;
 use super::office::guarded;
 use super::outcome::Outcome;
@@ -92,13 +92,19 @@ fn take_in(choice: &Choice, desk: &mut Desk, crew: &mut Crew, event: &EventRef<'
     }
     let is_gathered = crew.batch().is_some_and(|batch| batch.has_key(key));
     desk.take_up(seq, key, event);
-    let is_busy = desk.window.running() > 0 && desk.is_careful(seq);
-    if (is_free && !is_busy) || is_gathered {
-        let now = desk.office.clock.now();
-        return match crew {
-            Crew::Batch(batch) => gather(desk, batch, seq, key, now),
-            Crew::Own(_) | Crew::Lanes(..) => hand_out(choice, desk, crew, seq, now),
-        };
+    let is_careful = desk.is_careful(seq);
+    let is_busy = desk.window.running() > 0 && is_careful;
+    if !(is_free || is_gathered) || is_busy {
+        return Ok(());
+    }
+    let now = desk.office.clock.now();
+    let Crew::Batch(batch) = crew else {
+        return hand_out(choice, desk, crew, seq, now);
+    };
+    gather(desk, batch, seq, key, now)?;
+    if is_careful {
+        // On its own: its neighbours would be charged with what it does.
+        deliver_batch(desk, crew)?;
     }
     Ok(())
 }

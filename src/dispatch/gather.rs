@@ -2,7 +2,8 @@
 //!
 //! An event that is gathered is open, so that the cursor stays before it: a crash loses no batch. Only
 //! the worker's steps hand a batch over, when it is full, when its linger is over and nothing more is
-//! there, or when the window has no place for another event.
+//! there, or when the window has no place for another event. After an unclean end, when each attempt is
+//! noted before it begins, a batch is one event, and is handed over at once.
 
 use super::crew::{Batch, Crew, Gathered};
 use super::delivery::Delivery;

@@ -154,6 +154,77 @@ fn an_event_that_kills_the_process_is_parked() {
     assert_eq!(attempts, [1, 1, 2, 3]);
 }
 
+/// A batch handler that shows its batches, and notes what the disk holds when it is given this number.
+fn dying(
+    at: u64,
+    disk: &SimDisk,
+    grave: &Arc<Mutex<Option<SimDisk>>>,
+) -> (Arc<Mutex<Vec<Vec<u64>>>>, Handlers) {
+    let seen = Arc::<Mutex<Vec<Vec<u64>>>>::default();
+    let (mine, disk, grave) = (seen.clone(), disk.clone(), grave.clone());
+    let handler = move |deliveries: &[Delivery<'_>]| {
+        let numbers: Vec<u64> = deliveries.iter().map(|one| one.data().unwrap()).collect();
+        if numbers.contains(&at) {
+            // As if the process ended here: what is on the disk now is all that is left.
+            *grave.lock().unwrap() = Some(killed(&disk));
+        }
+        mine.lock().unwrap().push(numbers);
+    };
+    let size = BatchSize {
+        count_max: 10,
+        linger: Duration::from_secs(1),
+    };
+    (seen, Handlers::Batch(Box::new(handler), size))
+}
+
+#[test]
+fn an_event_that_kills_a_batch_handler_is_parked_and_its_neighbours_are_not() {
+    for sources in ["aaaaa", "abcde", "aabba"] {
+        let mut disk = SimDisk::new();
+        let rig = Rig::on(&disk);
+        for (number, source) in (0..).zip(sources.chars()) {
+            rig.emit_from(&source.to_string(), number);
+        }
+        drop(rig);
+        let mut lives = Vec::new();
+        loop {
+            let rig = Rig::on(&disk);
+            let grave = Arc::new(Mutex::new(None));
+            let (seen, handlers) = dying(2, &disk, &grave);
+            let named = Subscription::named("a").retry(quick(3));
+            let mut worker = rig.attach_all(named, handlers);
+            while grave.lock().unwrap().is_none() {
+                match worker.step() {
+                    Progress::Moved => {}
+                    Progress::Idle { until: Some(_), .. } => {
+                        rig.clock.advance(Duration::from_secs(1));
+                    }
+                    _ => break,
+                }
+            }
+            lives.push(seen.lock().unwrap().clone());
+            assert!(lives.len() < 10, "it kills for ever: {lives:?}");
+            let Some(next) = grave.lock().unwrap().take() else {
+                let parked = rig.dispatcher.parked("a");
+                let parked: Vec<_> = parked.iter().map(|one| (one.seq, one.attempts)).collect();
+                assert_eq!(parked, [(Seq(3), 3)], "{sources}");
+                assert_eq!(worker.desk.seat.position.get(), Seq(5));
+                break;
+            };
+            disk = next;
+        }
+        // The first time nobody could know; from then on they come one by one, each attempt on record.
+        let expected: [&[&[u64]]; 5] = [
+            &[&[0, 1, 2, 3, 4]],
+            &[&[0], &[1], &[2]],
+            &[&[2]],
+            &[&[2]],
+            &[&[3], &[4]],
+        ];
+        assert_eq!(lives, expected, "{sources}");
+    }
+}
+
 #[test]
 fn attempts_that_failed_are_counted_on_after_a_reopen() {
     let disk = SimDisk::new();
