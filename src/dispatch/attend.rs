@@ -50,6 +50,10 @@ impl Worker {
     fn do_as_asked(&mut self, request: Request) -> Result<()> {
         match request {
             Request::Redeliver(seq) => self.redeliver(seq),
+            Request::RedeliverAll => {
+                self.ask_for_all_parked();
+                Ok(())
+            }
             Request::Forget(seq) => {
                 // Sent back, the subscription may deliver it as any other.
                 self.put_off.remove(&seq);

@@ -150,17 +150,16 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Asks for all parked events to be delivered again, oldest first; says how many there are.
+    /// Asks for all parked events to be delivered again, oldest first, or where keys wait, those of each
+    /// key until one fails; says how many there are.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the name has no handler that runs.
     pub(crate) fn redeliver_all(&self, name: &str) -> Result<u64> {
         let seat = self.running_seat(name)?;
-        let parked = self.parked(name);
-        for one in &parked {
-            seat.ask(Request::Redeliver(one.seq));
-        }
-        Ok(parked.len() as u64)
+        let count = self.office.control.parked_count(name);
+        seat.ask(Request::RedeliverAll);
+        Ok(count)
     }
 
     /// Forgets a parked event for good; durable on return.

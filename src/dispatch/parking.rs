@@ -4,6 +4,8 @@
 //! takes both or none. With [`WhenParked::KeyWaits`] the keys that wait follow from the copies: they are
 //! reckoned anew when the handler is registered.
 
+use std::collections::BTreeSet;
+
 use super::desk::Desk;
 use super::office::clip;
 use super::subscription::WhenParked;
@@ -116,6 +118,15 @@ impl Desk {
             return None;
         }
         self.held.get(&key).and_then(|line| line.first().copied())
+    }
+
+    /// The parked events behind the first of each key.
+    pub(super) fn waiting_behind(&self) -> BTreeSet<Seq> {
+        let lines = self.held.values();
+        lines
+            .flat_map(|line| line.iter().skip(1))
+            .copied()
+            .collect()
     }
 
     /// Which parked event of the same key has to be delivered first.

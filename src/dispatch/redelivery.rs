@@ -26,6 +26,21 @@ impl Worker {
         self.excuse(done)
     }
 
+    /// Asks for all that is parked before all else that is asked: one event at a time, so that a pause or
+    /// a stop is heard in between. Of a key that waits only the first is asked for, and it asks for the
+    /// next once it is acknowledged: one that fails is tried once.
+    pub(super) fn ask_for_all_parked(&self) {
+        let Some(name) = self.desk.seat.name.as_deref() else {
+            return;
+        };
+        let waiting = self.desk.waiting_behind();
+        for parked in self.desk.office.control.parked(name).iter().rev() {
+            if !waiting.contains(&parked.seq) {
+                self.desk.seat.ask_first(Request::Redeliver(parked.seq));
+            }
+        }
+    }
+
     /// Notes what has become of a parked event that was delivered again.
     ///
     /// # Errors

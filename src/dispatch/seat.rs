@@ -24,6 +24,8 @@ use crate::timings::Timings;
 pub(super) enum Request {
     /// Deliver this parked event, or with the rule that keys wait, those of its key.
     Redeliver(Seq),
+    /// Deliver all that are parked by now, one after the other.
+    RedeliverAll,
     /// This event is parked no more.
     Forget(Seq),
     /// Go on behind this Seq, and say whether that is noted.

@@ -156,7 +156,8 @@ impl EventSystem {
         self.0.volatile.get().map_or(Ok(()), Engine::start)
     }
 
-    /// Waits until every handler has dealt with all that is emitted by now.
+    /// Waits until every handler has dealt with all that is emitted by now. Called from inside a handler, it
+    /// waits neither for that one nor for another that drains as well.
     ///
     /// # Errors
     /// [`Handler`](ErrorKind::Handler), naming the subscriptions that have not by the deadline or have
@@ -262,7 +263,8 @@ impl EventSystem {
         self.0.dispatcher.redeliver(name, seq)
     }
 
-    /// Delivers all parked events again, oldest first; says how many there are.
+    /// Delivers all parked events again, oldest first; says how many there are. With
+    /// [`WhenParked::KeyWaits`](crate::WhenParked::KeyWaits) those of each key come until one fails.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no running handler of that name.

@@ -235,6 +235,47 @@ fn later_events_of_a_key_wait_behind_a_parked_one_also_over_a_crash() {
 }
 
 #[test]
+fn of_all_that_is_parked_the_first_of_each_key_is_tried_once() {
+    let rig = Rig::in_memory(1000);
+    emit_all(&rig, "abaaaab");
+    let bad = list(&[0, 1]);
+    let (seen, handler) = failing(&bad);
+    rig.subscribe(waiting_keys(), handler);
+    rig.dispatcher.start().unwrap();
+    rig.drain();
+    assert_eq!(parked_seqs(&rig).len(), 7);
+    seen.lock().unwrap().clear();
+    *bad.lock().unwrap() = vec![0];
+    assert_eq!(rig.dispatcher.redeliver_all("x").unwrap(), 7);
+    // What is asked for is done before anything new is delivered.
+    rig.emit_from("c", 7);
+    rig.drain();
+    assert_eq!(numbers(&seen), [0, 1, 6, 7]);
+    let left: Vec<_> = parked_seqs(&rig).iter().map(|one| one.0).collect();
+    assert_eq!(left, [1, 3, 4, 5, 6]);
+    rig.close();
+}
+
+#[test]
+fn all_that_is_parked_comes_oldest_first_where_keys_do_not_wait() {
+    let rig = Rig::in_memory(1000);
+    emit_all(&rig, "aabb");
+    let bad = list(&[0, 1, 2]);
+    let (seen, handler) = failing(&bad);
+    rig.subscribe(Subscription::named("x").retry(quick(1)), handler);
+    rig.dispatcher.start().unwrap();
+    rig.drain();
+    seen.lock().unwrap().clear();
+    *bad.lock().unwrap() = vec![0];
+    assert_eq!(rig.dispatcher.redeliver_all("x").unwrap(), 3);
+    rig.emit_from("c", 4);
+    rig.drain();
+    assert_eq!(numbers(&seen), [0, 1, 2, 4]);
+    assert_eq!(parked_seqs(&rig), [(1, 2)]);
+    rig.close();
+}
+
+#[test]
 fn by_default_later_events_of_a_key_go_on() {
     let rig = Rig::on(&SimDisk::new());
     emit_all(&rig, "aaa");
