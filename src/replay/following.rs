@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::projection::Projection;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, guarded};
 use crate::log::Log;
 use crate::log::watermark::Wanted;
 use crate::position::Seq;
@@ -21,8 +21,9 @@ const YIELDS_MAX: usize = 64;
 
 /// A live projection: a thread applies events as they come, and anybody may read the state.
 ///
-/// It sees an event as soon as it is published. An error of the apply function, or of reading the log,
-/// ends it; [`Following::wait_for`] and [`Following::stop`] say which. Dropped, it stops.
+/// It sees an event as soon as it is published. An error of the apply function, of reading the log, or of
+/// saving the state, or a panic in the code of the state itself ([`Handler`](ErrorKind::Handler)), ends it;
+/// [`Following::wait_for`] and [`Following::stop`] say which. Dropped, it stops.
 ///
 /// ```
 /// # fn main() -> forelog::Result<()> {
@@ -202,7 +203,11 @@ impl<S> Shared<S> {
 
 impl<S: Serialize + DeserializeOwned + Clone> Shared<S> {
     fn run(&self) {
-        let failure = self.follow().err();
+        // What of the state is the user's code, such as how it is saved or copied, may panic as well.
+        let followed = guarded("state of a projection", || self.follow());
+        let followed =
+            followed.unwrap_or_else(|reason| Err(Error::new(ErrorKind::Handler, reason)));
+        let failure = followed.err();
         if let Some(error) = &failure {
             tracing::error!(target: "forelog::replay", %error, "a live projection has ended");
         }

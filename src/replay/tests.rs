@@ -412,6 +412,87 @@ fn a_live_projection_that_fails_says_so() {
     assert_eq!(live.stop().unwrap_err().message(), "three");
 }
 
+/// A state whose own code panics once it is told to, in this place.
+#[derive(Default)]
+struct Fragile {
+    sum: u64,
+    panics: Option<(Place, Arc<AtomicBool>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Serialize,
+    Clone,
+}
+
+impl Fragile {
+    fn pass(&self, here: Place) {
+        if let Some((place, is_on)) = &self.panics {
+            assert!(*place != here || !is_on.load(Ordering::SeqCst), "fragile");
+        }
+    }
+}
+
+impl serde::Serialize for Fragile {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.pass(Place::Serialize);
+        serializer.serialize_u64(self.sum)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Fragile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Fragile {
+            sum: serde::Deserialize::deserialize(deserializer)?,
+            panics: None,
+        })
+    }
+}
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        self.pass(Place::Clone);
+        Fragile {
+            sum: self.sum,
+            panics: self.panics.clone(),
+        }
+    }
+}
+
+#[test]
+fn a_live_projection_whose_state_panics_says_so() {
+    for place in [Place::Serialize, Place::Clone] {
+        let bed = Bed::new();
+        let is_on = Arc::new(AtomicBool::new(false));
+        let initial = Fragile {
+            sum: 0,
+            panics: Some((place, is_on.clone())),
+        };
+        let apply = move |state: &mut Fragile, event: &EventRef<'_>| {
+            let number: u64 = event.data()?;
+            state.sum += number;
+            // After an error the state is made anew, from a copy of the first one.
+            if number == 3 && place == Place::Clone {
+                return Err(Error::new(ErrorKind::Invalid, "three"));
+            }
+            Ok(())
+        };
+        let ground = bed.ground.clone();
+        let projection = Projection::open("fragile", 1, initial, ground, Box::new(apply)).unwrap();
+        let live = projection.snapshot_every(3).follow().unwrap();
+        bed.emit_all(1..=2);
+        let by = Some(Instant::now() + Duration::from_secs(30));
+        assert!(live.wait_for(Seq(2), by).unwrap());
+        is_on.store(true, Ordering::SeqCst);
+        bed.emit_all(3..=3);
+        let error = live.wait_for(Seq(4), by).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Handler, "{place:?}: {error}");
+        assert!(error.message().contains("fragile"), "{place:?}: {error}");
+        let error = live.stop().map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Handler, "{place:?}: {error}");
+    }
+}
+
 /// Emits and catches up until the disk stops.
 fn work(bed: &Bed) -> Result<()> {
     let mut sums = bed.sums(1)?.snapshot_every(3);
