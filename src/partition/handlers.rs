@@ -7,7 +7,7 @@ use super::PartitionedEventSystem;
 use crate::control::ParkedEvent;
 use crate::dispatch::{Delivery, Handler, HandlerId, Outcome, Subscription, SubscriptionState};
 use crate::error::Result;
-use crate::position::Seq;
+use crate::position::{Gap, Seq};
 use crate::system::EventSystem;
 
 /// Names a registered handler of all partitions, to take it away again.
@@ -22,6 +22,11 @@ impl<H: Handler> Handler for OneAtATime<H> {
         // A panic is a failed delivery, and the handler goes on, as in a system of its own.
         let mut handler = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         handler.handle(delivery)
+    }
+
+    fn skipped(&mut self, gap: Gap) {
+        let mut handler = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        handler.skipped(gap);
     }
 }
 

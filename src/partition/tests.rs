@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::dispatch::{Delivery, Outcome, Subscription};
+use crate::dispatch::{Delivery, Handler, Outcome, Subscription, WhenBehind};
 use crate::event::EventId;
 use crate::format::names;
-use crate::position::Seq;
+use crate::position::{Gap, Seq};
 
 const ACCOUNTS: u64 = 20;
 
@@ -190,6 +190,45 @@ fn one_name_goes_on_in_every_partition() {
     assert!(by_account.values().all(|numbers| numbers.is_sorted()));
     seen.sort_unstable();
     assert_eq!(seen, (0..300).collect::<Vec<_>>(), "each once");
+}
+
+/// A handler that notes what it is given, and what it is not given.
+struct Told {
+    events: Arc<AtomicU64>,
+    skipped: Arc<AtomicU64>,
+}
+
+impl Handler for Told {
+    fn handle(&mut self, _: &Delivery<'_>) -> Outcome {
+        self.events.fetch_add(1, Ordering::SeqCst);
+        Outcome::Ack
+    }
+
+    fn skipped(&mut self, gap: Gap) {
+        let count = gap.to.next().since(gap.from);
+        self.skipped.fetch_add(count, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_handler_of_all_partitions_is_told_what_it_is_not_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = builder(dir.path(), 2).open().unwrap();
+    for n in 0..200 {
+        system.emit(event(n)).unwrap();
+    }
+    let (events, skipped) = (Arc::default(), Arc::default());
+    let handler = Told {
+        events: Arc::clone(&events),
+        skipped: Arc::clone(&skipped),
+    };
+    let subscription = Subscription::named("a").when_behind(WhenBehind::Skip(10));
+    system.register_handler(subscription, handler).unwrap();
+    system.start().unwrap();
+    system.drain(Some(soon())).unwrap();
+    system.close().unwrap();
+    let counts = [&events, &skipped].map(|one: &Arc<AtomicU64>| one.load(Ordering::SeqCst));
+    assert_eq!(counts, [10, 190]);
 }
 
 #[test]
