@@ -47,6 +47,11 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(clamp_nanos(delay)))
     }
 
+    /// The time before a delay.
+    pub(crate) fn minus(self, delay: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(clamp_nanos(delay)))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -198,7 +198,7 @@ impl Window {
     /// Makes all that is due come so much earlier: the clock went back, and nobody waits for longer
     /// than he was told to.
     pub(super) fn hasten(&mut self, by: Duration) {
-        let sooner = |at: Timestamp| Timestamp(at.0.saturating_sub(Timestamp(0).plus(by).0));
+        let sooner = |at: Timestamp| at.minus(by);
         self.due.clear();
         for item in &mut self.items {
             match &mut item.state {

@@ -211,7 +211,11 @@ impl Worker {
         self.tell_lost();
         let desk = &mut self.desk;
         if now < self.last_look {
-            desk.window.hasten(self.last_look.since(now));
+            let by = self.last_look.since(now);
+            desk.window.hasten(by);
+            if let Some(batch) = self.crew.batch() {
+                batch.hasten(by);
+            }
         }
         self.last_look = now;
         let gathered = self.crew.batch().map_or(0, |batch| batch.len());

@@ -38,7 +38,8 @@ impl TestSystem {
         TestDisk::new().open(settings)
     }
 
-    /// The clock that the system takes its time from. Delays between attempts are real time.
+    /// The clock that the system takes its time from. Delays between attempts and the linger of a batch go
+    /// by it as well: they are over once it is moved. A handler notices that within 50 ms of real time.
     pub fn clock(&self) -> &ManualClock {
         self.disk.clock()
     }

@@ -231,3 +231,33 @@ fn an_event_that_failed_with_an_earlier_one_of_its_key_waits_for_its_own_delay()
         assert_eq!(numbers(&seen).len(), count, "{:?}", numbers(&seen));
     }
 }
+
+#[test]
+fn a_clock_that_goes_back_makes_no_batch_wait_for_longer() {
+    let rig = Rig::on(&SimDisk::new());
+    rig.emit(0..2);
+    let seen = Seen::default();
+    let mine = seen.clone();
+    let handler = move |batch: &[Delivery<'_>]| {
+        for one in batch {
+            note(&mine, one);
+        }
+    };
+    let size = BatchSize {
+        count_max: 10,
+        linger: Duration::from_secs(10),
+    };
+    let handlers = Handlers::Batch(Box::new(handler), size);
+    let mut worker = rig.attach_all(Subscription::named("x"), handlers);
+    run(&mut worker);
+    rig.clock.advance(Duration::from_secs(4));
+    run(&mut worker);
+    rig.clock.set(Timestamp(0));
+    run(&mut worker);
+    rig.clock.advance(Duration::from_secs(5));
+    run(&mut worker);
+    assert!(numbers(&seen).is_empty(), "it lingers for ten seconds");
+    rig.clock.advance(Duration::from_secs(1));
+    run(&mut worker);
+    assert_eq!(numbers(&seen), [0, 1]);
+}
