@@ -1,12 +1,14 @@
 //! Salvage: what a damaged control log still says, and how a new one begins from it.
 //!
 //! **Nothing is skipped.** Every frame that passes its check was written by us, so whatever cursor it
-//! holds was acknowledged. Two things could make such a cursor skip an event all the same:
+//! holds was acknowledged. Three things could make such a cursor skip an event all the same:
 //! - A *parked* event whose copy is among the unreadable bytes. Each cursor says how many parkings it
 //!   knows of; one that knows of more than were found is not taken, nor any after it.
 //! - A *name* that is among the unreadable bytes: its subscription would pass for a new one, and
 //!   might start at the end. Where there are unreadable bytes behind the last whole checkpoint, the
 //!   state is marked incomplete, and unknown names start at the beginning.
+//! - The *deletion* of a name that was made again: the cursor of its earlier life would stand for that of
+//!   the new one. Each record of a later life says so, and what was found before it no longer counts.
 //!
 //! The ledger of what retention removed proves nothing then, and begins anew ([`removed`](super::removed)).
 //!

@@ -24,6 +24,9 @@ pub(super) struct State {
     pub(super) removed: Option<Removed>,
     /// The identity of the main log; `None` where a version has written it that did not note it.
     pub(super) log_id: Option<u128>,
+    /// Which life a name that is not known begins: a later one than any that was ended by a deletion of
+    /// which a record may still be read. In memory only: what retired records say cannot come back.
+    pub(super) next_life: u64,
 }
 
 /// Where one named subscription stands.
@@ -35,7 +38,7 @@ pub(super) struct Standing {
     pub(super) parkings: u64,
     /// What was handled beyond the cursor.
     pub(super) ahead: Ahead,
-    /// How many times the subscription was sent to another place.
+    /// How many times the subscription was sent to another place, beyond [`first_seek`] of its life.
     pub(super) seeks: u64,
     /// How many Seqs it has passed that it was not given.
     pub(super) skipped: u64,
@@ -83,7 +86,8 @@ pub(super) struct CursorEntry {
     #[serde(default, skip_serializing_if = "Ahead::is_empty")]
     pub(super) ahead: Ahead,
     /// How many times the subscription was sent to another place. One that knows of more than are on
-    /// record is such a place: it counts also where it lies before the cursor.
+    /// record is such a place: it counts also where it lies before the cursor. A name that was deleted and
+    /// made again counts from a higher number on, see [`first_seek`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) seeks: u64,
     /// How many Seqs it has passed that it was not given.
@@ -159,7 +163,9 @@ impl State {
         match entry {
             Entry::Cursor(place) => {
                 self.witness = self.witness.max(place.durable_upto);
-                self.standing(&place.subscription).move_to(place);
+                let standing = self.standing(&place.subscription);
+                standing.meet(place);
+                standing.move_to(place);
             }
             Entry::Attempt(entry) => {
                 let attempts = &mut self.standing(&entry.subscription).attempts;
@@ -172,6 +178,7 @@ impl State {
             Entry::Parked(place, parked) => {
                 self.witness = self.witness.max(place.durable_upto);
                 let standing = self.standing(&place.subscription);
+                standing.meet(place);
                 standing.parked.insert(parked.seq, parked.clone());
                 if standing.parkings.saturating_add(1) == place.parkings {
                     standing.parkings = place.parkings;
@@ -189,9 +196,17 @@ impl State {
                 paused.clone_from(&entry.reason);
             }
             Entry::Deleted(entry) => {
-                self.subscriptions.remove(&entry.subscription);
+                let ended = self.subscriptions.remove(&entry.subscription);
+                let life = ended.map_or(0, |standing| life(standing.seeks));
+                self.next_life = self.next_life.max(life.saturating_add(1));
             }
-            Entry::Checkpoint(state) => *self = state.clone(),
+            Entry::Checkpoint(state) => {
+                let next_life = self.next_life.max(state.next_life);
+                *self = State {
+                    next_life,
+                    ..state.clone()
+                };
+            }
             Entry::Closed(entry) => {
                 self.witness = self.witness.max(entry.durable_upto);
                 self.log_id = entry.log_id.or(self.log_id);
@@ -208,7 +223,32 @@ impl State {
     }
 }
 
+/// How many seeks of one life are told apart from those of the next.
+const SEEKS_PER_LIFE: u64 = 1 << 32;
+
+/// What `seeks` counts from in the nth life of a name, from 0: so that a record says whether it is of a later
+/// life, also where the deletion before it cannot be read any more.
+pub(super) fn first_seek(life: u64) -> u64 {
+    life.saturating_mul(SEEKS_PER_LIFE)
+}
+
+/// Which life of a name a record is of.
+fn life(seeks: u64) -> u64 {
+    seeks / SEEKS_PER_LIFE
+}
+
 impl Standing {
+    /// Forgets all where a record is of a later life: the name was deleted and made again. What that life
+    /// began with comes with the record, or is lost, and then all comes again.
+    fn meet(&mut self, place: &CursorEntry) {
+        if life(place.seeks) > life(self.seeks) {
+            *self = Standing {
+                seeks: first_seek(life(place.seeks)),
+                ..Standing::default()
+            };
+        }
+    }
+
     /// Moves the cursor forward, or to where it was sent, unless it has passed a parked event whose copy
     /// was lost to damage: the subscription then stays before that event, and meets it again.
     fn move_to(&mut self, place: &CursorEntry) {

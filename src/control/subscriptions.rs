@@ -8,6 +8,7 @@ use super::books::{Place, place};
 use super::parked::ParkedEvent;
 use super::state::{
     AttemptEntry, CursorEntry, DeletedEntry, Entry, PausedEntry, Standing, Tries, UnparkedEntry,
+    first_seek,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::mutant::{self, Mutant};
@@ -52,7 +53,16 @@ impl Control {
             durable_upto,
             ..Place::default()
         };
-        let seq = self.write(|state| Entry::Cursor(place(state, name, begun)))?;
+        let seq = self.write(|state| {
+            let place = place(state, name, begun);
+            let is_known = state.subscriptions.contains_key(name);
+            let seeks = if is_known {
+                place.seeks
+            } else {
+                first_seek(state.next_life)
+            };
+            Entry::Cursor(CursorEntry { seeks, ..place })
+        })?;
         self.log.wait_durable(seq)
     }
 

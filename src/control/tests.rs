@@ -1,4 +1,5 @@
 mod identity;
+mod lives;
 mod subscriptions;
 
 use std::sync::Arc;
