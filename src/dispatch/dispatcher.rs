@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::crew::{Handlers, Kind, Team};
+use super::draining::Draining;
 use super::office::{Office, pin_known, pin_name};
 use super::queue::Queue;
 use super::registry::{Member, Registry, Work};
@@ -75,6 +76,7 @@ impl Dispatcher {
                 clock,
                 opened_at: appended,
                 is_volatile: false,
+                draining: Draining::default(),
                 tracer: None,
             },
             registry: Arc::default(),

@@ -1,5 +1,6 @@
 //! How deliveries end: drained, unregistered, stopped, or left behind.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -32,7 +33,8 @@ impl Dispatcher {
     }
 
     /// Waits until every running subscription has handled all that is appended now, and returns the
-    /// names of those that have not by the deadline, or are paused. A handler does not wait for itself.
+    /// names of those that have not by the deadline, or are paused. A handler does not wait for itself, nor
+    /// for a handler that drains as well: each would wait for the other's event.
     ///
     /// # Errors
     /// If the log cannot be synced, so that not everything can be delivered.
@@ -54,12 +56,20 @@ impl Dispatcher {
     /// Waits as [`Dispatcher::drain`] does, and returns who is behind.
     fn drained(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Seat>>> {
         let target = self.office.log.make_deliverable()?;
-        let seats = self.registry().running(self.office.queue.inside());
-        let is_behind =
-            |seat: &Seat| seat.position.get() < target && !seat.has_ended() && !seat.is_paused();
-        let done = || !seats.iter().any(|seat| is_behind(seat));
+        let inside = self.office.queue.inside();
+        let _draining = inside.map(|id| self.office.draining.enter(id));
+        let seats = self.registry().running(inside);
+        let mut behind = Vec::new();
+        let done = || {
+            let drains = inside.map_or_else(BTreeSet::new, |_| self.office.draining.all());
+            let is_behind =
+                |seat: &&Arc<Seat>| seat.position.get() < target && !drains.contains(&seat.id.0);
+            behind = seats.iter().filter(is_behind).cloned().collect();
+            behind
+                .iter()
+                .all(|seat| seat.has_ended() || seat.is_paused())
+        };
         self.office.queue.watch(target, deadline, done);
-        let mut behind = seats;
         behind.retain(|seat| seat.position.get() < target);
         Ok(behind)
     }

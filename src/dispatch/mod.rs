@@ -59,6 +59,7 @@ mod futures;
 mod tracer;
 mod batch;
 mod gate;
+mod draining;
 mod office;
 mod window;
 mod desk;

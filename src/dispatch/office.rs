@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::draining::Draining;
 use super::queue::Queue;
 use super::seat::Seat;
 use super::tracer::Tracer;
@@ -32,6 +33,8 @@ pub(super) struct Office {
     pub(super) opened_at: Seq,
     /// Whether its log is the one in memory, of volatile events.
     pub(super) is_volatile: bool,
+    /// Whose handlers are inside a drain.
+    pub(super) draining: Draining,
     /// What joins the spans of emitters and handlers.
     pub(super) tracer: Option<Arc<dyn Tracer>>,
 }

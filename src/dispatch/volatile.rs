@@ -44,6 +44,7 @@ impl Dispatcher {
             clock: self.office.clock.clone(),
             opened_at: Seq::ZERO,
             is_volatile: true,
+            draining: self.office.draining.clone(),
             tracer: self.office.tracer.clone(),
         })
     }

@@ -1,6 +1,7 @@
 //! Delivery, stepped on the simulated disk and with threads on files and in memory.
 
 mod crashes;
+mod draining;
 mod handing_on;
 mod keys;
 mod programs;
