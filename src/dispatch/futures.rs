@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,13 +185,20 @@ struct Task {
 
 impl Executor {
     fn spawn(&mut self, future: BoxFuture) {
-        let woken = self.woken.get_or_insert_with(|| {
-            let woken = Arc::<Woken>::default();
-            let theirs = woken.clone();
+        self.spawn_on(future, |woken| {
             let builder = thread::Builder::new().name("forelog-async".to_owned());
-            // Without a thread the future is dropped with the list, which asks for another attempt.
-            if let Err(error) = builder.spawn(move || theirs.poll_all()) {
+            builder.spawn(move || woken.poll_all()).map(drop)
+        });
+    }
+
+    /// As [`Executor::spawn`]; `start` begins to poll on another thread, where nothing polls.
+    fn spawn_on(&mut self, future: BoxFuture, start: impl FnOnce(Arc<Woken>) -> io::Result<()>) {
+        let polled = self.woken.take().filter(|woken| !woken.list().is_closed);
+        let woken = polled.unwrap_or_else(|| {
+            let woken = Arc::<Woken>::default();
+            if let Err(error) = start(woken.clone()) {
                 tracing::error!(target: "forelog::dispatch", %error, "no thread for futures");
+                // The future is dropped, which asks for another attempt; that may find a thread.
                 woken.list().is_closed = true;
             }
             woken
@@ -202,6 +210,7 @@ impl Executor {
             woken: woken.clone(),
             is_listed: AtomicBool::new(false),
         };
+        self.woken = Some(woken);
         Arc::new(task).wake();
     }
 }
@@ -217,18 +226,17 @@ impl Drop for Executor {
 
 impl Woken {
     fn poll_all(&self) {
-        // Those under way: they end with this thread, whoever still holds a waker of theirs.
-        let mut under_way = HashMap::new();
+        let mut polling = Polling {
+            woken: self,
+            under_way: HashMap::new(),
+        };
         while let Some(task) = self.next() {
             task.is_listed.store(false, Ordering::Release);
             if task.poll() {
-                under_way.remove(&task.id);
+                polling.under_way.remove(&task.id);
             } else {
-                under_way.insert(task.id, task);
+                polling.under_way.insert(task.id, task);
             }
-        }
-        for task in under_way.into_values() {
-            task.drop_future();
         }
     }
 
@@ -237,11 +245,6 @@ impl Woken {
         let mut list = self.list();
         loop {
             if list.is_closed {
-                let left = std::mem::take(&mut list.tasks);
-                drop(list);
-                for task in &left {
-                    task.drop_future();
-                }
                 return None;
             }
             if let Some(task) = list.tasks.pop_front() {
@@ -259,6 +262,26 @@ impl Woken {
     }
 }
 
+/// While it lives, a list is polled. However that ends, no future is left to wait for it.
+struct Polling<'w> {
+    woken: &'w Woken,
+    /// Those under way: they end with this thread, whoever still holds a waker of theirs.
+    under_way: HashMap<u64, Arc<Task>>,
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        let mut list = self.woken.list();
+        list.is_closed = true;
+        let listed = std::mem::take(&mut list.tasks);
+        drop(list);
+        let under_way = self.under_way.drain().map(|(_, task)| task);
+        for task in listed.into_iter().chain(under_way) {
+            task.drop_future();
+        }
+    }
+}
+
 impl Task {
     /// Polls the future; says whether it is done.
     fn poll(self: &Arc<Self>) -> bool {
@@ -273,6 +296,8 @@ impl Task {
             *slot = Some(future);
             return false;
         }
+        drop(slot);
+        drop_guarded(future);
         true
     }
 
@@ -283,9 +308,13 @@ impl Task {
         };
         let future = slot.take();
         drop(slot);
-        // A panic in its drop is the user's, and there is nobody left to tell.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        drop_guarded(future);
     }
+}
+
+/// A panic in the drop of a future is the user's, and there is nobody left to tell.
+fn drop_guarded<T>(future: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
 }
 
 impl Wake for Task {
@@ -311,5 +340,66 @@ impl fmt::Debug for Task {
         f.debug_struct("Task")
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    fn counting(polled: &Arc<AtomicU64>) -> BoxFuture {
+        let polled = polled.clone();
+        Box::pin(async move {
+            polled.fetch_add(1, Ordering::SeqCst);
+        })
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_started_is_tried_again_with_the_next_future() {
+        let (mut executor, polled) = (Executor::default(), Arc::default());
+        let refused = |_| Err(io::Error::from(io::ErrorKind::WouldBlock));
+        for _ in 0..2 {
+            executor.spawn_on(counting(&polled), refused);
+            assert_eq!(Arc::strong_count(&polled), 1, "it is dropped at once");
+        }
+        let (mut thread, mut starts) = (None, 0);
+        for _ in 0..2 {
+            executor.spawn_on(counting(&polled), |woken| {
+                starts += 1;
+                thread = Some(thread::spawn(move || woken.poll_all()));
+                Ok(())
+            });
+        }
+        while polled.load(Ordering::SeqCst) < 2 {
+            thread::yield_now();
+        }
+        drop(executor);
+        thread.unwrap().join().unwrap();
+        assert_eq!(starts, 1);
+    }
+
+    /// What polls may end with a panic all the same, and then waits for nothing that comes later.
+    #[test]
+    fn a_list_that_nobody_polls_any_more_is_replaced() {
+        let (mut executor, polled) = (Executor::default(), Arc::default());
+        let dies = |woken: Arc<Woken>| {
+            let polling = thread::spawn(move || {
+                let _polling = Polling {
+                    woken: &woken,
+                    under_way: HashMap::new(),
+                };
+                panic!("it polls no more");
+            });
+            assert!(polling.join().is_err());
+            Ok(())
+        };
+        executor.spawn_on(counting(&polled), dies);
+        assert_eq!(Arc::strong_count(&polled), 1, "it is dropped");
+        executor.spawn(counting(&polled));
+        while polled.load(Ordering::SeqCst) < 1 {
+            thread::yield_now();
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod draining;
+mod futures;
 mod handing_on;
 mod keys;
 mod programs;
