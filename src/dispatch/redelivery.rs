@@ -8,6 +8,7 @@ use super::office::{clip, is_final};
 use super::outcome::Outcome;
 use super::phase::Phase;
 use super::seat::Request;
+use super::subscription::WhenParked;
 use super::worker::Worker;
 use crate::control::ParkedEvent;
 use crate::error::Result;
@@ -15,6 +16,23 @@ use crate::format::alone::Alone;
 use crate::position::Seq;
 
 impl Worker {
+    /// Learns which keys have to wait for a parked event.
+    ///
+    /// # Errors
+    /// If a parked event cannot be read.
+    pub(super) fn hold_keys(&mut self) -> Result<()> {
+        let desk = &mut self.desk;
+        let keeps = desk.rules.when_parked == WhenParked::KeyWaits;
+        let Some(name) = desk.seat.name.clone().filter(|_| keeps) else {
+            return Ok(());
+        };
+        for parked in desk.office.control.parked(&name) {
+            let alone = Alone::new(&parked.event, parked.seq, parked.appended_at)?;
+            desk.hold_key_of(&alone.event());
+        }
+        Ok(())
+    }
+
     /// Delivers one parked event: acknowledged, it is parked no more; else it stays, with its new
     /// reason and one attempt more.
     ///

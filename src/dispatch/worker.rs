@@ -11,13 +11,12 @@ use super::office::{Office, pin_name};
 use super::replays::Replays;
 use super::seat::Seat;
 use super::status::{Status, StopReason};
-use super::subscription::{Subscription, WhenBehind, WhenParked};
+use super::subscription::{Subscription, WhenBehind};
 use super::twin::Twinning;
 use super::wanted::Choice;
 use crate::clock::Timestamp;
 use crate::control::Place;
 use crate::error::{Error, Result};
-use crate::format::alone::Alone;
 use crate::log::reader::{Reader, Step};
 use crate::log::watermark::Wanted;
 use crate::position::Seq;
@@ -279,23 +278,6 @@ impl Worker {
             }
         }
         desk.publish();
-        Ok(())
-    }
-
-    /// Learns which keys have to wait for a parked event.
-    ///
-    /// # Errors
-    /// If a parked event cannot be read.
-    pub(super) fn hold_keys(&mut self) -> Result<()> {
-        let desk = &mut self.desk;
-        let keeps = desk.rules.when_parked == WhenParked::KeyWaits;
-        let Some(name) = desk.seat.name.clone().filter(|_| keeps) else {
-            return Ok(());
-        };
-        for parked in desk.office.control.parked(&name) {
-            let alone = Alone::new(&parked.event, parked.seq, parked.appended_at)?;
-            desk.hold_key_of(&alone.event());
-        }
         Ok(())
     }
 
