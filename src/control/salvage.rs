@@ -10,6 +10,9 @@
 //! - The *deletion* of a name that was made again: the cursor of its earlier life would stand for that of
 //!   the new one. Each record of a later life says so, and what was found before it no longer counts.
 //!
+//! A seek, or a whole new life, of which not one record can be read has left no trace: the subscription then
+//! stands where it stood before.
+//!
 //! The ledger of what retention removed proves nothing then, and begins anew ([`removed`](super::removed)).
 //!
 //! **Crashes inside it.** The state is first written, whole and durable, to the file `salvaged`.

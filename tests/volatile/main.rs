@@ -18,6 +18,7 @@ use forelog::{
 
 mod choice;
 mod delivery;
+mod draining;
 mod memory;
 
 /// How long a test waits for what must come.

@@ -112,3 +112,28 @@ fn each_life_of_a_name_is_newer_than_those_before() {
         assert_eq!(control.cursor("a"), Some(Seq(45)), "deleted {nth}");
     }
 }
+
+#[test]
+fn no_flipped_byte_makes_the_new_life_skip() {
+    let disk = two_lives(true);
+    let path = segment_path(1);
+    let bytes = disk.read_file(&path).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 8;
+    let mut salvaged = 0;
+    for at in (4096..end).step_by(3) {
+        let damaged = copy(&disk);
+        damaged
+            .corrupt(&path, at..at + 1, |byte| byte[0] ^= 1 << (at % 8))
+            .unwrap();
+        let control = open(&damaged);
+        let cursor = control.cursor("a");
+        assert!(
+            cursor.map_or(control.is_incomplete(), |cursor| cursor <= Seq(10)),
+            "byte {at}: {cursor:?}"
+        );
+        let is_kept = control.parked_event("a", Seq(5)).is_some();
+        assert!(is_kept || cursor < Some(Seq(5)), "byte {at}: {cursor:?}");
+        salvaged += u32::from(control.recovery().is_some());
+    }
+    assert!(salvaged > 50, "{salvaged} salvaged");
+}
