@@ -44,9 +44,9 @@ impl Worker {
         self.excuse(done)
     }
 
-    /// Asks for all that is parked before all else that is asked: one event at a time, so that a pause or
-    /// a stop is heard in between. Of a key that waits only the first is asked for, and it asks for the
-    /// next once it is acknowledged: one that fails is tried once.
+    /// Asks for all that is parked, one event at a time, so that a stop is heard in between, and before what
+    /// was asked later. Of a key that waits only the first is asked for, and it asks for the next once it is
+    /// acknowledged: one that fails is tried once.
     pub(super) fn ask_for_all_parked(&self) {
         let Some(name) = self.desk.seat.name.as_deref() else {
             return;
