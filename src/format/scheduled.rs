@@ -1,7 +1,8 @@
 //! The file of an event that is to be emitted later: one frame, as in a segment, on its own.
 //!
-//! Its Seq is 1, its `appended_at` the time when it is due, and its checksum is bound to a salt of its
-//! own at offset 0, so that it passes for no frame of a log.
+//! Its Seq is the first one that the log had free when it was scheduled: it is emitted there or behind. (Older
+//! files say 1.) Its `appended_at` is the time when it is due, and its checksum is bound to a salt of
+//! its own at offset 0, so that it passes for no frame of a log.
 
 use super::checked;
 use super::frame::{self, Kind, Place, Stamp, padded};
@@ -17,17 +18,17 @@ const PLACE: Place = Place {
     offset: 0,
 };
 
-/// The bytes of the file of an event that has an id.
+/// The bytes of the file of an event that has an id, and is emitted in the place of `from` or behind it.
 ///
 /// # Errors
 /// [`Invalid`](crate::ErrorKind::Invalid) if it is no event that a log would take.
-pub(crate) fn encode(event: &Event, id: EventId, due: Timestamp) -> Result<Vec<u8>> {
+pub(crate) fn encode(event: &Event, id: EventId, due: Timestamp, from: Seq) -> Result<Vec<u8>> {
     let record = Record::of(event)?;
     let mut bytes = vec![0; padded(record.frame_len())];
     let stamp = Stamp {
         kind: Kind::Event,
         flags: 0,
-        seq: Seq::FIRST,
+        seq: from,
         event_id: id,
         appended_at: due,
         durable_upto: Seq::FIRST,
@@ -38,10 +39,10 @@ pub(crate) fn encode(event: &Event, id: EventId, due: Timestamp) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// The event and when it is due; `None` if the file is damaged.
-pub(crate) fn decode(bytes: &[u8]) -> Option<(Event, Timestamp)> {
+/// The event, when it is due, and from which Seq on it may be in the log; `None` if the file is damaged.
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Event, Timestamp, Seq)> {
     let event = EventRef::new(checked::check(bytes, PLACE)?)?;
-    Some((event.to_event().ok()?, event.appended_at()))
+    Some((event.to_event().ok()?, event.appended_at(), event.seq()))
 }
 
 #[cfg(test)]
@@ -52,8 +53,9 @@ mod tests {
     #[test]
     fn an_event_comes_back_and_no_flipped_bit_passes() {
         let event = Event::new("a", "b", &7).unwrap().with_id(EventId(9));
-        let bytes = encode(&event, EventId(9), Timestamp(5)).unwrap();
-        assert_eq!(decode(&bytes), Some((event.clone(), Timestamp(5))));
+        let bytes = encode(&event, EventId(9), Timestamp(5), Seq(12)).unwrap();
+        let due = (event.clone(), Timestamp(5), Seq(12));
+        assert_eq!(decode(&bytes), Some(due));
         let len = frame::HEADER_LEN + 3;
         for at in 0..len {
             let mut flipped = bytes.clone();

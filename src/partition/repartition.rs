@@ -79,12 +79,8 @@ fn open_source(path: &Path) -> Result<EventSystem> {
 fn copy_scheduled(sources: &[EventSystem], to: &PartitionedEventSystem) -> Result<u64> {
     let mut count = 0;
     for source in sources {
-        for scheduled in source.scheduled() {
+        for scheduled in source.not_emitted()? {
             let event = scheduled.event;
-            // Emitted, and the process ended before it was crossed off.
-            if source.store().get_by_id(event.event_id)?.is_some() {
-                continue;
-            }
             if let Some(system) = to.partitions().get(to.partition_of(&event)) {
                 system.emit_at(event, scheduled.due)?;
                 count += 1;

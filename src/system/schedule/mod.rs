@@ -6,7 +6,9 @@
 //!
 //! **Once.** Its id is chosen when it is scheduled. When it is due it is emitted, synced, and then its
 //! file is removed. A crash in between leaves both: files that were there at opening are looked up by
-//! their ids first, and one that is in the log is only removed.
+//! their ids first, and one that is in the log is only removed. Its file says where the log ended when it was
+//! scheduled, and only what stands behind that counts: one that is put off ("again tomorrow") keeps its id,
+//! and stands in the log before.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
@@ -24,6 +26,7 @@ use crate::event::{Event, EventId, IdSource};
 use crate::format::record::Record;
 use crate::format::{names, scheduled};
 use crate::log::random;
+use crate::position::Seq;
 use crate::storage::Storage;
 
 #[cfg(test)]
@@ -83,6 +86,8 @@ impl Table {
 #[derive(Debug, Clone)]
 struct Waiting {
     event: Event,
+    /// The first Seq that it may have.
+    from: Seq,
     /// Whether it may be in the log already.
     is_old: bool,
 }
@@ -132,9 +137,9 @@ impl Schedule {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, event: Event, due: Timestamp) -> Result<()> {
+    fn add(&self, event: Event, due: Timestamp, from: Seq) -> Result<()> {
         let id = event.event_id;
-        let bytes = scheduled::encode(&event, id, due)?;
+        let bytes = scheduled::encode(&event, id, due, from)?;
         let mut table = self.table();
         // The file of one that is in hand is about to be removed, under the same name.
         if table.due.contains_key(&id) || table.in_hand.contains(&id) {
@@ -149,6 +154,7 @@ impl Schedule {
         table.folder = Some(folder);
         let waiting = Waiting {
             event,
+            from,
             is_old: false,
         };
         table.insert(due, waiting);
@@ -198,7 +204,7 @@ fn read_all(folder: &dyn Storage, table: &mut Table) -> Result<()> {
             continue;
         }
         let bytes = folder.read(&entry.name)?.unwrap_or_default();
-        let Some((event, due)) = scheduled::decode(&bytes) else {
+        let Some((event, due, from)) = scheduled::decode(&bytes) else {
             tracing::error!(
                 target: "forelog::system", path = %folder.path(&entry.name).display(),
                 "a scheduled event is damaged; it is set aside and will not be emitted"
@@ -207,8 +213,12 @@ fn read_all(folder: &dyn Storage, table: &mut Table) -> Result<()> {
             folder.sync_dir()?;
             continue;
         };
-        let is_old = true;
-        table.insert(due, Waiting { event, is_old });
+        let waiting = Waiting {
+            event,
+            from,
+            is_old: true,
+        };
+        table.insert(due, waiting);
     }
     Ok(())
 }
@@ -218,6 +228,9 @@ impl EventSystem {
     /// When this returns, the event survives a power cut; it is emitted once, also if the system is
     /// closed, or crashes, in between. Its timestamp becomes the time when it is due. Returns its id,
     /// for [`EventSystem::cancel_scheduled`].
+    ///
+    /// An event of the log may be scheduled again, under its id: `emit_at(delivery.to_event()?, tomorrow)`
+    /// puts it off. It comes once more, unless a [`DuplicatePolicy`](super::DuplicatePolicy) says otherwise.
     ///
     /// ```
     /// # fn main() -> forelog::Result<()> {
@@ -256,7 +269,8 @@ impl EventSystem {
         event.timestamp = due;
         let id = event.event_id;
         self.0.log.check_room(&[Record::of(&event)?])?;
-        self.0.schedule.add(event, due)?;
+        let from = self.0.log.watermark().appended().next();
+        self.0.schedule.add(event, due, from)?;
         self.begin_schedule()?;
         Ok(id)
     }
@@ -279,7 +293,7 @@ impl EventSystem {
     /// Removes an event's file; says whether it was still to come.
     fn take_back(&self, waiting: &Waiting) -> Result<bool> {
         let id = waiting.event.event_id;
-        let was_emitted = waiting.is_old && self.store().get_by_id(id)?.is_some();
+        let was_emitted = self.was_emitted(waiting)?;
         self.0.schedule.forget(id)?;
         Ok(!was_emitted)
     }
@@ -295,6 +309,33 @@ impl EventSystem {
                 event: waiting.event.clone(),
             });
         listed.collect()
+    }
+
+    /// What is scheduled and not in the log yet. A process that ended before it crossed an event off has left
+    /// both.
+    pub(crate) fn not_emitted(&self) -> Result<Vec<ScheduledEvent>> {
+        let waiting = self.0.schedule.table().waiting.clone();
+        let mut left = Vec::new();
+        for ((due, _), waiting) in waiting {
+            if !self.was_emitted(&waiting)? {
+                let event = waiting.event;
+                left.push(ScheduledEvent { due, event });
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whether an event was emitted, though its file is there. The log is asked, and not what is shown of it:
+    /// it may have expired since, and how its data is read is no matter.
+    fn was_emitted(&self, waiting: &Waiting) -> Result<bool> {
+        if !waiting.is_old {
+            return Ok(false);
+        }
+        let found = self
+            .0
+            .index
+            .by_id_from(waiting.event.event_id, waiting.from)?;
+        Ok(found.is_some())
     }
 
     /// Emits what is due by now; returns how many. A thread does so at least every second; this is for
@@ -323,8 +364,8 @@ impl EventSystem {
                 }
                 Err(error) => {
                     let is_old = waiting.is_old || error.is_outcome_unknown();
-                    let event = waiting.event;
-                    self.0.schedule.put_back(due, Waiting { event, is_old });
+                    let back = Waiting { is_old, ..waiting };
+                    self.0.schedule.put_back(due, back);
                     if !is_its_own(&error) {
                         return Err(error);
                     }
@@ -339,7 +380,7 @@ impl EventSystem {
     /// Emits one event, unless it is in the log already, and removes its file.
     fn emit_scheduled(&self, waiting: &Waiting) -> Result<bool> {
         let id = waiting.event.event_id;
-        let is_there = waiting.is_old && self.store().get_by_id(id)?.is_some();
+        let is_there = self.was_emitted(waiting)?;
         if !is_there {
             self.emit_with(&waiting.event, Durability::Sync)?;
         }
@@ -369,9 +410,12 @@ impl EventSystem {
     }
 }
 
-/// Whether an error is about the event itself, and says nothing of others.
+/// Whether an error is about the event itself, or one in the log that may be it, and says nothing of others.
 fn is_its_own(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Invalid)
+    matches!(
+        error.kind(),
+        ErrorKind::TooLarge | ErrorKind::Invalid | ErrorKind::Corrupt
+    )
 }
 
 /// Emits what becomes due, as long as there is a system. It is not held while there is nothing to do, or

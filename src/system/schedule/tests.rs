@@ -6,10 +6,15 @@ use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::dispatch::{Delivery, Subscription};
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
+use crate::system::Builder;
+
+fn builder(clock: &Arc<ManualClock>) -> Builder {
+    let builder = EventSystem::builder().segment_size(64 << 10);
+    builder.clock(clock.clone())
+}
 
 fn open(disk: &SimDisk, clock: &Arc<ManualClock>) -> Result<EventSystem> {
-    let builder = EventSystem::builder().segment_size(64 << 10);
-    EventSystem::open_in(builder.clock(clock.clone()), disk.storage())
+    EventSystem::open_in(builder(clock), disk.storage())
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -151,6 +156,70 @@ fn a_handler_does_not_wait_for_whoever_emits_what_is_due() {
     drop(round);
     system.unregister_handler(id.unwrap()).unwrap();
     system.close().unwrap();
+}
+
+/// The disk of a process that was killed when it had emitted an event and not removed its file.
+fn killed_behind_the_emit(builder: Builder) -> SimDisk {
+    let disk = SimDisk::new();
+    let system = EventSystem::open_in(builder, disk.storage()).unwrap();
+    let due = Timestamp(2_000_000);
+    system.emit_at(numbered(1), due).unwrap();
+    let (_, waiting) = system.0.schedule.take_due(None, due).unwrap();
+    system.emit_with(&waiting.event, Durability::Sync).unwrap();
+    let image = disk.crash(CrashKind::Process, Choice::AllKept);
+    system.abandon();
+    image
+}
+
+#[test]
+fn an_event_of_the_log_that_is_put_off_comes_once_more_also_behind_a_restart() {
+    let (disk, clock) = (SimDisk::new(), clock());
+    let system = open(&disk, &clock).unwrap();
+    system.emit(numbered(1)).unwrap();
+    let stored = system.store().get(Seq::FIRST).unwrap().unwrap();
+    let event = stored.event().to_event().unwrap();
+    drop(stored);
+    let id = system.emit_at(event, Timestamp(2_000_000)).unwrap();
+    assert_eq!(id, numbered(1).event_id);
+    system.close().unwrap();
+    drop(system);
+    let system = open(&disk, &clock).unwrap();
+    assert_eq!(system.not_emitted().unwrap(), system.scheduled());
+    clock.set(Timestamp(2_000_000));
+    system.emit_due().unwrap();
+    assert_eq!(emitted(&system), [1, 1]);
+    assert_eq!(system.not_emitted().unwrap(), []);
+}
+
+#[test]
+fn one_that_was_emitted_and_has_expired_since_is_not_emitted_again() {
+    let clock = clock();
+    let builder = builder(&clock).expire("later", Duration::from_millis(1));
+    let image = killed_behind_the_emit(builder.clone());
+    clock.advance(Duration::from_secs(60));
+    let system = EventSystem::open_in(builder, image.storage()).unwrap();
+    assert_eq!(system.not_emitted().unwrap(), []);
+    system.emit_due().unwrap();
+    assert_eq!(system.stats().events, 1);
+    assert_eq!(system.scheduled(), []);
+}
+
+#[test]
+fn one_that_was_emitted_and_no_upcaster_can_read_stops_no_other() {
+    let clock = clock();
+    let image = killed_behind_the_emit(builder(&clock));
+    let system = open(&image, &clock).unwrap();
+    let other = Event::new("other", "test", &2).unwrap();
+    system.emit_at(other, Timestamp(2_000_001)).unwrap();
+    system.close().unwrap();
+    drop(system);
+    let refuses = |_: u64| Err::<u64, _>(Error::new(ErrorKind::Io, "no such currency"));
+    let builder = builder(&clock).upcaster("later", 1, refuses);
+    let system = EventSystem::open_in(builder, image.storage()).unwrap();
+    clock.set(Timestamp(3_000_000));
+    system.emit_due().unwrap();
+    assert_eq!(system.stats().events, 2);
+    assert_eq!(system.scheduled(), []);
 }
 
 /// Two are scheduled, one of them is cancelled, the other becomes due; the disk stops at each operation
