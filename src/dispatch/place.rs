@@ -56,9 +56,10 @@ impl Desk {
         self.move_to(seq, 1)
     }
 
-    /// Whether retention has removed an open event: by its policy it does not wait for everybody.
+    /// Whether retention has removed an open event, which by its policy does not wait for everybody, or
+    /// compaction has dropped it: it may have been under way when this subscription began.
     pub(super) fn has_gone(&self, seq: Seq) -> bool {
-        seq < self.office.log.first_seq()
+        seq < self.office.log.first_seq() || self.office.log.is_dropped(seq)
     }
 
     /// Passes an open event that has gone: it is a gap like any other.

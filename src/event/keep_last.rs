@@ -1,6 +1,7 @@
 //! [`KeepLast`]: of which events only the last of each key is worth anything, once the others are old.
 
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use super::Filter;
 use crate::error::Result;
@@ -21,6 +22,16 @@ pub enum StateKey {
 pub(crate) struct KeepLast {
     rules: Vec<Rule>,
     hashes: [RandomState; 2],
+    spared: Spared,
+}
+
+/// Which of the newest events are all kept, because their ids are looked up. The default is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Spared {
+    /// The last so many.
+    pub(crate) events: u64,
+    /// Those that were appended no longer ago than this.
+    pub(crate) age: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,6 +50,15 @@ impl KeepLast {
             pattern,
             key,
         });
+    }
+
+    /// Keeps all of these events, whatever the rules say.
+    pub(crate) fn spare(&mut self, spared: Spared) {
+        self.spared = spared;
+    }
+
+    pub(crate) fn spared(&self) -> Spared {
+        self.spared
     }
 
     /// Whether all rules make sense.

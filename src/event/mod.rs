@@ -19,8 +19,8 @@ pub(crate) use filter::Pattern;
 pub use id::EventId;
 pub(crate) use id::{IdRange, IdSource};
 pub(crate) use json::to_value;
-pub(crate) use keep_last::KeepLast;
 pub use keep_last::StateKey;
+pub(crate) use keep_last::{KeepLast, Spared};
 pub use whole::MAX_DEPTH;
 
 use crate::clock::Timestamp;

@@ -6,8 +6,9 @@
 //! are bounded: with more, it drops less.
 //!
 //! **What is left alone:** the newest segments, and all that somebody still needs: whoever has a pin has
-//! seen every event of a segment before one of them is dropped. Whoever comes later passes the dropped Seqs
-//! as gaps.
+//! seen every event of a segment before one of them is dropped. Who comes while a segment is written anew is
+//! heeded as well: it stays as it is until the next pass. Whoever comes later passes the dropped Seqs as gaps.
+//! Segments with events whose ids must be found, lest they come twice, are [spared](crate::event::Spared).
 //!
 //! **How often:** a pass reads all that may be compacted, so it begins once what is new is at least half as
 //! much as what earlier passes have left. A segment is rewritten if an eighth of it goes.
@@ -85,13 +86,39 @@ impl Shared {
             return false;
         }
         let old = self.old(self.config.compaction_leave);
-        let sealed = old.iter().take_while(|one| one.footer().is_some());
+        let spared = self.spared_from();
+        let may_come = |one: &&Arc<Segment>| one.footer().is_some() && one.last_seq() < spared;
+        let sealed = old.iter().take_while(may_come);
         !self.due_of(sealed.cloned().collect()).is_empty()
     }
 
     /// The segments to go through, oldest first; none while there is too little that is new.
     fn due(&self) -> Vec<Arc<Segment>> {
-        self.due_of(self.may_be_rewritten(self.config.compaction_leave))
+        let mut may = self.may_be_rewritten(self.config.compaction_leave);
+        let (spared, now) = (self.spared_from(), self.clock.now());
+        let age_min = self.config.keep_last.spared().age;
+        let is_young =
+            |one: &Segment| age_min.is_some_and(|min| age_of(one.newest_sealed_at(), now) <= min);
+        let past = may
+            .iter()
+            .take_while(|one| one.last_seq() < spared && !is_young(one));
+        may.truncate(past.count());
+        self.due_of(may)
+    }
+
+    /// The first of the last so many events that are all kept; crashes' gaps are no events.
+    fn spared_from(&self) -> Seq {
+        let events = self.config.keep_last.spared().events;
+        if events == 0 {
+            return Seq::MAX;
+        }
+        let mut before = self.watermark.appended().0.saturating_sub(events);
+        for segment in self.segments.all().iter().rev() {
+            if let Some(gap) = segment.header.gap().filter(|gap| gap.to.0 > before) {
+                before = before.saturating_sub(gap.to.next().since(gap.from));
+            }
+        }
+        Seq(before).next()
     }
 
     fn due_of(&self, may: Vec<Arc<Segment>>) -> Vec<Arc<Segment>> {
@@ -116,18 +143,25 @@ impl Shared {
 
     /// The oldest segments that are settled and that nobody needs, without the newest of all.
     pub(super) fn may_be_rewritten(&self, leave: usize) -> Vec<Arc<Segment>> {
-        let used = self
-            .segments
-            .with(|all| all.iter().map(|one| one.used_len()).sum());
+        let used = self.used();
         let mut all = self.old(leave);
-        let is_free = |one: &Arc<Segment>| {
-            let age = age_of(one.newest_sealed_at(), self.clock.now());
-            let need = self.pins.lowest(used, age);
-            one.footer().is_some() && !need.is_some_and(|need| need.holds(one.last_seq()))
-        };
+        let is_free = |one: &Arc<Segment>| one.footer().is_some() && !self.is_needed(one, used);
         let free = all.iter().take_while(|one| is_free(one)).count();
         all.truncate(free);
         all
+    }
+
+    /// How many bytes the segments hold.
+    pub(super) fn used(&self) -> u64 {
+        self.segments
+            .with(|all| all.iter().map(|one| one.used_len()).sum())
+    }
+
+    /// Whether somebody has not seen all events of a segment yet; `used` bytes are held altogether.
+    pub(super) fn is_needed(&self, one: &Segment, used: u64) -> bool {
+        let age = age_of(one.newest_sealed_at(), self.clock.now());
+        let need = self.pins.lowest(used, age);
+        need.is_some_and(|need| need.holds(one.last_seq()))
     }
 
     /// All segments but the newest.

@@ -157,7 +157,8 @@ impl<'a> Anew<'a> {
 
 impl Shared {
     /// Writes a settled segment anew without the events that are dropped, compressed if that is set, and
-    /// puts it in the place of the old one; `false` if that has gone meanwhile, or the log is closed.
+    /// puts it in the place of the old one; `false` if that has gone meanwhile, somebody needs what would be
+    /// dropped, or the log is closed.
     ///
     /// # Errors
     /// If the old segment is damaged, or the new one cannot be written: nothing has changed then. After a
@@ -265,6 +266,10 @@ impl Shared {
         let _one_at_a_time = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
         let is_here = |held: &[Arc<Segment>]| held.iter().any(|held| Arc::ptr_eq(held, old));
         if self.tail().closed || !self.segments.with(is_here) {
+            return Ok(false);
+        }
+        // Somebody may have come since, and counts on the events.
+        if anew.drops.count > 0 && self.is_needed(old, self.used()) {
             return Ok(false);
         }
         self.check_alive()?;

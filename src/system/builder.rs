@@ -289,7 +289,8 @@ impl Builder {
     /// caches are cut to fit, whatever the number of events, types and sources; with less it reads
     /// and writes more. sled takes tens of MiB besides its cache, however little is allowed. The index
     /// of a system without a directory lies in memory as the events do, and is bounded by
-    /// [`Builder::max_events`].
+    /// [`Builder::max_events`]. Where a directory's disk refuses, because it is full for instance, the index
+    /// lies in memory up to this limit, and then falls behind until the disk has room.
     pub fn index_memory_max(mut self, bytes: u64) -> Self {
         self.index_memory_max = bytes;
         self
@@ -441,6 +442,8 @@ impl Builder {
         let in_memory = !persists && limits.is_unlimited();
         let in_memory = in_memory.then_some(MAX_EVENTS_IN_MEMORY);
         let max_events = limits.max_events.or(in_memory);
+        let mut keep_last = self.keep_last.clone();
+        keep_last.spare(self.duplicates.spared());
         let share = max_events.map(|max| (max / SEGMENTS_PER_STORE).max(1));
         Ok(LogConfig {
             segment_len: self.segment_len()?,
@@ -452,7 +455,7 @@ impl Builder {
             },
             when_pinned: self.when_pinned,
             expiry: Arc::new(self.expiry.clone()),
-            keep_last: Arc::new(self.keep_last.clone()),
+            keep_last: Arc::new(keep_last),
             compaction_leave: self.compaction_leave,
             compression: self.compression,
             recycle: self.recycle_segments,

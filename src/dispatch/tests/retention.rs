@@ -1,7 +1,9 @@
 //! Where retention passes those who lag: each event is delivered, or is part of a gap that is told of.
 
+use std::cell::Cell;
+
 use super::*;
-use crate::event::Expiry;
+use crate::event::{Expiry, KeepLast, StateKey};
 use crate::log::limits::{Retention, WhenPinned};
 use crate::position::Gap;
 
@@ -114,6 +116,60 @@ fn an_event_that_waits_for_a_retry_and_is_removed_is_told_of_as_well() {
         assert_eq!((state.skipped, state.position), (skipped, last));
         assert_eq!((state.parked, state.open), (0, 0));
     }
+}
+
+/// Compaction was under way when the subscription began, so that its pin came too late.
+#[test]
+fn an_event_that_waits_for_a_retry_and_is_dropped_is_passed_as_a_gap() {
+    let mut keep_last = KeepLast::default();
+    keep_last.set("test.number".to_owned(), StateKey::Source);
+    let config = LogConfig {
+        keep_last: Arc::new(keep_last),
+        segment_events_max: 100,
+        ..LogConfig::default()
+    };
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let rig = Rig::open_with(&storage, 1_000_000, config);
+    let (tells, told) = channel();
+    let (go, goes) = channel::<()>();
+    let goes = Arc::new(Mutex::new(goes));
+    let make = move || {
+        let (tells, goes) = (tells.clone(), goes.clone());
+        let handler = move |delivery: &Delivery<'_>| {
+            if delivery.seq() != Seq(3) {
+                return Outcome::Ack;
+            }
+            let _ = tells.send(());
+            let _ = goes.lock().unwrap().recv();
+            Outcome::Retry
+        };
+        Box::new(handler) as Box<dyn Handler>
+    };
+    let slow = Subscription::named("slow")
+        .order_by(OrderBy::Nothing)
+        .retry(quick(u32::MAX))
+        .concurrency(2);
+    let many = Handlers::Many(Box::new(make));
+    let id = rig.dispatcher.subscribe(slow, many).unwrap();
+    rig.dispatcher.start().unwrap();
+    rig.emit(0..10);
+    told.recv_timeout(PATIENCE).unwrap();
+    let emitted = Cell::new(10);
+    await_that("the compaction", || {
+        let from = emitted.replace(emitted.get() + 1_000);
+        rig.emit(from..emitted.get());
+        for need in rig.log.pins().all() {
+            rig.log.pins().remove(&need.name);
+        }
+        rig.log.rewrite_what_is_due().unwrap();
+        rig.log.get(Seq(3)).unwrap().is_none()
+    });
+    drop(go);
+    rig.drain();
+    let state = rig.state(id);
+    assert!(state.skipped >= 1 && state.open == 0, "{state:?}");
+    assert_eq!((state.parked, state.position), (0, Seq(emitted.get())));
+    rig.close();
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::event::{KeepLast, StateKey};
 use crate::format::names;
 use crate::format::record::Record;
 use crate::log::drops::Drops;
+use crate::log::pins::Pins;
 use crate::log::reader::Step;
 use crate::log::survey::Survey;
 use crate::log::{Log, LogConfig, View};
@@ -229,6 +230,32 @@ fn what_somebody_still_needs_is_not_touched() {
     }
     log.shared.compact().unwrap();
     assert!(log.count() < 40, "{}", log.count());
+}
+
+/// The pass has looked who needs the segment, and builds its new file: a pin that is set meanwhile counts.
+#[test]
+fn whoever_comes_while_a_segment_is_written_anew_finds_its_events() {
+    let log = open_in(Arc::new(MemoryStorage::default()), Setup::keys(1000)).unwrap();
+    let mut sent = Vec::new();
+    for _ in 0..100 {
+        append(&log, &[(STATE, 1, 500)], &mut sent).unwrap();
+    }
+    let segment = log.segments()[1].clone();
+    let superseded = segment.base_seq();
+    let mut drops = Drops::keeping_all(&segment);
+    drops.drop(superseded, 0);
+    for set in [Pins::set, Pins::set_firm, Pins::set_detached] {
+        set(log.pins(), "new", segment.last_seq());
+        assert!(!log.shared.rewrite(&segment, &drops).unwrap());
+        assert_eq!(read(&log), sent);
+    }
+    let none = Drops::keeping_all(&segment);
+    assert!(log.shared.rewrite(&segment, &none).unwrap());
+    log.pins().remove("new");
+    assert_eq!(read(&log), sent);
+    let segment = log.segments()[1].clone();
+    assert!(log.shared.rewrite(&segment, &drops).unwrap());
+    assert!(log.get(superseded).unwrap().is_none());
 }
 
 #[test]

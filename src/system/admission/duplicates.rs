@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::Ground;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::EventId;
+use crate::event::{EventId, Spared};
 use crate::position::{Gap, Seq};
 
 /// How many ids are held in memory at most: some megabytes.
@@ -23,7 +23,8 @@ const HELD_MAX: usize = 1 << 16;
 
 /// What becomes of an event whose id was emitted before.
 ///
-/// Only ids count: that the rest is the same is the emitter's business.
+/// Only ids count: that the rest is the same is the emitter's business. Compaction
+/// ([`Builder::keep_last`](crate::Builder::keep_last)) leaves the events of the window alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DuplicatePolicy {
@@ -36,6 +37,20 @@ pub enum DuplicatePolicy {
     /// If the first one was appended no longer ago than this, by the system's clock, nothing is
     /// appended and its receipt is given again.
     Within(Duration),
+}
+
+impl DuplicatePolicy {
+    /// What compaction must leave, so that the first event with an id is found.
+    pub(in super::super) fn spared(self) -> Spared {
+        match self {
+            DuplicatePolicy::Accept => Spared::default(),
+            DuplicatePolicy::WithinEvents(events) => Spared { events, age: None },
+            DuplicatePolicy::Within(time) => Spared {
+                events: 0,
+                age: Some(time),
+            },
+        }
+    }
 }
 
 /// What is known of ids.

@@ -56,6 +56,65 @@ fn a_second_emit_gets_the_first_receipt_in_every_way_to_emit() {
     assert_eq!(system.store().len(), 4);
 }
 
+/// Emits events of three sources anew, opened again so that only the index knows their ids.
+fn compacting(disk: &SimDisk, clock: &Arc<ManualClock>, policy: DuplicatePolicy) -> EventSystem {
+    let builder = EventSystem::builder()
+        .clock(clock.clone())
+        .segment_size(64 << 10)
+        .durability(Durability::Os)
+        .keep_last("number", crate::StateKey::Source)
+        .duplicates(policy);
+    EventSystem::open_in(builder, disk.storage()).unwrap()
+}
+
+fn dropped(system: &EventSystem) -> u64 {
+    system.0.log.rewrite_what_is_due().unwrap();
+    system.store().explain_retention().dropped
+}
+
+#[test]
+fn compaction_drops_no_event_that_a_second_emit_must_find() {
+    let (disk, clock) = (SimDisk::new(), Arc::new(ManualClock::new(Timestamp(1))));
+    let policy = DuplicatePolicy::WithinEvents(3_000);
+    let system = compacting(&disk, &clock, policy);
+    let first = (0..5_000).map(|n| system.emit(numbered(n)).unwrap().seq);
+    let first: Vec<Seq> = first.collect();
+    system.close().unwrap();
+    drop(system);
+    let system = compacting(&disk, &clock, policy);
+    assert!(dropped(&system) > 1_000);
+    for n in (2_000..5_000).rev() {
+        let again = system.emit(numbered(n)).unwrap();
+        assert_eq!(again.seq, first[usize::try_from(n).unwrap()], "event {n}");
+    }
+}
+
+#[test]
+fn compaction_waits_until_a_window_of_time_has_passed() {
+    let (disk, clock) = (SimDisk::new(), Arc::new(ManualClock::new(Timestamp(1))));
+    let policy = DuplicatePolicy::Within(Duration::from_secs(60));
+    let system = compacting(&disk, &clock, policy);
+    let emit_all = |system: &EventSystem, from: u64| {
+        let emitted = (from..from + 3_000).map(|n| system.emit(numbered(n)).unwrap().seq);
+        emitted.collect::<Vec<_>>()
+    };
+    emit_all(&system, 0);
+    assert_eq!(dropped(&system), 0);
+    clock.advance(Duration::from_secs(61));
+    let first = emit_all(&system, 3_000);
+    let before = dropped(&system);
+    assert!(before > 1_000 && before < 3_000, "{before}");
+    system.close().unwrap();
+    drop(system);
+    let system = compacting(&disk, &clock, policy);
+    assert_eq!(dropped(&system), before);
+    for (n, due) in (3_000..).zip(first) {
+        assert_eq!(system.emit(numbered(n)).unwrap().seq, due, "event {n}");
+    }
+    clock.advance(Duration::from_secs(61));
+    assert!(dropped(&system) > before + 1_000);
+}
+
 #[test]
 fn half_a_batch_or_one_that_repeats_itself_is_refused() {
     let system = within(100).open().unwrap();
