@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::catalog::{Loaded, broken};
 use super::keys::{self, digest, first_of, last_of, mix};
-use super::values::Position;
+use super::values::{Position, UNREADABLE_MAX};
+use super::visit;
 use crate::error::Result;
 use crate::format::record::EventRef;
 use crate::log::Log;
@@ -31,7 +32,11 @@ pub(super) fn check(loaded: &Loaded, log: &Log) -> Result<()> {
     let segments = log.segments();
     check_chain(position, &segments)?;
     check_last(position, log)?;
-    check_counts(loaded, &segments, log.first_seq())
+    let first = log.first_seq();
+    // A window that retention has cut into holds less than was indexed.
+    let from = keys::window_of(first.prev()).saturating_add(u64::from(first > Seq::FIRST));
+    check_counts(loaded, &segments, from)?;
+    check_unread(loaded, log, from)
 }
 
 fn check_chain(position: &Position, segments: &[Arc<Segment>]) -> Result<()> {
@@ -73,10 +78,22 @@ fn event_hash(event: &EventRef<'_>) -> u64 {
     digest(&bytes)
 }
 
-/// Compares the count of each window with what the segments hold of it.
-fn check_counts(loaded: &Loaded, segments: &[Arc<Segment>], first: Seq) -> Result<()> {
-    // A window that retention has cut into holds less than was indexed.
-    let from = keys::window_of(first.prev()).saturating_add(u64::from(first > Seq::FIRST));
+/// Looks whether events that could not be read when they were indexed still cannot: a damaged segment may
+/// have been mended, or put back.
+fn check_unread(loaded: &Loaded, log: &Log, from: u64) -> Result<()> {
+    let manifests = loaded.catalog.manifests_from(from);
+    for manifest in manifests.filter(|held| held.unreadable > 0) {
+        let (start, end) = (first_of(manifest.window), last_of(manifest.window));
+        let unread = visit::count_unread(log, start, end);
+        if unread.min(UNREADABLE_MAX.into()) < u64::from(manifest.unreadable) {
+            return Err(broken("events that it could not read can be read by now"));
+        }
+    }
+    Ok(())
+}
+
+/// Compares the count of each window from this one on with what the segments hold of it.
+fn check_counts(loaded: &Loaded, segments: &[Arc<Segment>], from: u64) -> Result<()> {
     let mut counted = 0_u64;
     for manifest in loaded.catalog.manifests_from(from) {
         let (start, end) = (first_of(manifest.window), last_of(manifest.window));

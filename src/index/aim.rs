@@ -131,6 +131,7 @@ mod tests {
             count: 4096,
             ordered: true,
             foreign: false,
+            unreadable: 0,
             millis_min: millis.clone().min().unwrap(),
             millis_max: millis.max().unwrap(),
             bytes: 0,

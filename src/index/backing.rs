@@ -13,7 +13,7 @@ use super::memory::MemoryStore;
 use super::store::{self, Store};
 use crate::error::Result;
 
-/// After so many stores that failed, the index stays in memory until it is opened again.
+/// After so many stores that failed, the index stays in memory, as long as it finds room there.
 const FAILURES_MAX: u64 = 3;
 
 /// A store, and what it holds.
@@ -22,11 +22,17 @@ pub(super) type Opened = (Arc<dyn Store>, Loaded, Ids);
 /// The store in the index's folder, checked against the log. What is found broken is set aside, and
 /// another begun, once; `None` if there is no folder, or it cannot be used.
 pub(super) fn open(core: &Core) -> Option<Opened> {
-    let folder = core.folder.as_ref()?;
+    core.folder.as_ref()?;
     if core.rebuilds.load(Ordering::Relaxed) >= FAILURES_MAX {
         tracing::warn!(target: "forelog::index", "the store failed too often: in memory from now");
         return None;
     }
+    open_again(core)
+}
+
+/// As [`open`], however often it has failed.
+pub(super) fn open_again(core: &Core) -> Option<Opened> {
+    let folder = core.folder.as_ref()?;
     for _attempt in 0..2 {
         match open_checked(core, folder) {
             Ok(opened) => return Some(opened),

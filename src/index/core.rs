@@ -70,6 +70,8 @@ pub(super) struct Core {
     /// Set once the store was found to be broken, until another stands in its place: lookups scan.
     broken: AtomicBool,
     stopping: AtomicBool,
+    /// Whether the follower [rests](super::resting).
+    pub(super) resting: AtomicBool,
     opened: AtomicBool,
     indexed: AtomicU64,
     stage: Mutex<Stage>,
@@ -96,6 +98,7 @@ impl Core {
             state: RwLock::new(State::empty(first, hashes)),
             broken: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
             opened: AtomicBool::new(false),
             indexed: AtomicU64::new(0),
             stage: Mutex::default(),
@@ -206,10 +209,11 @@ impl Core {
     pub(super) fn catch_up(&self) -> bool {
         let target = self.log.watermark().appended();
         let reached = || !self.is_broken() && self.indexed_upto() >= target;
+        let rests = || self.resting.load(Ordering::Acquire);
         let stage = self.stage();
-        let waited = self
-            .changed
-            .wait_while(stage, |stage| !(stage.ended || stage.opened && reached()));
+        let waited = self.changed.wait_while(stage, |stage| {
+            !(stage.ended || rests() || stage.opened && reached())
+        });
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         reached()
     }

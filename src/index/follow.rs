@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::backing;
+use super::backing::{self, Opened};
 use super::catalog::Catalog;
 use super::core::{Core, State};
 use super::dictionary::Dictionary;
@@ -35,6 +35,11 @@ pub(super) fn run(core: &Arc<Core>) {
         let stepped = if core.is_broken() {
             follower.begin_anew();
             Ok(true)
+        } else if follower.must_rest() {
+            if !follower.rest() {
+                break;
+            }
+            follower.wake().map(|()| true)
         } else {
             follower.step()
         };
@@ -68,6 +73,8 @@ pub(super) struct Follower<'a> {
     pub(super) last: Seq,
     pub(super) unflushed: u32,
     pub(super) upkeep: Upkeep,
+    /// When the folder was tried last.
+    pub(super) tried_at: Instant,
 }
 
 impl<'a> Follower<'a> {
@@ -80,6 +87,7 @@ impl<'a> Follower<'a> {
             last: Seq::ZERO,
             unflushed: 0,
             upkeep: Upkeep::default(),
+            tried_at: Instant::now(),
         };
         follower.open_store();
         follower
@@ -87,7 +95,9 @@ impl<'a> Follower<'a> {
 
     /// Sets the broken store aside and begins with an empty one.
     fn begin_anew(&mut self) {
-        // The store's files are closed before they are moved. Lookups scan until another is in place.
+        // Files are closed before they are moved. Lookups scan until another store is in place.
+        self.upkeep.give_up();
+        self.core.resting.store(false, Ordering::Release);
         self.core.forget();
         self.core.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.core.rebuilding.store(true, Ordering::Release);
@@ -100,13 +110,17 @@ impl<'a> Follower<'a> {
     }
 
     fn open_store(&mut self) {
+        self.tried_at = Instant::now();
+        match backing::open(self.core) {
+            Some(opened) => self.stand_on(opened, false),
+            None => self.stand_on(backing::in_memory(self.core), true),
+        }
+    }
+
+    /// Goes on with a store, behind what it holds.
+    pub(super) fn stand_on(&mut self, (store, loaded, ids): Opened, in_memory: bool) {
         // What was under way belongs to the store before.
         self.upkeep = Upkeep::default();
-        let (opened, in_memory) = match backing::open(self.core) {
-            Some(opened) => (opened, false),
-            None => (backing::in_memory(self.core), true),
-        };
-        let (store, loaded, ids) = opened;
         let first = self.core.log.first_seq();
         let catalog = if let Some(position) = loaded.position {
             self.sealed = (position.segment, position.chain);
@@ -114,6 +128,7 @@ impl<'a> Follower<'a> {
             loaded.catalog
         } else {
             self.core.rebuilding.store(true, Ordering::Release);
+            (self.sealed, self.last) = ((0, 0), Seq::ZERO);
             Catalog::starting_at(window_of(first))
         };
         let ids = self.read_pending(&catalog, ids);

@@ -128,11 +128,21 @@ impl Core {
             match self.id_at(place) {
                 Ok(Some(held)) if held == id => return Look::Found(place),
                 Ok(Some(held)) => aim.missed(place, held),
-                Ok(None) if self.log.is_dropped(place) => match self.id_behind(place, &aim) {
-                    Some((behind, held)) if held == id => return Look::Found(behind),
-                    Some((behind, held)) if held < id => aim.missed(behind, held),
-                    _ => aim.none_from(place),
-                },
+                Ok(None) if self.log.is_dropped(place) => {
+                    // What stands behind those that were dropped tells on which side it is.
+                    let behind = self.log.passing_dropped(place);
+                    if behind > aim.range().1 {
+                        aim.none_from(place);
+                        continue;
+                    }
+                    match self.id_at(behind) {
+                        Ok(Some(held)) if held == id => return Look::Found(behind),
+                        Ok(Some(held)) if held < id => aim.missed(behind, held),
+                        Ok(Some(_)) => aim.none_from(place),
+                        // It cannot be read, or has been dropped just now.
+                        Ok(None) | Err(_) => return self.scan_rest(&aim, id),
+                    }
+                }
                 Ok(None) => return self.gone(place),
                 // The event in the middle cannot be read; the one that is sought perhaps can.
                 Err(_) => return self.scan_rest(&aim, id),
@@ -159,18 +169,22 @@ impl Core {
         let Some(offsets) = find_ids(&value, &key, hash) else {
             return Ok(Look::Broken(broken("ids do not pass their check")));
         };
+        let mut first_gone = None;
         for offset in offsets {
             let seq = first_of(window).plus(u64::from(offset));
             match self.id_at(seq)? {
                 Some(held) if held == id => return Ok(Look::Found(seq)),
                 Some(_) => {}
                 None => match self.gone(seq) {
-                    Look::Absent => {}
+                    Look::Absent => first_gone = first_gone.or(Some(seq)),
                     other => return Ok(other),
                 },
             }
         }
-        Ok(Look::Absent)
+        // Of the window's events with one id the first is named, and others stand behind it.
+        let behind = first_gone.map(Seq::next);
+        let found = behind.and_then(|behind| scan_for(&self.log, id, behind, last_of(window)));
+        Ok(found.map_or(Look::Absent, Look::Found))
     }
 
     /// What it means that the log does not have an event that the index knows.
@@ -180,14 +194,6 @@ impl Core {
         } else {
             Look::Broken(broken("it names an event that the log does not have"))
         }
-    }
-
-    /// The first event behind one that compaction has dropped, where the id may still be; `None` if there
-    /// is none, or it cannot be read.
-    fn id_behind(&self, dropped: Seq, aim: &Aim) -> Option<(Seq, EventId)> {
-        let behind = self.log.passing_dropped(dropped);
-        let held = (behind <= aim.range().1).then(|| self.id_at(behind));
-        Some((behind, held?.ok()??))
     }
 
     fn id_at(&self, seq: Seq) -> Result<Option<EventId>> {

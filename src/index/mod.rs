@@ -56,6 +56,7 @@ mod backing;
 mod runs;
 mod follow;
 mod seal;
+mod resting;
 mod lookup;
 mod postings;
 mod names;
@@ -89,6 +90,8 @@ pub(crate) struct IndexConfig {
     pub(crate) memory_max: u64,
     /// How long opening the store may take before it is set aside.
     pub(crate) open_deadline: Duration,
+    /// How soon a folder that could not be used is tried again, once memory holds no more.
+    pub(crate) retry_after: Duration,
 }
 
 impl Default for IndexConfig {
@@ -96,6 +99,7 @@ impl Default for IndexConfig {
         IndexConfig {
             memory_max: 64 << 20,
             open_deadline: Duration::from_secs(30),
+            retry_after: Duration::from_secs(60),
         }
     }
 }
@@ -123,7 +127,9 @@ pub struct IndexState {
     pub indexed_upto: Seq,
     /// Whether it is being built from nothing and has not yet caught up with the log.
     pub rebuilding: bool,
-    /// Whether it lives in memory: the system has no folder, or the folder cannot be used.
+    /// Whether it lives in memory: the system has no folder, or the folder cannot be used. In the second
+    /// case it takes no more than [`Builder::index_memory_max`](crate::Builder::index_memory_max) there, and
+    /// then falls behind until the folder can be used.
     pub in_memory: bool,
     /// How many windows of 4,096 Seqs the store holds.
     pub windows: usize,
@@ -254,7 +260,18 @@ impl Index {
 
     /// The distinct names that the events of the log have, ascending by their bytes.
     pub(crate) fn names(&self, dimension: Dimension) -> Names {
-        Names::new(self.core.clone(), dimension)
+        Names::new(self.core.clone(), dimension, &[])
+    }
+
+    /// As [`Index::names`], those that begin with one of these prefixes.
+    pub(crate) fn names_with(&self, dimension: Dimension, prefixes: &[&str]) -> Names {
+        Names::new(self.core.clone(), dimension, prefixes)
+    }
+
+    /// How many events that the log holds have this name at most: those that compaction has dropped count
+    /// as well, so that no list has to be read.
+    pub(crate) fn count_at_most(&self, dimension: Dimension, name: &str) -> u64 {
+        self.core.count_at_most(dimension, name)
     }
 }
 

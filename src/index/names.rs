@@ -24,10 +24,12 @@ const BURST: usize = 64;
 pub(crate) struct Names {
     core: Arc<Core>,
     dimension: Dimension,
+    /// Only names that begin with one of these; all names if there are none.
+    prefixes: Arc<[Box<str>]>,
     /// The last name of the page before.
     after: Option<Box<str>>,
-    /// Descending: taken from behind.
-    page: Vec<Box<str>>,
+    /// Descending: taken from behind. Whether each has an event for sure is found out when it is.
+    page: Vec<(Box<str>, bool)>,
     /// The names of the events that were scanned, from this Seq on.
     scanned: BTreeSet<Box<str>>,
     scanned_from: Option<Seq>,
@@ -39,6 +41,7 @@ pub(crate) struct Names {
 #[derive(Debug)]
 struct Page<'a> {
     after: Option<&'a str>,
+    prefixes: &'a [Box<str>],
     names: BTreeMap<Box<str>, bool>,
     /// Whether there are others behind.
     more: bool,
@@ -46,7 +49,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn add(&mut self, name: &str, sure: bool) {
-        if self.after.is_some_and(|after| name <= after) {
+        if self.after.is_some_and(|after| name <= after) || !fits(self.prefixes, name) {
             return;
         }
         if let Some(held) = self.names.get_mut(name) {
@@ -68,13 +71,20 @@ impl Page<'_> {
     }
 }
 
+/// Whether a name begins with one of these prefixes; every one does if there are none.
+fn fits(prefixes: &[Box<str>], name: &str) -> bool {
+    prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(&**prefix))
+}
+
 impl Names {
-    /// The names of the events up to the last that is appended now.
-    pub(super) fn new(core: Arc<Core>, dimension: Dimension) -> Names {
+    /// The names of the events up to the last that is appended now: those that begin with one of these
+    /// prefixes, or all without any.
+    pub(super) fn new(core: Arc<Core>, dimension: Dimension, prefixes: &[&str]) -> Names {
         Names {
             end: core.log.watermark().appended(),
             core,
             dimension,
+            prefixes: prefixes.iter().map(|&prefix| prefix.into()).collect(),
             after: None,
             page: Vec::new(),
             scanned: BTreeSet::new(),
@@ -86,9 +96,10 @@ impl Names {
     fn fill(&mut self) {
         self.core.await_open();
         while self.page.is_empty() && !self.ended {
-            let after = self.after.take();
+            let (after, prefixes) = (self.after.take(), self.prefixes.clone());
             let mut page = Page {
                 after: after.as_deref(),
+                prefixes: &prefixes,
                 names: BTreeMap::new(),
                 more: false,
             };
@@ -149,9 +160,10 @@ impl Names {
             return;
         }
         let (dimension, scanned) = (self.dimension, &mut self.scanned);
+        let prefixes = &self.prefixes;
         for_each(&self.core.log, from, upto, |event| {
             let name = dimension.of(&event);
-            if !scanned.contains(name) {
+            if fits(prefixes, name) && !scanned.contains(name) {
                 scanned.insert(name.into());
             }
             true
@@ -159,13 +171,11 @@ impl Names {
         self.scanned_from = Some(from);
     }
 
-    /// Hands out a page, without the names whose events are gone.
+    /// Hands out a page.
     fn take(&mut self, names: BTreeMap<Box<str>, bool>, more: bool) {
         self.ended = !more;
         self.after = names.last_key_value().map(|(last, _)| last.clone());
-        let names = names.into_iter().rev();
-        let held = names.filter(|(name, sure)| *sure || self.has_events(name));
-        self.page = held.map(|(name, _)| name).collect();
+        self.page = names.into_iter().rev().collect();
     }
 
     fn has_events(&self, name: &str) -> bool {
@@ -178,10 +188,56 @@ impl Names {
 impl Iterator for Names {
     type Item = Box<str>;
 
+    /// Passes over the names whose events are gone. Each is looked at when it is come to: who wants the
+    /// first few pays for no others.
     fn next(&mut self) -> Option<Box<str>> {
-        if self.page.is_empty() {
-            self.fill();
+        loop {
+            if self.page.is_empty() {
+                self.fill();
+            }
+            let (name, sure) = self.page.pop()?;
+            if sure || self.has_events(&name) {
+                return Some(name);
+            }
         }
-        self.page.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::durability::Durability;
+    use crate::format::record::Record;
+    use crate::index::tests::memory_log;
+    use crate::index::{Index, IndexConfig};
+
+    #[test]
+    fn names_that_begin_otherwise_are_not_even_remembered() {
+        let log = memory_log();
+        let index = Index::open(log.clone(), None, IndexConfig::default());
+        let append = |number: u64| {
+            let wanted = number.is_multiple_of(100);
+            let prefix = if wanted { "order" } else { "tick" };
+            let name = format!("{prefix}.{number:05}");
+            let record = Record::new(&name, "test", Timestamp(1), &[0xc0]).unwrap();
+            log.append(&[record], Durability::Os).unwrap();
+        };
+        // In the store, in the tail, and behind what is indexed.
+        for number in 0..5_000 {
+            append(number);
+        }
+        assert!(index.catch_up());
+        for number in 5_000..5_200 {
+            append(number);
+        }
+        let prefixes = ["tick.00001", "order.", "none."];
+        let mut names = Names::new(index.core.clone(), Dimension::Type, &prefixes);
+        let first = names.next().unwrap();
+        assert_eq!(&*first, "order.00000");
+        assert_eq!(names.page.len(), 52);
+        assert_eq!(names.last().as_deref(), Some("tick.00001"));
+        let names = Names::new(index.core.clone(), Dimension::Type, &[]);
+        assert_eq!(names.count(), 5_200);
     }
 }

@@ -11,6 +11,9 @@ use super::visit::for_each;
 use crate::error::Result;
 use crate::position::Seq;
 
+/// How often a count is begun anew because events were removed meanwhile.
+const TRIES_MAX: u32 = 4;
+
 /// How many events have a name, and the ends of their list. Events that retention has removed or
 /// compaction has dropped do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,10 +26,13 @@ pub(crate) struct Tally {
 }
 
 impl Core {
-    /// How many events have the name, up to the last that is appended now.
+    /// How many events have the name, up to the last that is appended now. Where events are removed all the
+    /// time, some that have gone since it began may count.
     pub(super) fn tally(self: &Arc<Core>, dimension: Dimension, name: &str) -> Tally {
         self.await_open();
+        let mut tries = 0;
         loop {
+            tries += 1;
             let held = self.log.first_seq();
             let dropped = self.log.dropped_count();
             let (count, end) = match dropped {
@@ -51,10 +57,17 @@ impl Core {
                 tally = ends(tally);
             }
             // If retention or compaction has come in between, the count may be of events that are gone.
-            if self.log.first_seq() == held && self.log.dropped_count() == dropped {
+            let is_same = self.log.first_seq() == held && self.log.dropped_count() == dropped;
+            if is_same || tries == TRIES_MAX {
                 return tally;
             }
         }
+    }
+
+    /// How many events have the name at most: those that compaction has dropped count.
+    pub(super) fn count_at_most(&self, dimension: Dimension, name: &str) -> u64 {
+        self.await_open();
+        self.count(dimension, name, self.log.first_seq()).0
     }
 
     /// As [`Core::count`], one by one.

@@ -1,5 +1,6 @@
 //! Lookups against a scan of the log, whatever happens to the store.
 
+mod compacted;
 mod damage;
 mod ids;
 mod levels;
@@ -74,7 +75,7 @@ fn file_log(folder: &Path) -> Arc<Log> {
     ))
 }
 
-fn memory_log() -> Arc<Log> {
+pub(super) fn memory_log() -> Arc<Log> {
     log_on(Arc::new(MemoryStorage::default()))
 }
 

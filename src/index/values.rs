@@ -119,6 +119,9 @@ pub(super) fn find_ids(value: &[u8], key: &[u8], hash: u32) -> Option<Vec<u16>> 
 const ORDERED: u8 = 1;
 /// There are ids that are no `UUIDv7`.
 const FOREIGN: u8 = 2;
+/// The other bits count the events that could not be read.
+const UNREADABLE_SHIFT: u32 = 2;
+pub(super) const UNREADABLE_MAX: u8 = u8::MAX >> UNREADABLE_SHIFT;
 
 /// The times in the ids of windows that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +153,8 @@ pub(super) struct Manifest {
     pub(super) ordered: bool,
     /// Whether there are ids that are no `UUIDv7`: they are in a run.
     pub(super) foreign: bool,
+    /// How many events could not be read, [`UNREADABLE_MAX`] at most: nothing is known of them but their Seqs.
+    pub(super) unreadable: u8,
     /// The earliest time in a `UUIDv7` there, in milliseconds; above `millis_max` if there is none.
     pub(super) millis_min: u64,
     pub(super) millis_max: u64,
@@ -174,6 +179,7 @@ impl Manifest {
         if self.foreign {
             flags |= FOREIGN;
         }
+        flags |= self.unreadable.min(UNREADABLE_MAX) << UNREADABLE_SHIFT;
         let mut body = self.count.to_le_bytes().to_vec();
         body.push(flags);
         body.extend(self.millis_min.to_le_bytes());
@@ -191,6 +197,7 @@ impl Manifest {
             count,
             ordered: flags & ORDERED != 0,
             foreign: flags & FOREIGN != 0,
+            unreadable: flags >> UNREADABLE_SHIFT,
             millis_min: fields.u64()?,
             millis_max: fields.u64()?,
             bytes: fields.u32()?,

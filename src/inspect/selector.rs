@@ -121,7 +121,7 @@ impl Selector {
     /// Only events with one of these ids.
     #[must_use]
     pub fn ids(mut self, ids: impl IntoIterator<Item = EventId>) -> Self {
-        self.criteria.ids.extend(ids);
+        self.criteria.add_ids(ids);
         self
     }
 

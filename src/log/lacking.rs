@@ -81,11 +81,17 @@ impl View {
         segment.is_some_and(|segment| seq >= segment.base_seq() && segment.is_lost(seq))
     }
 
-    /// The first Seq from this one on that no compaction has dropped.
-    pub(crate) fn passing_dropped(&self, seq: Seq) -> Seq {
-        let segment = self.segments.at_or_after(seq);
-        let segment = segment.filter(|segment| seq >= segment.base_seq());
-        segment.map_or(seq, |segment| segment.passing_dropped(seq))
+    /// The first Seq from this one on that no compaction has dropped, in whichever segment it is.
+    pub(crate) fn passing_dropped(&self, mut seq: Seq) -> Seq {
+        loop {
+            let segment = self.segments.at_or_after(seq);
+            let segment = segment.filter(|segment| seq >= segment.base_seq());
+            let passed = segment.map_or(seq, |segment| segment.passing_dropped(seq));
+            if passed == seq {
+                return seq;
+            }
+            seq = passed;
+        }
     }
 
     /// Leaves out of these Seqs, which ascend, those that compactions have dropped.

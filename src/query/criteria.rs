@@ -69,6 +69,7 @@ impl TimeSpan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Criteria {
     pub(crate) filter: Filter,
+    /// Ascending, each once: see [`Criteria::add_ids`].
     pub(crate) ids: Vec<EventId>,
     /// Half-open.
     pub(crate) seqs: Range<Seq>,
@@ -94,6 +95,13 @@ impl Default for Criteria {
 }
 
 impl Criteria {
+    /// Wants events with one of these ids, too.
+    pub(crate) fn add_ids(&mut self, ids: impl IntoIterator<Item = EventId>) {
+        self.ids.extend(ids);
+        self.ids.sort_unstable();
+        self.ids.dedup();
+    }
+
     /// Takes another range of Seqs.
     pub(crate) fn set_seqs(&mut self, range: &impl RangeBounds<Seq>) {
         let start = match range.start_bound() {
@@ -123,7 +131,7 @@ impl Criteria {
             && self.timestamp.contains(event.timestamp())
             && self.appended.contains(event.appended_at())
             && self.filter.matches(event.event_type(), event.source())
-            && (self.ids.is_empty() || self.ids.contains(&event.event_id()))
+            && (self.ids.is_empty() || self.ids.binary_search(&event.event_id()).is_ok())
             && self.has_headers(event)
     }
 
@@ -174,10 +182,7 @@ impl Criteria {
         for source in self.filter.wanted_sources() {
             print.text("source", source);
         }
-        let mut ids = self.ids.clone();
-        ids.sort_unstable();
-        ids.dedup();
-        for EventId(id) in ids {
+        for EventId(id) in &self.ids {
             print.number("id", &id.to_le_bytes());
         }
         let mut headers: Vec<_> = self.headers.iter().collect();
@@ -242,6 +247,15 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_held_once_and_in_order_however_they_are_given() {
+        let criteria = with(|c| {
+            c.add_ids([EventId(9), EventId(7), EventId(9)]);
+            c.add_ids([EventId(8), EventId(7)]);
+        });
+        assert_eq!(criteria.ids, [7, 8, 9].map(EventId));
+    }
+
+    #[test]
     fn a_fingerprint_is_of_what_is_meant_and_not_of_how_it_was_said() {
         let print = |criteria: &Criteria| criteria.fingerprint().finish();
         let one = with(|c| c.filter = Filter::all().types(["a", "b.*", "a"]).sources(["x", "y"]));
@@ -257,7 +271,7 @@ mod tests {
             with(|c| c.appended.since(Timestamp(1))),
             with(|c| c.timestamp.until(Timestamp(1))),
             with(|c| c.headers.push(("k".into(), "v".into()))),
-            with(|c| c.ids.push(EventId(7))),
+            with(|c| c.add_ids([EventId(7)])),
         ];
         let mut prints: Vec<u64> = others.iter().chain([&one]).map(print).collect();
         prints.sort_unstable();

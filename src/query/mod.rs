@@ -18,6 +18,7 @@ mod scan;
 mod merge;
 mod route;
 mod explain;
+mod by_id;
 mod results;
 mod names;
 mod unindexed;
@@ -119,7 +120,7 @@ impl Query {
 
     /// Only events with one of these ids; all of them, if several have the same.
     pub fn ids(mut self, ids: impl IntoIterator<Item = EventId>) -> Self {
-        self.criteria.ids.extend(ids);
+        self.criteria.add_ids(ids);
         self
     }
 
@@ -195,8 +196,8 @@ impl Query {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for a type pattern that can match nothing, or a page token of
-    /// another query; [`Corrupt`](ErrorKind::Corrupt) if an event that may have a wanted id cannot be
-    /// read.
+    /// another query; newest first, [`Corrupt`](ErrorKind::Corrupt) if an event that may have a wanted id
+    /// cannot be read.
     pub fn run(&self) -> Result<QueryResults> {
         self.run_in(self.direction, self.limit)
     }
@@ -282,7 +283,7 @@ impl Query {
             bounds,
             limit,
         };
-        QueryResults::new(job, self.index.as_deref(), &route)
+        QueryResults::new(job, self.index.as_ref(), &route)
     }
 
     fn choose(&self, bounds: Bounds, limit: u64) -> Choice {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::bounds::{Bounds, Direction};
+use super::by_id::ById;
 use super::criteria::Criteria;
 use super::merge::Merge;
 use super::route::{Lists, Route};
@@ -19,18 +20,21 @@ use crate::upcast::Upcasters;
 /// Where candidates come from, in order.
 #[derive(Debug)]
 enum Source {
-    Ids(std::vec::IntoIter<Seq>),
+    Ids(Box<ById>),
+    /// The same, all looked up, newest first.
+    IdsBack(std::vec::IntoIter<Seq>),
     Lists(Box<Merge>),
     Scan(Box<Scan>),
 }
 
 impl Source {
-    fn next(&mut self) -> Option<Seq> {
-        match self {
-            Source::Ids(seqs) => seqs.next(),
+    fn next(&mut self) -> Result<Option<Seq>> {
+        Ok(match self {
+            Source::Ids(by_id) => by_id.next()?,
+            Source::IdsBack(seqs) => seqs.next(),
             Source::Lists(merge) => merge.next(),
             Source::Scan(scan) => scan.next(),
-        }
+        })
     }
 }
 
@@ -69,7 +73,7 @@ pub(super) struct Job {
 }
 
 impl QueryResults {
-    pub(super) fn new(job: Job, index: Option<&Index>, route: &Route) -> Result<QueryResults> {
+    pub(super) fn new(job: Job, index: Option<&Arc<Index>>, route: &Route) -> Result<QueryResults> {
         let sources = job.sources(index, route)?;
         Ok(QueryResults {
             finder: Finder::new(job.log),
@@ -110,13 +114,14 @@ impl QueryResults {
         }
     }
 
-    fn candidate(&mut self) -> Option<Seq> {
-        loop {
-            if let Some(seq) = self.sources.front_mut()?.next() {
-                return Some(seq);
+    fn candidate(&mut self) -> Result<Option<Seq>> {
+        while let Some(source) = self.sources.front_mut() {
+            if let Some(seq) = source.next()? {
+                return Ok(Some(seq));
             }
             self.sources.pop_front();
         }
+        Ok(None)
     }
 
     /// Notes what has been removed of the Seqs up to the next candidate, or up to the end.
@@ -155,7 +160,10 @@ impl Iterator for QueryResults {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.count_left > 0 {
-            let seq = self.candidate();
+            let seq = match self.candidate() {
+                Ok(seq) => seq,
+                Err(error) => return Some(Err(error)),
+            };
             self.pass_over(seq);
             let Some(seq) = seq else {
                 self.count_left = 0;
@@ -187,10 +195,10 @@ impl Iterator for QueryResults {
 impl std::iter::FusedIterator for QueryResults {}
 
 impl Job {
-    fn sources(&self, index: Option<&Index>, route: &Route) -> Result<VecDeque<Source>> {
+    fn sources(&self, index: Option<&Arc<Index>>, route: &Route) -> Result<VecDeque<Source>> {
         let sources = match (route, index) {
             (Route::Nowhere, _) => Vec::new(),
-            (Route::Ids, Some(index)) => vec![Source::Ids(self.by_ids(index)?.into_iter())],
+            (Route::Ids, Some(index)) => vec![self.by_ids(index)?],
             (Route::Lists(lists), Some(index)) => self.by_lists(index, lists),
             // Both other routes are the index's.
             (Route::Scan, _) | (_, None) => vec![self.scan(self.bounds)],
@@ -224,23 +232,18 @@ impl Job {
         sources
     }
 
-    /// All events that have one of the ids, in order.
-    fn by_ids(&self, index: &Index) -> Result<Vec<Seq>> {
+    /// The events that have one of the ids.
+    fn by_ids(&self, index: &Arc<Index>) -> Result<Source> {
+        let mut by_id = ById::new(index, &self.criteria.ids, self.bounds);
+        if self.direction == Direction::OldestFirst {
+            return Ok(Source::Ids(Box::new(by_id)));
+        }
+        // An id is looked up from old to new.
         let mut seqs = Vec::new();
-        for &id in &self.criteria.ids {
-            let mut from = self.bounds.first;
-            while let Some(seq) = index.by_id_from(id, from)?
-                && seq <= self.bounds.last
-            {
-                seqs.push(seq);
-                from = seq.next();
-            }
+        while let Some(seq) = by_id.next()? {
+            seqs.push(seq);
         }
-        seqs.sort_unstable();
-        seqs.dedup();
-        if self.direction == Direction::NewestFirst {
-            seqs.reverse();
-        }
-        Ok(seqs)
+        seqs.reverse();
+        Ok(Source::IdsBack(seqs.into_iter()))
     }
 }

@@ -41,7 +41,7 @@ pub(super) enum Route {
 pub(super) struct Lists {
     pub(super) dimension: Dimension,
     pub(super) names: Vec<Box<str>>,
-    /// How many events they hold together, if they were counted.
+    /// How many events they hold together at most, if they were counted.
     pub(super) count: Option<u64>,
     /// Up to where the index is asked.
     pub(super) upto: Seq,
@@ -61,7 +61,7 @@ impl Lists {
             .min(bounds.len())
     }
 
-    /// The same lists, counted, without those that are empty.
+    /// The same lists, counted, without those that hold nothing.
     pub(super) fn counted(&self, index: &Index) -> Lists {
         counted(index, self.dimension, self.names.clone(), self.upto)
     }
@@ -182,9 +182,8 @@ fn types_of(index: &Index, patterns: &[&Pattern]) -> Option<Vec<Box<str>>> {
         }
     }
     if !prefixes.is_empty() {
-        let fits = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        let found = index.names(Dimension::Type).filter(|name| fits(name));
         // Too many are as good as all.
+        let found = index.names_with(Dimension::Type, &prefixes);
         names.extend(found.take(LISTS_MAX + 1));
         names.sort_unstable();
         names.dedup();
@@ -210,9 +209,9 @@ fn lists_of(
 fn counted(index: &Index, dimension: Dimension, mut names: Vec<Box<str>>, upto: Seq) -> Lists {
     let mut count = 0_u64;
     names.retain(|name| {
-        let tally = index.tally(dimension, name);
-        count = count.saturating_add(tally.count);
-        tally.count > 0
+        let held = index.count_at_most(dimension, name);
+        count = count.saturating_add(held);
+        held > 0
     });
     Lists {
         dimension,

@@ -75,6 +75,7 @@ fn manifest(window: u64) -> Manifest {
         count: 303,
         ordered: false,
         foreign: false,
+        unreadable: 0,
         millis_min: 0,
         millis_max: 0,
         bytes: 0,

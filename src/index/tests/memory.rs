@@ -65,3 +65,53 @@ fn memory_stays_within_its_budget_with_a_million_sources() {
     assert!(run.status.success(), "{text}\n{errors}");
     assert!(text.contains("1 passed"), "{text}");
 }
+
+/// The folder cannot be made at first, as on a disk that is full.
+#[test]
+fn an_index_without_its_folder_takes_no_more_memory_than_it_may() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocked = dir.path().join("blocked");
+    std::fs::write(&blocked, "no folder").unwrap();
+    let config = IndexConfig {
+        memory_max: 200 << 10,
+        retry_after: Duration::ZERO,
+        ..IndexConfig::default()
+    };
+    let log = memory_log();
+    let mut source = Source::new(33, 20, 9);
+    let index = Index::open(log.clone(), Some(blocked.join("index")), config.clone());
+    source.emit_many(&log, 40_000);
+    assert!(!index.catch_up(), "it rests");
+    let state = index.state();
+    assert!(state.in_memory && !state.rebuilding, "{state:?}");
+    assert!(state.indexed_upto < Seq(40_000), "{state:?}");
+    assert!(state.bytes < 2 * config.memory_max, "{state:?}");
+    assert_equals_scan(&index, &log, "resting");
+    std::fs::remove_file(&blocked).unwrap();
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    while index.state().in_memory {
+        source.emit(&log, 1);
+        assert!(std::time::Instant::now() < patience, "it never moves");
+        std::thread::yield_now();
+    }
+    assert!(index.catch_up());
+    assert!(!index.state().in_memory);
+    assert_equals_scan(&index, &log, "moved");
+    index.close();
+    let mismatches = against_log(&log, &blocked.join("index"), &config).unwrap();
+    assert_eq!(mismatches, []);
+}
+
+/// Whoever has no folder has a log that is bounded.
+#[test]
+fn an_index_that_was_given_no_folder_does_not_rest() {
+    let config = IndexConfig {
+        memory_max: 100 << 10,
+        ..IndexConfig::default()
+    };
+    let log = memory_log();
+    let index = Index::open(log.clone(), None, config);
+    Source::new(34, 20, 9).emit_many(&log, 20_000);
+    assert!(index.catch_up());
+    assert!(index.state().bytes > 100 << 10);
+}

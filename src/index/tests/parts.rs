@@ -190,6 +190,7 @@ fn an_event_that_cannot_be_read_is_passed_over() {
         .windows(8)
         .position(|bytes| bytes == sick.0.to_le_bytes())
         .unwrap();
+    let whole = bytes.clone();
     let mut bytes = bytes;
     bytes[at + 56 + data_len - 1] ^= 1;
     std::fs::write(log_folder.join(&segment.name), bytes).unwrap();
@@ -208,6 +209,15 @@ fn an_event_that_cannot_be_read_is_passed_over() {
     let index = open(&log, &dir.path().join("index"));
     assert_eq!(index.by_id(source.used[3000]).unwrap(), Some(Seq(3001)));
     assert_eq!(index.state().rebuilds, 0);
+    index.close();
+    // The segment is mended: what was passed over is found again.
+    std::fs::write(log_folder.join(&segment.name), whole).unwrap();
+    assert!(log.get(sick).is_ok());
+    let index = open(&log, &dir.path().join("index"));
+    assert!(index.catch_up());
+    assert_eq!(index.by_id(id).unwrap(), Some(sick));
+    assert_equals_scan(&index, &log, "mended");
+    assert_eq!(index.state().rebuilds, 1);
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn manifest(window: u64, min: u64, max: u64, foreign: bool) -> Manifest {
         count: 1,
         ordered: false,
         foreign,
+        unreadable: 0,
         millis_min: min,
         millis_max: max,
         bytes: 0,

@@ -303,3 +303,28 @@ fn counts_and_ends_need_no_more_than_the_lists() {
     assert_eq!(rig.query().count().unwrap(), 9_000);
     assert_eq!(rig.query().seqs(..Seq(101)).count().unwrap(), 100);
 }
+
+/// Each id has many events; of them only those are looked up that are given.
+#[test]
+fn events_of_several_ids_come_in_order_and_as_many_as_are_asked_for() {
+    let rig = Rig::new();
+    for n in 1..=6_000_u64 {
+        let mut record = Record::new("often", "s", Timestamp(1), &[0xc0]).unwrap();
+        record.event_id = EventId(u128::from(n % 5));
+        rig.log.append(&[record], Durability::Os).unwrap();
+    }
+    assert!(rig.index.catch_up());
+    let query = rig
+        .query()
+        .ids([EventId(2), EventId(1), EventId(2), EventId(99)]);
+    let wanted = (1..=6_000_u64).filter(|n| [1, 2].contains(&(n % 5)));
+    let due: Vec<u64> = wanted.collect();
+    assert_eq!(seqs(query.run().unwrap()), due);
+    assert_eq!(seqs(query.clone().limit(3).run().unwrap()), due[..3]);
+    let part = query.clone().seqs(Seq(4_001)..=Seq(4_007));
+    assert_eq!(seqs(part.run().unwrap()), [4_001, 4_002, 4_006, 4_007]);
+    let newest: Vec<u64> = due.iter().rev().take(3).copied().collect();
+    let back = query.clone().newest_first().limit(3);
+    assert_eq!(seqs(back.run().unwrap()), newest);
+    assert_eq!(query.count().unwrap(), 2_400);
+}
