@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::dispatch::{Delivery, Subscription};
+use crate::durability::Durability;
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
 use crate::system::Builder;
 
