@@ -55,6 +55,7 @@ mod lacking;
 mod going;
 mod spare;
 mod shared;
+mod alive;
 mod rotation;
 mod recycle;
 mod drops;

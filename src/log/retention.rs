@@ -49,8 +49,7 @@ impl Shared {
         }
         let mut noted = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
         // What could not be finished comes before anything else, whoever needs it by now.
-        let left = self.unfinished(*noted);
-        self.remove(&left, &mut noted)?;
+        self.remove(&self.unfinished(*noted), &mut noted)?;
         let mut looks = LOOKS_MAX;
         loop {
             while looks > 0 && self.look_for_expired() {

@@ -34,6 +34,14 @@ pub(super) enum Prepare {
 pub(super) const WRITE_AHEAD: usize = 4 << 20;
 
 impl Shared {
+    /// Has everything synced, if that is due by an interval.
+    pub(super) fn sync_if_due(&self) -> Result<()> {
+        if self.signal.take_due_sync() {
+            self.wait_durable(self.watermark.appended())?;
+        }
+        Ok(())
+    }
+
     /// Begins the next segment. The active one becomes the forerunner; the one before it must have
     /// been settled. On an error nothing has changed.
     pub(super) fn rotate<'a>(

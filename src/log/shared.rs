@@ -11,7 +11,7 @@ use super::aging::Aging;
 use super::commit::Commit;
 use super::going::Rewriting;
 use super::judge::RetentionWait;
-use super::opening::{Opened, note_failed_sync};
+use super::opening::Opened;
 use super::packs::PackCache;
 use super::pins::Pins;
 use super::prefault::Prefault;
@@ -55,9 +55,9 @@ pub(crate) struct Shared {
     pub(super) pins: Pins,
     pub(super) signal: Signal,
     pub(super) boot_id: u128,
-    process: Process,
+    pub(super) process: Process,
     pub(super) clock: Arc<dyn Clock>,
-    commit: Commit,
+    pub(super) commit: Commit,
     pub(super) sums: Sums,
     tail: CachePadded<Mutex<Tail>>,
     /// One settling at a time; taken before the tail's lock.
@@ -149,14 +149,6 @@ impl Shared {
 
     pub(super) fn wait_durable(&self, seq: Seq) -> Result<()> {
         self.commit.wait(&self.watermark, seq, &|| self.sync())
-    }
-
-    /// Has everything synced, if that is due by an interval.
-    pub(super) fn sync_if_due(&self) -> Result<()> {
-        if self.signal.take_due_sync() {
-            self.wait_durable(self.watermark.appended())?;
-        }
-        Ok(())
     }
 
     /// How long the syncs took that somebody waited for.
@@ -252,44 +244,6 @@ impl Shared {
         self.storage.sync_dir().map_err(|cause| self.fail(cause))
     }
 
-    /// What ended the log's life, if anything has; or that it is the parent's of this process.
-    pub(super) fn check_alive(&self) -> Result<()> {
-        if let Some(failure) = self.commit.failure() {
-            return Err(failure.duplicate());
-        }
-        if self.process.is_this() {
-            return Ok(());
-        }
-        let message = "this process was forked off the one that has the log open, and would write over its \
-                       events; open a directory of its own in it, or start it with exec";
-        Err(Error::new(ErrorKind::Closed, message))
-    }
-
-    /// Ends the log's life after a failed sync; returns what whoever waits for it is told.
-    pub(super) fn fail(&self, cause: Error) -> Error {
-        self.end(sync_failed(cause))
-    }
-
-    /// Ends the log's life; returns what whoever waits for it is told.
-    ///
-    /// No waker runs here, for any lock may be held, and a waker may do anything: the committer, whom
-    /// every task has asked for a sync, finds the failure and wakes them.
-    pub(super) fn end(&self, error: Error) -> Error {
-        self.commit.end(error);
-        self.mark_poisoned();
-        let failure = self.commit.failure().map(Error::duplicate);
-        failure.unwrap_or_else(|| Error::new(ErrorKind::SyncFailed, "the log takes nothing more"))
-    }
-
-    /// Leaves word for the next opening in this boot, whose page cache shows bytes that the disk may
-    /// lack, and tells all who wait.
-    fn mark_poisoned(&self) {
-        if !self.watermark.is_closed() {
-            self.watermark.close();
-            note_failed_sync(self.storage.as_ref());
-        }
-    }
-
     /// Writes a mark if the last sync has no witness yet and nothing else is under way.
     pub(super) fn mark_if_idle(&self) -> Result<bool> {
         let mut tail = self.tail();
@@ -382,19 +336,4 @@ impl Shared {
             poisoned.into_inner()
         })
     }
-}
-
-/// What a failed sync means for whoever waits for one.
-fn sync_failed(cause: Error) -> Error {
-    tracing::error!(target: "forelog::log", %cause, "a sync failed; nothing more is taken");
-    let message = format!(
-        "a sync failed, so the event may or may not be on the disk ({cause}); reopen the system \
-         and emit again with the same event id"
-    );
-    let error = Error::new(ErrorKind::SyncFailed, message);
-    match cause.path() {
-        Some(path) => error.at_path(path),
-        None => error,
-    }
-    .caused_by(cause)
 }
