@@ -24,6 +24,19 @@ impl EventId {
         millis.filter(|_| version == 7 && variant == 0b10)
     }
 
+    /// How many bits of an id count within its millisecond.
+    pub(crate) const COUNTER_BITS: u32 = 20;
+
+    /// What stands where our own ids have their number within the millisecond: the field `rand_a` and the
+    /// first 8 bits of `rand_b`. Of `UUIDv7`s with one time it descends nowhere that they ascend.
+    pub(crate) fn counter(self) -> u64 {
+        let bits = |shift: u32, count: u32| {
+            let bits = self.0 >> shift & ((1 << count) - 1);
+            u64::try_from(bits).unwrap_or(0)
+        };
+        bits(64, 12) << 8 | bits(54, 8)
+    }
+
     /// Whether this is [`EventId::NIL`].
     pub fn is_nil(self) -> bool {
         self == EventId::NIL
@@ -61,8 +74,7 @@ impl<'de> Deserialize<'de> for EventId {
     }
 }
 
-/// Bits of the ticket that count ids within a millisecond.
-const COUNTER_BITS: u32 = 20;
+const COUNTER_BITS: u32 = EventId::COUNTER_BITS;
 
 /// Makes `UUIDv7` ids that strictly increase. It belongs to whoever decides the order of events, so
 /// that ids increase as Seqs do.

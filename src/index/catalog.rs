@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 
 use super::dimension::{Dimension, Each};
+use super::fences::Fences;
 use super::keys::{self, ERA_LEN, LEVEL_MAX, Run, mix, parse_window};
 use super::spans::Spans;
 use super::store::{Pair, Store};
@@ -25,6 +26,8 @@ pub(super) struct Catalog {
     next_window: u64,
     /// Ascending by window; windows without events have none.
     manifests: VecDeque<Manifest>,
+    /// Of each of them.
+    fences: VecDeque<Fences>,
     spans: Spans,
     names: Each<Vec<EraNames>>,
     /// The sum that the position carries.
@@ -95,6 +98,12 @@ impl Catalog {
         self.manifests.range(start..)
     }
 
+    /// The fences of a window.
+    pub(super) fn fences(&self, window: u64) -> Fences {
+        let held = self.fences.get(self.windows_before(window));
+        held.copied().unwrap_or_default()
+    }
+
     /// The first window from this one on that may hold an id with this time.
     pub(super) fn first_holding(&self, window: u64, millis: u64) -> Option<&Manifest> {
         self.spans.ranges(window, millis).find_map(|(from, end)| {
@@ -161,8 +170,8 @@ impl Catalog {
     }
 
     /// The sum once this window has been taken.
-    pub(super) fn sum_with(&self, manifest: &Manifest) -> u64 {
-        self.sum.wrapping_add(manifest_digest(manifest))
+    pub(super) fn sum_with(&self, manifest: &Manifest, fences: &Fences) -> u64 {
+        self.sum.wrapping_add(manifest_digest(manifest, fences))
     }
 
     /// The names of each era, once a window with these new names has been taken.
@@ -182,24 +191,27 @@ impl Catalog {
     }
 
     /// Takes a window that the store has taken.
-    pub(super) fn take(&mut self, manifest: Manifest, names: Each<Vec<EraNames>>) {
-        self.sum = self.sum_with(&manifest);
+    pub(super) fn take(&mut self, manifest: Manifest, fences: Fences, names: Each<Vec<EraNames>>) {
+        self.sum = self.sum_with(&manifest, &fences);
         self.next_window = manifest.window.saturating_add(1);
-        self.push(manifest);
+        self.push(manifest, fences);
         self.names = names;
     }
 
-    fn push(&mut self, manifest: Manifest) {
+    fn push(&mut self, manifest: Manifest, fences: Fences) {
         self.bytes = self.bytes.saturating_add(manifest.bytes.into());
         self.spans.add(&manifest);
         self.manifests.push_back(manifest);
+        self.fences.push_back(fences);
     }
 
     /// Forgets the windows before `floor`; how many there were.
     pub(super) fn retire(&mut self, floor: u64) -> usize {
         let before = self.manifests.len();
-        for manifest in self.manifests.drain(..self.windows_before(floor)) {
-            self.sum = self.sum.wrapping_sub(manifest_digest(&manifest));
+        let gone = ..self.windows_before(floor);
+        for (manifest, fences) in self.manifests.drain(gone).zip(self.fences.drain(gone)) {
+            let digest = manifest_digest(&manifest, &fences);
+            self.sum = self.sum.wrapping_sub(digest);
             self.bytes = self.bytes.saturating_sub(manifest.bytes.into());
         }
         for dimension in Dimension::ALL {
@@ -243,9 +255,10 @@ impl Catalog {
         let pairs = all_in(store, &keys::manifest(from), &keys::manifest(to))?;
         for (key, value) in pairs {
             let manifest = parse_window(&key).and_then(|window| Manifest::decode(window, &value));
-            let manifest = manifest.ok_or_else(|| broken("a manifest does not pass its check"))?;
-            self.sum = self.sum.wrapping_add(manifest_digest(&manifest));
-            self.push(manifest);
+            let (manifest, fences) =
+                manifest.ok_or_else(|| broken("a manifest does not pass its check"))?;
+            self.sum = self.sum_with(&manifest, &fences);
+            self.push(manifest, fences);
         }
         Ok(())
     }
@@ -261,8 +274,8 @@ pub(super) fn all_in(store: &dyn Store, from: &[u8], to: &[u8]) -> Result<Vec<Pa
 }
 
 /// What a manifest adds to the sum.
-fn manifest_digest(manifest: &Manifest) -> u64 {
-    mix(manifest.window ^ keys::digest(&manifest.encode()))
+fn manifest_digest(manifest: &Manifest, fences: &Fences) -> u64 {
+    mix(manifest.window ^ keys::digest(&manifest.encode(fences)))
 }
 
 /// The store does not hold what was put there.

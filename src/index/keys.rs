@@ -5,7 +5,7 @@
 //! | `n` dimension, window u64, record u32 | [names](super::dictionary) that the window met |
 //! | `l` dimension, level u8, run u64, hash u64 | the names from this hash on, up to the next piece's: a [piece](super::pieces) of a run |
 //! | `i` window u64, piece u8 | hashes of the window's `UUIDv7`s, sorted, each with its event's offset |
-//! | `m` window u64 | what the window holds: a [`Manifest`](super::values::Manifest) |
+//! | `m` window u64 | what the window holds: a [`Manifest`](super::values::Manifest), and [`Fences`](super::fences::Fences) |
 //! | `w` | how far all this goes: a [`Position`](super::values::Position); written last |
 //!
 //! Each value begins with a CRC-32 over its key, what else it belongs to, and its body: a value
@@ -16,7 +16,7 @@ use crate::event::EventId;
 use crate::position::Seq;
 
 /// The version of all this; an index of another one is rebuilt.
-pub(super) const SCHEMA: u32 = 3;
+pub(super) const SCHEMA: u32 = 4;
 /// How many Seqs a window spans; window w begins at Seq `w * WINDOW_LEN`.
 pub(super) const WINDOW_LEN: u64 = 4096;
 /// How many windows a run of level 1 spans, and how many runs of a level one of the next.

@@ -115,15 +115,15 @@ impl Core {
             let found = scan_for(&self.log, id, first, last_of(manifest.window));
             Ok(found.map_or(Look::Absent, Look::Found))
         } else if manifest.ordered {
-            Ok(self.search(manifest, id))
+            let fences = state.catalog.fences(manifest.window);
+            Ok(self.search(Aim::at(id, manifest, &fences), id))
         } else {
             self.look_up(state, manifest.window, id)
         }
     }
 
     /// Searches a window whose ids ascend.
-    fn search(&self, manifest: &Manifest, id: EventId) -> Look {
-        let mut aim = Aim::at(id, manifest);
+    fn search(&self, mut aim: Aim, id: EventId) -> Look {
         while let Some(place) = aim.next() {
             match self.id_at(place) {
                 Ok(Some(held)) if held == id => return Look::Found(place),

@@ -57,7 +57,7 @@ impl Follower<'_> {
             let state = self.core.read();
             Position {
                 next_window: window.saturating_add(1),
-                sum: state.catalog.sum_with(&sealed.manifest),
+                sum: state.catalog.sum_with(&sealed.manifest, &sealed.fences),
                 names: state.catalog.names_with(&met.names),
                 ..self.position(&state.catalog, &ids)
             }
@@ -66,7 +66,9 @@ impl Follower<'_> {
         records.push(self.record(&position));
         batch::put(store.as_ref(), &records)?;
         let mut state = self.core.write();
-        state.catalog.take(sealed.manifest, position.names);
+        state
+            .catalog
+            .take(sealed.manifest, sealed.fences, position.names);
         state.tail = Window::starting_at(self.reader.position(), self.core.hashes);
         state.ids = ids;
         drop(state);

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 
 use super::keys::{SPAN, SPAN_BITS};
-use super::values::{Manifest, Times};
+use super::times::Times;
+use super::values::Manifest;
 
 /// The times of the windows of a catalog, summed up twice.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 
 mod compacted;
 mod damage;
+mod fences;
 mod ids;
 mod levels;
 mod measure;

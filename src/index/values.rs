@@ -1,8 +1,10 @@
-//! The values of the index: ids, [`Manifest`], [`Position`]. Bytes that were read are
+//! The values of the index: ids, [`Manifest`] with its [`Fences`], [`Position`]. Bytes that were read are
 //! hostile even behind a checksum: what does not hold is `None`.
 
 use super::dimension::{Dimension, Each};
+use super::fences::Fences;
 use super::keys::{self, PIECES, SCHEMA, seal, unseal};
+use super::times::Times;
 use crate::event::EventId;
 
 /// Takes little-endian integers off the front of a slice.
@@ -123,27 +125,6 @@ const FOREIGN: u8 = 2;
 const UNREADABLE_SHIFT: u32 = 2;
 pub(super) const UNREADABLE_MAX: u8 = u8::MAX >> UNREADABLE_SHIFT;
 
-/// The times in the ids of windows that follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    /// The earliest, in milliseconds; above `max` if there is none.
-    pub(super) min: u64,
-    pub(super) max: u64,
-}
-
-impl Times {
-    /// Whether an id with this time may be among them.
-    pub(super) fn may_hold(&self, millis: u64) -> bool {
-        (self.min..=self.max).contains(&millis)
-    }
-
-    /// Sums both up.
-    pub(super) fn add(&mut self, other: Times) {
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
-    }
-}
-
 /// What a window holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Manifest {
@@ -171,7 +152,8 @@ impl Manifest {
         }
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The value of a manifest; `fences` go with it where the ids ascend.
+    pub(super) fn encode(&self, fences: &Fences) -> Vec<u8> {
         let mut flags = 0;
         if self.ordered {
             flags |= ORDERED;
@@ -185,10 +167,14 @@ impl Manifest {
         body.extend(self.millis_min.to_le_bytes());
         body.extend(self.millis_max.to_le_bytes());
         body.extend(self.bytes.to_le_bytes());
+        if self.ordered {
+            body.extend(fences.0.into_iter().flat_map(u32::to_le_bytes));
+        }
         seal(&keys::manifest(self.window), &[], &body)
     }
 
-    pub(super) fn decode(window: u64, value: &[u8]) -> Option<Manifest> {
+    /// The manifest of a value, and the fences that stand with it.
+    pub(super) fn decode(window: u64, value: &[u8]) -> Option<(Manifest, Fences)> {
         let mut fields = Fields(unseal(&keys::manifest(window), &[], value)?);
         let count = fields.u16()?;
         let flags = fields.u8()?;
@@ -202,8 +188,15 @@ impl Manifest {
             millis_max: fields.u64()?,
             bytes: fields.u32()?,
         };
+        let mut fences = Fences::default();
+        if manifest.ordered {
+            for kept in &mut fences.0 {
+                *kept = fields.u32()?;
+            }
+            fences.0.is_sorted().then_some(())?;
+        }
         fields.end()?;
-        Some(manifest)
+        Some((manifest, fences))
     }
 }
 

@@ -2,6 +2,7 @@
 //! tail; one that is complete is turned into the records that the store keeps.
 
 use super::dimension::{Dimension, Each};
+use super::fences::Fences;
 use super::hash::NameHash;
 use super::ids::{self, block::hash_of};
 use super::keys::{self, Run, first_of, millis_of, offset_of};
@@ -17,6 +18,7 @@ use crate::position::Seq;
 pub(super) struct Sealed {
     pub(super) records: Vec<Pair>,
     pub(super) manifest: Manifest,
+    pub(super) fences: Fences,
     /// The entries of the ids that tell no time, ascending.
     pub(super) foreign: Vec<u64>,
 }
@@ -121,10 +123,16 @@ impl Window {
             .map(|(key, value)| key.len() + value.len())
             .sum();
         manifest.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        records.push((keys::manifest(self.number), manifest.encode()));
+        let fences = if manifest.ordered {
+            Fences::of(self.number, &self.ids, manifest.times())
+        } else {
+            Fences::default()
+        };
+        records.push((keys::manifest(self.number), manifest.encode(&fences)));
         Sealed {
             records,
             manifest,
+            fences,
             foreign: self.foreign(salt),
         }
     }

@@ -54,8 +54,8 @@ impl Finder {
         let Some(segment) = held.and_then(|held| held.segment.as_ref()) else {
             return Ok(None);
         };
-        let found = self.view.get_in(segment.clone(), seq)?;
-        Ok(found.filter(|stored| !self.view.is_expired(&stored.event())))
+        let found = self.view.get_in(segment.clone(), seq);
+        self.view.unexpired(found)
     }
 
     /// Whether the segment that is held has this Seq, and the list is as it was.

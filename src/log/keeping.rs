@@ -46,8 +46,19 @@ impl View {
     /// As [`View::get`], for whoever looks events up: `None` as well if it has expired.
     #[inline]
     pub(crate) fn get_unexpired(&self, seq: Seq) -> Result<Option<StoredEvent>> {
-        let found = self.get(seq)?;
-        Ok(found.filter(|stored| !self.is_expired(&stored.event())))
+        self.unexpired(self.get(seq))
+    }
+
+    /// What was found, unless it has expired.
+    #[inline]
+    pub(super) fn unexpired(
+        &self,
+        found: Result<Option<StoredEvent>>,
+    ) -> Result<Option<StoredEvent>> {
+        if !self.has_expiry() {
+            return found;
+        }
+        Ok(found?.filter(|stored| !self.is_expired(&stored.event())))
     }
 
     /// When the event of this Seq expires, in the segment that holds it; `None` if a compaction has dropped it.

@@ -4,6 +4,7 @@ use super::*;
 use crate::index::core::{Core, State};
 use crate::index::dictionary;
 use crate::index::dimension::Each;
+use crate::index::fences::Fences;
 use crate::index::keys::{ERA_LEN, Run, first_of, window_of};
 use crate::index::pieces::PieceWriter;
 use crate::index::runs::{Runs, Way};
@@ -64,7 +65,9 @@ fn made(core: &Core, random: &mut Source, hash: u64) -> (State, BTreeMap<u64, Ve
             ..EraNames::default()
         });
         let names = state.catalog.names_with(&names);
-        state.catalog.take(manifest(window), names);
+        state
+            .catalog
+            .take(manifest(window), Fences::default(), names);
     }
     (state, lists)
 }

@@ -2,6 +2,7 @@
 
 use crate::index::catalog::Catalog;
 use crate::index::dimension::Each;
+use crate::index::fences::Fences;
 use crate::index::values::Manifest;
 
 fn manifest(window: u64, min: u64, max: u64, foreign: bool) -> Manifest {
@@ -38,7 +39,7 @@ fn a_window_is_found_as_a_look_at_each_of_them_would() {
             1 => manifest(window, min, min + random(9), true),
             _ => manifest(window, min, min + random(9), false),
         };
-        catalog.take(held, Each::default());
+        catalog.take(held, Fences::default(), Each::default());
         if random(200) == 0 {
             catalog.retire(random(window));
         }
