@@ -39,6 +39,9 @@ pub enum ErrorKind {
     Truncated,
     /// Bytes that were once durable fail their check. Run `forelog-recovery doctor`.
     Corrupt,
+    /// The events are encrypted, and the key is missing, another one, or none: give the right one.
+    /// Nothing was changed.
+    Key,
     /// The files were written by a newer version of Forelog: upgrade.
     UnsupportedVersion,
     /// The path is a symbolic link, a pipe or a device, where a plain file or folder must be.

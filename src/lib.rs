@@ -67,6 +67,8 @@ mod format;
 mod upcast;
 // 3 storage
 mod storage;
+// 3 keys
+mod keys;
 // 4 log
 mod log;
 // 5 lookups
@@ -133,6 +135,9 @@ pub use replay::{
 };
 
 pub use system::{ByType, EventStore, Stats};
+
+// Encrypt: events that only who has the key can read.
+pub use keys::EncryptionKey;
 
 // Scrub: sealed segments, verified in the background.
 pub use system::{DAMAGE_SOURCE, DAMAGE_TYPE, ScrubPolicy, ScrubState};

@@ -4,6 +4,7 @@
 //! leaves the new pair or none, and those from before. Several are kept: where the newest one is
 //! damaged, it is set aside and the one before counts. With none left the projection starts over.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -12,17 +13,23 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::format::snapshot::Snapshot;
+use crate::keys::data::DataKey;
 use crate::position::Seq;
 use crate::storage::Storage;
 
 #[cfg(test)]
 mod tests;
 
+/// What they are encrypted for.
+const PURPOSE: &str = "forelog snapshot v1";
+
 /// The folder of snapshots.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshots {
     storage: Arc<dyn Storage>,
     log_id: u128,
+    /// What states are encrypted with, if they are.
+    key: Option<Arc<DataKey>>,
     /// Held while one is written: of two projections of one name, one would take the other's unfinished
     /// file for what a crash has left.
     writing: Arc<Mutex<()>>,
@@ -40,10 +47,16 @@ impl Snapshots {
     /// The snapshots in this folder that were made from this log.
     pub(crate) fn new(storage: Arc<dyn Storage>, log_id: u128) -> Self {
         Snapshots {
+            key: None,
             storage,
             log_id,
             writing: Arc::default(),
         }
+    }
+
+    /// The same, encrypted with the log's key, if there is one.
+    pub(crate) fn with_key(self, key: Option<Arc<DataKey>>) -> Self {
+        Snapshots { key, ..self }
     }
 
     /// Adds a snapshot, durable on return, and removes those of this version beyond the newest `keep`.
@@ -63,11 +76,18 @@ impl Snapshots {
             let message = format!("the state of projection {projection:?} does not serialize");
             Error::new(ErrorKind::Decode, format!("{message}: {source}")).caused_by(source)
         })?;
+        let place = self.place(projection, version, position);
+        let sealed = self
+            .key
+            .as_ref()
+            .map(|key| key.seal_bytes(PURPOSE, &place, &state));
+        let sealed = sealed.transpose()?;
         let snapshot = Snapshot {
             log_id: self.log_id,
             position,
             version,
-            state: &state,
+            is_sealed: sealed.is_some(),
+            state: sealed.as_ref().unwrap_or(&state),
         };
         let name = names::snapshot(projection, version, position);
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +122,7 @@ impl Snapshots {
                     "a snapshot of another version is passed over"
                 );
             } else if found.position <= upto
-                && let Some(state) = self.read(&found)?
+                && let Some(state) = self.read(projection, &found)?
             {
                 return Ok(Some((found.position, state)));
             }
@@ -138,7 +158,7 @@ impl Snapshots {
     }
 
     /// The state in a snapshot; `None` if it cannot be used, which is logged.
-    fn read<S: DeserializeOwned>(&self, found: &Found) -> Result<Option<S>> {
+    fn read<S: DeserializeOwned>(&self, projection: &str, found: &Found) -> Result<Option<S>> {
         let bytes = match self.storage.read(&found.name) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
@@ -158,7 +178,21 @@ impl Snapshots {
             self.set_aside(&found.name, "the snapshot is of another log")?;
             return Ok(None);
         }
-        let state = rmp_serde::from_slice(snapshot.state);
+        let mut state = Cow::Borrowed(snapshot.state);
+        if snapshot.is_sealed {
+            let place = self.place(projection, found.version, found.position);
+            let key = self.key.as_ref();
+            let opened = key.and_then(|key| key.open_bytes(PURPOSE, &place, &state));
+            let Some(opened) = opened else {
+                self.set_aside(
+                    &found.name,
+                    "the snapshot was altered by somebody without the key",
+                )?;
+                return Ok(None);
+            };
+            state = Cow::Owned(opened);
+        }
+        let state = rmp_serde::from_slice(&state);
         if let Err(error) = &state {
             tracing::warn!(
                 target: "forelog::replay", path = %self.storage.path(&found.name).display(), %error,
@@ -166,6 +200,15 @@ impl Snapshots {
             );
         }
         Ok(state.ok())
+    }
+
+    /// What an encrypted snapshot is bound to.
+    fn place(&self, projection: &str, version: u64, position: Seq) -> Vec<u8> {
+        let mut place = self.log_id.to_le_bytes().to_vec();
+        place.extend(position.0.to_le_bytes());
+        place.extend(version.to_le_bytes());
+        place.extend(projection.as_bytes());
+        place
     }
 
     /// The snapshots of a projection, the furthest position first.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use forelog_dump::SelectorArgs;
+use forelog_dump::{KeyArgs, SelectorArgs};
 
 use crate::options::{
     CompletionsArgs, CursorsArgs, DiffArgs, DoctorArgs, ManArgs, RebuildArgs, RepairArgs,
@@ -16,8 +16,8 @@ Exit codes:
   1  only a torn tail, as a crash leaves it: the next opening sets it aside; diff: they differ
   2  the command was not understood
   3  something is damaged, or was lost
-  4  the path cannot be opened or read, the target or the output not be written,
-     or a command of --exec failed
+  4  the path cannot be opened or read, or only with a key that was not given, the target or
+     the output not be written, or a command of --exec failed
   5  what was asked for by its name is not there
 
 Examples:
@@ -33,6 +33,7 @@ Examples:
   forelog-recovery replay /var/lib/orders --type 'order.*' --from 2013-01-01T00:00:00Z
   forelog-recovery replay /var/lib/orders --from 41001 --rate 100 --exec 'curl -fsS -d @- http://127.0.0.1:8080/'
   forelog-recovery replay /var/lib/orders --into /var/lib/orders-copied
+  forelog-recovery replay /var/lib/orders --key-file old.key --into /var/lib/other --into-key-file new.key
   forelog-recovery rebuild /var/lib/orders --projection totals --apply
   forelog-recovery reindex /var/lib/orders
   forelog-recovery completions bash > /etc/bash_completion.d/forelog-recovery";
@@ -112,6 +113,9 @@ pub struct VerifyArgs {
     /// Read every byte, several segments at once, and do not compare the index
     #[arg(long)]
     pub skip_index: bool,
+    /// Hold each event against its authentication tag too, and the index against the log.
+    #[command(flatten)]
+    pub key: KeyArgs,
 }
 
 /// The options of `replay`.
@@ -133,6 +137,12 @@ pub struct ReplayArgs {
     /// At most so many events a second
     #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: Option<u64>,
+    /// What opens it.
+    #[command(flatten)]
+    pub key: KeyArgs,
+    /// Encrypt the directory that is emitted into with the key in this file
+    #[arg(long, value_name = "F", requires = "into")]
+    pub into_key_file: Option<PathBuf>,
     /// Which events.
     #[command(flatten)]
     pub selector: SelectorArgs,
@@ -143,4 +153,7 @@ pub struct ReplayArgs {
 pub struct ReindexArgs {
     /// The directory
     pub path: PathBuf,
+    /// What opens it.
+    #[command(flatten)]
+    pub key: KeyArgs,
 }

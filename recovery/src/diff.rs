@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::iter::Peekable;
 use std::path::Path;
 
-use forelog::inspect::{Inspector, LoggedEvent, Records, Selector};
+use forelog::inspect::{LoggedEvent, Records, Selector};
 use forelog::{EventId, Seq};
-use forelog_dump::{Exit, Fault, Output, Told};
+use forelog_dump::{Exit, Fault, KeyArgs, Output, Told};
 use serde::Serialize;
 
 use crate::options::DiffArgs;
@@ -68,7 +68,10 @@ pub(crate) fn diff(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let mut sides = (side(&args.left)?, side(&args.right)?);
+    let of_right = KeyArgs {
+        key_file: args.right_key_file.clone().or(args.key.key_file.clone()),
+    };
+    let mut sides = (side(&args.left, &args.key)?, side(&args.right, &of_right)?);
     let mut report = Report {
         v: VERSION,
         left: &args.left,
@@ -101,9 +104,9 @@ pub(crate) fn diff(
     Ok(if is_same { Exit::Good } else { Exit::Torn })
 }
 
-fn side(path: &Path) -> Result<Side, Fault> {
+fn side(path: &Path, key: &KeyArgs) -> Result<Side, Fault> {
     Ok(Side {
-        records: Inspector::open(path)?.records(Selector::all())?,
+        records: key.inspector(path)?.records(Selector::all())?,
         unreadable: 0,
     })
 }

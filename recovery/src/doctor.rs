@@ -74,6 +74,11 @@ pub(crate) fn doctor(args: &DoctorArgs, json: bool, out: Output<'_>) -> Result<E
             report.find(Finding::new("snapshot", says, is_wrong).in_file(&snapshot.file));
         }
     }
+    if inspector.is_encrypted()? {
+        let says = "the events are encrypted: what reads them needs --key-file, verify compares the index with \
+                    it only, and what mends the directory needs no key";
+        report.find(Finding::new("log", says, false));
+    }
     let is_without_control = verified
         .control
         .as_ref()

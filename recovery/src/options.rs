@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Subcommand};
 use clap_complete::Shell;
+use forelog_dump::KeyArgs;
 
 /// The options of `doctor`.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,6 +45,12 @@ pub struct DiffArgs {
     pub left: PathBuf,
     /// The other
     pub right: PathBuf,
+    /// What opens them.
+    #[command(flatten)]
+    pub key: KeyArgs,
+    /// The file with the key of the other one, where that is another
+    #[arg(long, value_name = "F")]
+    pub right_key_file: Option<PathBuf>,
 }
 
 /// The options of `cursors`.

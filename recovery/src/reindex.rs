@@ -24,7 +24,10 @@ struct Report<'a> {
 }
 
 pub(crate) fn reindex(args: &ReindexArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
-    let state = EventSystem::reindex(&args.path)?;
+    let state = match args.key.key()? {
+        Some(key) => EventSystem::reindex_encrypted(&args.path, key)?,
+        None => EventSystem::reindex(&args.path)?,
+    };
     let report = Report {
         v: VERSION,
         path: &args.path,

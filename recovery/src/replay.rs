@@ -3,7 +3,7 @@
 use std::path::{self, Path, PathBuf};
 
 use forelog::inspect::{Inspector, Records, Selector};
-use forelog::{Durability, Error, ErrorKind, EventSystem, Seq};
+use forelog::{Durability, EncryptionKey, Error, ErrorKind, EventSystem, Seq};
 use forelog_dump::{Exit, Fault, Output, Told};
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub(crate) fn replay(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let inspector = Inspector::open(&args.path)?;
+    let inspector = args.key.inspector(&args.path)?;
     if let Some(into) = &args.into {
         check_apart(&args.path, into)?;
         return replay_into(&inspector, args, into, json, out, told);
@@ -92,7 +92,7 @@ fn replay_into(
         last_into: Seq::ZERO,
     };
     let mut records = inspector.records(args.selector.selector()?)?;
-    let system = open_target(into)?;
+    let system = open_target(into, args.into_key_file.as_deref())?;
     let bar = progress::events("replaying");
     let mut pace = Pace::new(args.rate);
     let step = &mut || {
@@ -179,7 +179,8 @@ fn real(path: &Path) -> forelog::Result<PathBuf> {
 
 /// Opens the directory to replay into, which must not hold events yet: replaying twice would double
 /// them. Looked at before it is opened, for opening writes.
-fn open_target(into: &Path) -> forelog::Result<EventSystem> {
+fn open_target(into: &Path, key_file: Option<&Path>) -> forelog::Result<EventSystem> {
+    let key = key_file.map(EncryptionKey::from_file).transpose()?;
     let holds_events = match Inspector::open(into) {
         Ok(held) => held.records(Selector::all().limit(1))?.next().is_some(),
         // Missing or empty; what else stands here opening refuses.
@@ -189,10 +190,14 @@ fn open_target(into: &Path) -> forelog::Result<EventSystem> {
         let message = "the directory holds events already; name a new or an empty one";
         return Err(Error::new(ErrorKind::Invalid, message).at_path(into));
     }
-    EventSystem::builder()
+    let builder = EventSystem::builder()
         .persistence_path(into)
-        .durability(Durability::Os)
-        .open()
+        .durability(Durability::Os);
+    match key {
+        Some(key) => builder.encryption_key(key),
+        None => builder,
+    }
+    .open()
 }
 
 fn stopped(error: Error, report: &Report<'_>) -> Error {

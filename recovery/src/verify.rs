@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use forelog::inspect::{Inspector, LogReport, Progress, VerifyReport};
+use forelog::inspect::{LogReport, Progress, VerifyReport};
 use forelog_dump::{Exit, Fault, Output};
 
 use crate::args::VerifyArgs;
@@ -10,7 +10,7 @@ use crate::progress;
 use crate::shown::{line, path as shown, seqs};
 
 pub(crate) fn verify(args: &VerifyArgs, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
-    let inspector = Inspector::open(&args.path)?;
+    let inspector = args.key.inspector(&args.path)?;
     let bar = progress::bytes("verifying");
     let mut show = |progress: Progress| {
         bar.set_length(progress.total);

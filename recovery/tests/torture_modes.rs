@@ -82,29 +82,3 @@ fn what_makes_no_sense_is_exit_code_2() {
         assert_eq!(torture(args).0, 2, "{args:?}");
     }
 }
-
-#[test]
-fn a_key_is_refused_before_anything_is_written_or_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let (dir, key) = (folder.path().join("log"), folder.path().join("key"));
-    std::fs::write(&key, [7; 32]).unwrap();
-    let paths = [&dir, &key].map(|path| path.to_str().unwrap());
-    let write = [
-        "write",
-        paths[0],
-        "--events",
-        "3",
-        "--seed",
-        "1",
-        "--key-file",
-        paths[1],
-    ];
-    let (code, output) = torture(&write);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((code, output.stdout.len()), (2, 0));
-    assert!(
-        told.contains("does not encrypt") && told.contains("leave --key-file out"),
-        "{told}"
-    );
-    assert!(!dir.exists());
-}

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::error::{self, Error, ErrorKind};
+
 /// Bytes that are written as bytes, not as a list of numbers.
 #[derive(Debug)]
 pub(super) struct Bytes(pub(super) Vec<u8>);
@@ -45,4 +47,12 @@ impl<'de> Deserialize<'de> for Bytes {
 
         deserializer.deserialize_bytes(BytesVisitor)
     }
+}
+
+/// A value as the data of a record.
+pub(super) fn to_bytes<T: Serialize>(value: &T) -> error::Result<Vec<u8>> {
+    rmp_serde::to_vec_named(value).map_err(|source| {
+        let message = format!("a record of the control log cannot be encoded: {source}");
+        Error::new(ErrorKind::Decode, message).caused_by(source)
+    })
 }

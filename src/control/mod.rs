@@ -50,6 +50,7 @@ use crate::clock::Clock;
 use crate::durability::Durability;
 use crate::error::Result;
 use crate::format::record::Record;
+use crate::keys::data::DataKey;
 use crate::log::{Log, LogConfig, Removed, log_identity};
 use crate::position::Seq;
 use crate::storage::Storage;
@@ -94,6 +95,8 @@ pub(crate) struct Control {
     books: Mutex<Books>,
     recovery: Option<ControlRecovery>,
     is_new: bool,
+    /// What copies of events are encrypted with, if they are.
+    key: Option<Arc<DataKey>>,
     /// After how many bytes of records a checkpoint is made.
     checkpoint_after: u64,
 }
@@ -199,6 +202,7 @@ impl Control {
             books: Mutex::new(books),
             recovery: None,
             is_new,
+            key: None,
             checkpoint_after,
         }
     }
@@ -223,6 +227,19 @@ impl Control {
                 stranger: None,
             },
         })
+    }
+
+    /// The same, opened with the key of the main log, if that is encrypted. Without it, copies of events
+    /// stay closed, and are kept as they are.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::error::ErrorKind::Corrupt) if a copy was altered.
+    pub(crate) fn with_key(mut self, key: Option<Arc<DataKey>>) -> Result<Control> {
+        if let Some(key) = &key {
+            self.books().state.open_copies(key)?;
+        }
+        self.key = key;
+        Ok(self)
     }
 
     /// The internal log itself.

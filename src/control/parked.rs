@@ -1,11 +1,14 @@
 //! [`ParkedEvent`]: the copy of an event that was set aside.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, to_bytes};
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::event::{Data, Event, EventId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{self, Data, Event, EventId};
+use crate::keys::data::DataKey;
 use crate::position::Seq;
 
 /// An event that was set aside because its handler failed too often, or asked for it.
@@ -26,6 +29,73 @@ pub struct ParkedEvent {
     pub appended_at: Timestamp,
     /// When it was parked.
     pub parked_at: Timestamp,
+    /// Reason and event as they lie in the control log of an encrypted log; without the key they are blank.
+    pub(crate) sealed: Option<Arc<[u8]>>,
+}
+
+/// What the copies are encrypted for.
+const PURPOSE: &str = "forelog parked event v1";
+
+/// What of a parked event is encrypted.
+#[derive(Serialize, Deserialize)]
+struct Hidden {
+    reason: String,
+    event_type: String,
+    source: String,
+    headers: Vec<(String, String)>,
+    data: Bytes,
+}
+
+impl ParkedEvent {
+    /// What the encrypted part is bound to.
+    fn place(&self) -> [u8; 24] {
+        let mut place = [0; 24];
+        place[..8].copy_from_slice(&self.seq.0.to_le_bytes());
+        place[8..].copy_from_slice(&self.event.event_id.0.to_le_bytes());
+        place
+    }
+
+    /// Encrypts the copy that goes into the control log.
+    ///
+    /// # Errors
+    /// If it cannot be encoded, or the operating system has no random bytes to give.
+    pub(super) fn seal(&mut self, key: &DataKey) -> Result<()> {
+        let hidden = Hidden {
+            reason: self.reason.clone(),
+            event_type: self.event.event_type.clone(),
+            source: self.event.source.clone(),
+            headers: self.event.headers.clone(),
+            data: Bytes(self.event.data.as_bytes().to_vec()),
+        };
+        let bytes = to_bytes(&hidden)?;
+        let sealed = key.seal_bytes(PURPOSE, &self.place(), &bytes)?;
+        self.sealed = Some(sealed.into());
+        Ok(())
+    }
+
+    /// The event with what was encrypted of it; `None` if nothing was.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if that was altered.
+    pub(super) fn opened(&self, key: &DataKey) -> Result<Option<ParkedEvent>> {
+        let Some(sealed) = &self.sealed else {
+            return Ok(None);
+        };
+        let opened = key.open_bytes(PURPOSE, &self.place(), sealed);
+        let bytes = opened.ok_or_else(|| {
+            let message = "the copy of a parked event was altered by somebody without the key; restore the \
+                           folder `control` from a backup";
+            Error::new(ErrorKind::Corrupt, message).at_seq(self.seq)
+        })?;
+        let hidden: Hidden = event::decode(&bytes)?;
+        let mut parked = self.clone();
+        parked.reason = hidden.reason;
+        parked.event.event_type = hidden.event_type;
+        parked.event.source = hidden.source;
+        parked.event.headers = hidden.headers;
+        parked.event.data = Data::from_msgpack(hidden.data.0)?;
+        Ok(Some(parked))
+    }
 }
 
 /// A parked event as it lies in a record.
@@ -42,11 +112,29 @@ pub(super) struct ParkedFields {
     timestamp: Timestamp,
     headers: Vec<(String, String)>,
     data: Bytes,
+    /// Then the texts and the data are blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<Bytes>,
 }
 
 impl ParkedFields {
     pub(super) fn of(parked: &ParkedEvent) -> Self {
         let event = &parked.event;
+        if let Some(sealed) = &parked.sealed {
+            return ParkedFields {
+                reason: String::new(),
+                event_type: String::new(),
+                source: String::new(),
+                headers: Vec::new(),
+                data: Bytes(Data::default().as_bytes().to_vec()),
+                sealed: Some(Bytes(sealed.to_vec())),
+                ..ParkedFields::plain_of(parked, event)
+            };
+        }
+        ParkedFields::plain_of(parked, event)
+    }
+
+    fn plain_of(parked: &ParkedEvent, event: &Event) -> Self {
         ParkedFields {
             seq: parked.seq,
             attempts: parked.attempts,
@@ -59,11 +147,13 @@ impl ParkedFields {
             timestamp: event.timestamp,
             headers: event.headers.clone(),
             data: Bytes(event.data.as_bytes().to_vec()),
+            sealed: None,
         }
     }
 
     pub(super) fn into_parked(self) -> Result<ParkedEvent> {
         Ok(ParkedEvent {
+            sealed: self.sealed.map(|sealed| sealed.0.into()),
             seq: self.seq,
             attempts: self.attempts,
             reason: self.reason,

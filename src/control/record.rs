@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, to_bytes};
 use super::parked::ParkedFields;
 use super::standing::StandingRecord;
 use super::state::{CursorEntry, Entry, State};
@@ -234,11 +234,4 @@ impl Assembler {
             self.chunks = u32::MAX;
         }
     }
-}
-
-fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    rmp_serde::to_vec_named(value).map_err(|source| {
-        let message = format!("a record of the control log cannot be encoded: {source}");
-        Error::new(ErrorKind::Decode, message).caused_by(source)
-    })
 }

@@ -56,6 +56,7 @@ pub(super) fn salvage(storage: &dyn Storage) -> Result<State> {
 /// Makes a state durable in the file `salvaged`: a new control log begins from it.
 pub(super) fn note(storage: &dyn Storage, state: &State) -> Result<()> {
     let note = Snapshot {
+        is_sealed: false,
         log_id: 0,
         position: state.witness,
         version: 1,

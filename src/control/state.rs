@@ -9,6 +9,8 @@ use super::ahead::Ahead;
 use super::parked::ParkedEvent;
 use super::removed::RemovedEntry;
 use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::keys::data::DataKey;
 use crate::log::Removed;
 use crate::position::Seq;
 
@@ -137,6 +139,17 @@ pub(super) struct ClosedEntry {
 }
 
 impl State {
+    /// Opens the copies of parked events that are encrypted.
+    pub(super) fn open_copies(&mut self, key: &DataKey) -> Result<()> {
+        let standings = self.subscriptions.values_mut();
+        for parked in standings.flat_map(|one| one.parked.values_mut()) {
+            if let Some(opened) = parked.opened(key)? {
+                *parked = Arc::new(opened);
+            }
+        }
+        Ok(())
+    }
+
     /// What stands for a state that is not this log's: nothing is known, names that may be lost included.
     pub(super) fn of_nothing(log_id: Option<u128>) -> State {
         State {

@@ -147,7 +147,10 @@ impl Control {
     /// Says where that is noted: it is durable once [`Control::wait_for`] has returned.
     ///
     /// The place stands in the same record: a power cut takes both or none.
-    pub(crate) fn park(&self, name: &str, parked: ParkedEvent, to: Place) -> Result<Seq> {
+    pub(crate) fn park(&self, name: &str, mut parked: ParkedEvent, to: Place) -> Result<Seq> {
+        if let Some(key) = &self.key {
+            parked.seal(key)?;
+        }
         let parked = Arc::new(parked);
         self.write(|state| {
             let place = place(state, name, to);

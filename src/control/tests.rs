@@ -44,6 +44,7 @@ fn event(number: u64) -> Event {
 
 fn parked(seq: u64, attempts: u32) -> ParkedEvent {
     ParkedEvent {
+        sealed: None,
         seq: Seq(seq),
         event: event(seq),
         reason: format!("no luck with {seq}"),

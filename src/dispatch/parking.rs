@@ -92,6 +92,7 @@ impl Desk {
             attempts,
             appended_at: event.appended_at(),
             parked_at: self.office.clock.now(),
+            sealed: None,
         };
         control.park(name, parked, self.place_but(Some(seq)))
     }

@@ -2,7 +2,7 @@
 
 use super::bytes::{u8_at, u16_at, u32_at, u64_at, u128_at};
 use super::frame::{
-    APPENDED_AT, BATCH_COUNT, BATCH_PLACE, CHECKSUM, DURABLE_LAG, EVENT_ID, FLAGS, FLAGS_KNOWN,
+    APPENDED_AT, BATCH_COUNT, BATCH_PLACE, CHECKSUM, DURABLE_LAG, EVENT_ID, FLAGS, FLAGS_PLAIN,
     HEADER_LEN, HEADERS_LEN, KIND, Kind, LAG_UNKNOWN, LEN, Place, SEQ, SOURCE_LEN, TIMESTAMP,
     TYPE_LEN,
 };
@@ -19,7 +19,7 @@ pub(crate) struct Checked<'a> {
 }
 
 /// Checks the frame at the start of `bytes`, and decodes no more of it than that takes; `None` where
-/// [`decode`](super::frame::decode) has a reason to refuse it. This is the path of readers: results with a reason in them
+/// [`decode`](super::frame::decode) has a reason to refuse it, and where it is [sealed](super::sealed). This is the path of readers: results with a reason in them
 /// are moved about in pieces, which takes longer than all the rest.
 #[inline]
 pub(crate) fn check(bytes: &[u8], place: Place) -> Option<Checked<'_>> {
@@ -49,6 +49,11 @@ impl<'a> Checked<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Option<Self> {
         let (head, payload) = bytes.split_first_chunk()?;
         Some(Checked { head, payload })
+    }
+
+    /// As [`Checked::of`]; `None` if its payload cannot be read as it lies, for it is sealed.
+    pub(crate) fn of_plain(bytes: &'a [u8]) -> Option<Self> {
+        Checked::of(bytes).filter(|frame| frame.flags() & !FLAGS_PLAIN == 0)
     }
 
     /// A copy of the header in which the frame has no Seq.
@@ -166,7 +171,7 @@ impl<'a> Checked<'a> {
             _ => false,
         };
         batch_fits
-            && self.flags() & !FLAGS_KNOWN == 0
+            && self.flags() & !FLAGS_PLAIN == 0
             && (lag == LAG_UNKNOWN || u64::from(lag) <= self.u64(SEQ))
             && parts.saturating_add(self.headers_len()) <= self.payload.len()
     }

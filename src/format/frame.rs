@@ -60,9 +60,14 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
 pub(crate) const FLAG_SYNC: u16 = 1 << 0;
 /// A mark that closes the log cleanly: all before it is synced, and nothing was under way.
 pub(crate) const FLAG_CLEAN: u16 = 1 << 1;
-// Reserved: 1 << 2, the payload region ends in an authentication tag (encryption); 1 << 3, it is
-// compressed. A frame with either is of a newer version.
-pub(super) const FLAGS_KNOWN: u16 = FLAG_SYNC | FLAG_CLEAN;
+/// The payload region is encrypted, as [`sealed`](super::sealed) says.
+pub(crate) const FLAG_SEALED: u16 = 1 << 2;
+/// How much of a sealed payload is not the payload itself: salt and tag.
+pub(super) const SEALED_EXTRA: u64 = 32;
+// Reserved: 1 << 3, the payload region is compressed. A frame with it is of a newer version.
+pub(super) const FLAGS_KNOWN: u16 = FLAGS_PLAIN | FLAG_SEALED;
+/// Those of frames whose payload can be read as it lies.
+pub(super) const FLAGS_PLAIN: u16 = FLAG_SYNC | FLAG_CLEAN;
 
 /// A lag that stands for "not known".
 pub(super) const LAG_UNKNOWN: u32 = u32::MAX;
@@ -186,6 +191,12 @@ pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: P
     // Built apart and copied at once: a dozen small stores into the map cost more than all the rest.
     put(out, 0, &header_bytes(record, stamp, len));
     record.write_payload(out.get_mut(HEADER_LEN..).unwrap_or_default());
+    finish(out, len, place)
+}
+
+/// Pads a frame of `len` bytes with zeros and gives it its checksum; returns that of its content.
+#[inline]
+pub(super) fn finish(out: &mut [u8], len: usize, place: Place) -> u32 {
     if let Some(padding) = out.get_mut(len..padded(len)) {
         padding.fill(0);
     }
@@ -196,7 +207,7 @@ pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: P
 
 /// The fixed header, without its checksum.
 #[inline]
-fn header_bytes(record: &Record<'_>, stamp: Stamp, len: usize) -> [u8; HEADER_LEN] {
+pub(super) fn header_bytes(record: &Record<'_>, stamp: Stamp, len: usize) -> [u8; HEADER_LEN] {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
     let lag = u32::try_from(stamp.seq.since(stamp.durable_upto)).unwrap_or(LAG_UNKNOWN);
     let mut header = [0; HEADER_LEN];
@@ -342,9 +353,11 @@ impl FrameHeader {
             .saturating_add(u64::from(self.source_len))
             .saturating_add(u64::from(self.headers_len))
             .saturating_add(HEADER_LEN as u64);
+        let is_sealed = self.flags & FLAG_SEALED != 0;
+        let parts = parts.saturating_add(if is_sealed { SEALED_EXTRA } else { 0 });
         let in_batch = match self.kind {
             Kind::Event => self.batch_place < self.batch_count,
-            Kind::Mark => self.batch_count == 0,
+            Kind::Mark => self.batch_count == 0 && !is_sealed,
         };
         parts <= u64::from(self.len) && in_batch
     }

@@ -22,6 +22,8 @@ pub(crate) mod record;
 pub(crate) mod alone;
 pub(crate) mod trace;
 pub(crate) mod lineage;
+pub(crate) mod key_slot;
+pub(crate) mod sealed;
 pub(crate) mod segment;
 pub(crate) mod footer;
 pub(crate) mod dropped;

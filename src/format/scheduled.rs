@@ -7,6 +7,7 @@
 use super::checked;
 use super::frame::{self, Kind, Place, Stamp, padded};
 use super::record::{EventRef, Record};
+use super::sealed::{self, Opened, Seal, Sealed};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
@@ -18,13 +19,21 @@ const PLACE: Place = Place {
     offset: 0,
 };
 
-/// The bytes of the file of an event that has an id, and is emitted in the place of `from` or behind it.
+/// The bytes of the file of an event that has an id, and is emitted in the place of `from` or behind it; sealed,
+/// if there is something to seal it with, which is used for this file alone.
 ///
 /// # Errors
 /// [`Invalid`](crate::ErrorKind::Invalid) if it is no event that a log would take.
-pub(crate) fn encode(event: &Event, id: EventId, due: Timestamp, from: Seq) -> Result<Vec<u8>> {
+pub(crate) fn encode(
+    event: &Event,
+    id: EventId,
+    due: Timestamp,
+    from: Seq,
+    seal: Option<&dyn Seal>,
+) -> Result<Vec<u8>> {
     let record = Record::of(event)?;
-    let mut bytes = vec![0; padded(record.frame_len())];
+    let len = seal.map_or(record.frame_len(), |_| record.sealed_len());
+    let mut bytes = vec![0; padded(len)];
     let stamp = Stamp {
         kind: Kind::Event,
         flags: 0,
@@ -35,13 +44,27 @@ pub(crate) fn encode(event: &Event, id: EventId, due: Timestamp, from: Seq) -> R
         batch_place: 0,
         batch_count: 1,
     };
-    frame::encode(&mut bytes, &record, stamp, PLACE);
+    match seal {
+        None => frame::encode(&mut bytes, &record, stamp, PLACE),
+        Some(seal) => sealed::encode(&mut bytes, &record, stamp, PLACE, seal),
+    };
     Ok(bytes)
 }
 
 /// The event, when it is due, and from which Seq on it may be in the log; `None` if the file is damaged.
-pub(crate) fn decode(bytes: &[u8]) -> Option<(Event, Timestamp, Seq)> {
-    let event = EventRef::new(checked::check(bytes, PLACE)?)?;
+/// `open` opens a sealed one, if it can.
+pub(crate) fn decode(
+    bytes: &[u8],
+    open: impl FnOnce(Sealed<'_>, &mut Opened) -> bool,
+) -> Option<(Event, Timestamp, Seq)> {
+    let mut opened = Opened::default();
+    let event = if let Some(plain) = checked::check(bytes, PLACE) {
+        EventRef::new(plain)?
+    } else {
+        let sealed = Sealed::of(frame::decode(bytes, PLACE).ok()?.bytes)?;
+        open(sealed, &mut opened).then_some(())?;
+        opened.checked()?
+    };
     Some((event.to_event().ok()?, event.appended_at(), event.seq()))
 }
 
@@ -53,15 +76,15 @@ mod tests {
     #[test]
     fn an_event_comes_back_and_no_flipped_bit_passes() {
         let event = Event::new("a", "b", &7).unwrap().with_id(EventId(9));
-        let bytes = encode(&event, EventId(9), Timestamp(5), Seq(12)).unwrap();
+        let bytes = encode(&event, EventId(9), Timestamp(5), Seq(12), None).unwrap();
         let due = (event.clone(), Timestamp(5), Seq(12));
-        assert_eq!(decode(&bytes), Some(due));
+        assert_eq!(decode(&bytes, |_, _| false), Some(due));
         let len = frame::HEADER_LEN + 3;
         for at in 0..len {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
-            assert_eq!(decode(&flipped), None, "byte {at}");
+            assert_eq!(decode(&flipped, |_, _| false), None, "byte {at}");
         }
-        assert_eq!(decode(&bytes[..len - 1]), None);
+        assert_eq!(decode(&bytes[..len - 1], |_, _| false), None);
     }
 }

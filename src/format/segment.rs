@@ -2,27 +2,24 @@
 //!
 //! The header proper is one sector (512 bytes), which disks write whole or not at all, and stands
 //! twice: in the first and in the last sector of the block. Between them lie the two slots of the key
-//! envelope (a wrapped data key and its check value), apart from the header, so that keys can be
-//! wrapped anew without touching what is authenticated. They are zero in an unencrypted segment.
+//! envelope ([`key_slot`](super::key_slot)), apart from the header, so that keys can be wrapped anew
+//! without touching it. They are zero in an unencrypted segment.
 //!
-//! All zeros means *prepared*: the file has its room but was never used.
+//! All zeros means *prepared*: the file has its room but was never used. What the key slots hold plays no part
+//! in that: of a header that was not synced a crash may leave them alone.
 
 use super::FORMAT_VERSION;
 use super::bytes::{array_at, i64_at, put, u16_at, u32_at, u64_at, u128_at};
 use super::frame::{Chain, HEADER_LEN as FRAME_HEADER_LEN};
+pub(crate) use super::key_slot::SECTOR_LEN;
+use super::key_slot::{KEY_SLOT_A, KEY_SLOT_B, KeySlots};
 use crate::clock::Timestamp;
 use crate::position::{SegmentId, Seq};
 
 /// The length of the header block; frames start here.
 pub(crate) const BLOCK_LEN: usize = 4096;
-/// What disks write whole or not at all.
-pub(crate) const SECTOR_LEN: usize = 512;
 /// The length of a sealed segment's trailer: its last sector, written whole or not at all.
 pub(crate) const TRAILER_LEN: usize = SECTOR_LEN;
-/// The first slot of the key envelope.
-pub(crate) const KEY_SLOT_A: usize = 1024;
-/// The second slot of the key envelope.
-pub(crate) const KEY_SLOT_B: usize = KEY_SLOT_A + SECTOR_LEN;
 /// The second copy of the header.
 pub(crate) const COPY: usize = BLOCK_LEN - SECTOR_LEN;
 const _: () = assert!(KEY_SLOT_B + SECTOR_LEN <= COPY && KEY_SLOT_A >= SECTOR_LEN);
@@ -88,6 +85,11 @@ const INCOMPATIBLE_KNOWN: u64 = REWRITTEN
         PACKED
     } else {
         0
+    }
+    | if cfg!(feature = "encryption") {
+        SEALED
+    } else {
+        0
     };
 
 /// Feature bit: the segment was rewritten after it was sealed. Its frames need not end where the next
@@ -96,6 +98,9 @@ pub(crate) const REWRITTEN: u64 = 1 << 0;
 
 /// Feature bit: the frames stand in [packs](super::packs), compressed. Only in a rewritten segment.
 pub(crate) const PACKED: u64 = 1 << 1;
+
+/// Feature bit: frames of it may be [sealed](super::sealed), and the key envelope is filled.
+pub(crate) const SEALED: u64 = 1 << 2;
 
 /// The header of a segment, decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +133,8 @@ pub(crate) struct SegmentHeader {
     /// The boot of the operating system in which it was begun; 0 if not known.
     pub(crate) boot_id: u128,
     pub(crate) created_at: Timestamp,
+    /// The key envelope.
+    pub(crate) keys: KeySlots,
 }
 
 /// What stands where a header should be.
@@ -137,7 +144,7 @@ pub(crate) enum HeaderState {
     Valid {
         /// The header.
         header: SegmentHeader,
-        /// Whether only one copy is whole.
+        /// Whether only one copy is whole, or one of the key slots is not.
         damaged_copy: bool,
     },
     /// Only zeros: prepared and never used.
@@ -196,14 +203,32 @@ impl SegmentHeader {
         let mut block = [0_u8; BLOCK_LEN];
         put(&mut block, 0, &sector);
         put(&mut block, COPY, &sector);
+        self.keys.write_to(&mut block);
         block
     }
 
     /// Reads a header block.
     pub(crate) fn decode(block: &[u8]) -> HeaderState {
-        if block.len() >= BLOCK_LEN && block.iter().all(|&byte| byte == 0) {
+        if block.len() >= BLOCK_LEN && is_blank(block) {
             return HeaderState::Prepared;
         }
+        match SegmentHeader::decode_copies(block) {
+            HeaderState::Valid {
+                mut header,
+                damaged_copy,
+            } => {
+                header.keys = KeySlots::decode(block);
+                let damaged_slot = header.is_sealed() && !header.keys.is_whole();
+                HeaderState::Valid {
+                    header,
+                    damaged_copy: damaged_copy || damaged_slot,
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn decode_copies(block: &[u8]) -> HeaderState {
         let first_bytes = block.get(..SECTOR_LEN).unwrap_or_default();
         let copy_bytes = block.get(COPY..BLOCK_LEN).unwrap_or_default();
         match (sector_state(first_bytes), sector_state(copy_bytes)) {
@@ -251,6 +276,7 @@ impl SegmentHeader {
             salt,
             boot_id: 0,
             created_at: Timestamp(0),
+            keys: KeySlots::default(),
         }
     }
 
@@ -264,6 +290,17 @@ impl SegmentHeader {
         self.incompatible & PACKED != 0
     }
 
+    /// Whether frames of it may be encrypted.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.incompatible & SEALED != 0
+    }
+
+    /// Whether its events can be borrowed where they lie: frames are neither compressed nor encrypted.
+    #[inline]
+    pub(crate) fn lies_open(&self) -> bool {
+        self.incompatible & (PACKED | SEALED) == 0
+    }
+
     /// The Seqs that are skipped before this segment.
     pub(crate) fn gap(&self) -> Option<crate::position::Gap> {
         let from = self.prev_last_seq.next();
@@ -272,6 +309,13 @@ impl SegmentHeader {
             to: self.base_seq.prev(),
         })
     }
+}
+
+/// Whether no header was ever written, or nothing of it came to the disk but for key slots.
+fn is_blank(block: &[u8]) -> bool {
+    const SLOTS_END: usize = KEY_SLOT_B + SECTOR_LEN;
+    let parts = [block.get(..KEY_SLOT_A), block.get(SLOTS_END..)];
+    parts.into_iter().flatten().flatten().all(|&byte| byte == 0)
 }
 
 fn sector_state(sector: &[u8]) -> HeaderState {
@@ -316,6 +360,7 @@ fn fields(sector: &[u8]) -> Option<SegmentHeader> {
         salt: u64_at(sector, SALT)?,
         boot_id: u128_at(sector, BOOT_ID)?,
         created_at: Timestamp(i64_at(sector, CREATED_AT)?),
+        keys: KeySlots::default(),
     };
     let seqs = [
         header.base_seq,

@@ -1,4 +1,5 @@
-//! The file of a projection's snapshot: a header of 64 bytes, then the state as `MessagePack`.
+//! The file of a projection's snapshot: a header of 64 bytes, then the state as `MessagePack`, or, in one of
+//! an encrypted log, `salt ‖ ciphertext ‖ tag` of it.
 
 use super::bytes::{array_at, put, u32_at, u64_at, u128_at};
 use crate::position::Seq;
@@ -17,8 +18,9 @@ const RESERVED: usize = STATE_LEN + 8;
 pub(crate) const HEADER_LEN: usize = RESERVED + 8;
 const _: () = assert!(HEADER_LEN == 64);
 
-/// The format of snapshot files that this code reads and writes.
-const FORMAT_VERSION: u32 = 1;
+/// The formats of snapshot files that this code reads and writes.
+const PLAIN: u32 = 1;
+const SEALED: u32 = 2;
 
 /// Name, place and length of each header field, for the manual's byte map.
 #[cfg(test)]
@@ -42,7 +44,9 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) position: Seq,
     /// The version of the projection, as its author counts.
     pub(crate) version: u64,
-    /// The state as `MessagePack`.
+    /// Whether the state is encrypted.
+    pub(crate) is_sealed: bool,
+    /// The state as `MessagePack`, or encrypted.
     pub(crate) state: &'a [u8],
 }
 
@@ -51,7 +55,8 @@ impl<'a> Snapshot<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![0; HEADER_LEN];
         put(&mut out, MAGIC_AT, MAGIC);
-        put(&mut out, FORMAT, &FORMAT_VERSION.to_le_bytes());
+        let format = if self.is_sealed { SEALED } else { PLAIN };
+        put(&mut out, FORMAT, &format.to_le_bytes());
         put(&mut out, LOG_ID, &self.log_id.to_le_bytes());
         put(&mut out, POSITION, &self.position.0.to_le_bytes());
         put(&mut out, VERSION, &self.version.to_le_bytes());
@@ -68,7 +73,8 @@ impl<'a> Snapshot<'a> {
 
     /// How long the file is that begins with this header; `None` if it is damaged or of another format.
     pub(crate) fn claimed_len(head: &[u8]) -> Option<u64> {
-        if array_at::<8>(head, MAGIC_AT)? != *MAGIC || u32_at(head, FORMAT)? != FORMAT_VERSION {
+        let format = u32_at(head, FORMAT)?;
+        if array_at::<8>(head, MAGIC_AT)? != *MAGIC || ![PLAIN, SEALED].contains(&format) {
             return None;
         }
         u64_at(head, STATE_LEN)?.checked_add(HEADER_LEN as u64)
@@ -80,7 +86,7 @@ impl<'a> Snapshot<'a> {
         let state = bytes.get(HEADER_LEN..)?;
         if array_at::<8>(bytes, MAGIC_AT)? != *MAGIC
             || u32_at(bytes, CHECKSUM)? != checksum
-            || u32_at(bytes, FORMAT)? != FORMAT_VERSION
+            || ![PLAIN, SEALED].contains(&u32_at(bytes, FORMAT)?)
             || u64_at(bytes, STATE_LEN)? != state.len() as u64
         {
             return None;
@@ -89,6 +95,7 @@ impl<'a> Snapshot<'a> {
             log_id: u128_at(bytes, LOG_ID)?,
             position: Seq(u64_at(bytes, POSITION)?),
             version: u64_at(bytes, VERSION)?,
+            is_sealed: u32_at(bytes, FORMAT)? == SEALED,
             state,
         })
     }
@@ -105,8 +112,14 @@ mod tests {
             log_id: 7,
             position: Seq(9),
             version: 3,
+            is_sealed: false,
             state: b"abc",
         };
+        let sealed = Snapshot {
+            is_sealed: true,
+            ..snapshot
+        };
+        assert_eq!(Snapshot::decode(&sealed.encode()), Some(sealed));
         let bytes = snapshot.encode();
         assert_eq!(Snapshot::decode(&bytes), Some(snapshot));
         let head = &bytes[..HEADER_LEN];

@@ -223,6 +223,14 @@ impl Index {
         self.core.forget();
     }
 
+    /// Sets the index of a folder aside, which nobody has open: the next opening builds another.
+    ///
+    /// # Errors
+    /// If it cannot be renamed.
+    pub(crate) fn forget(folder: &Path) -> Result<()> {
+        store::set_aside(folder)
+    }
+
     /// Sets the index of a log aside and builds another, complete and closed; how it stands then.
     ///
     /// # Errors

@@ -2,11 +2,12 @@
 
 use super::report::{FooterReport, HeaderReport, SegmentReport, SegmentState};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::footer::TRAILER_LEN;
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
 use crate::log::survey::{Look, Surveyed, look, read_footer};
 use crate::position::SegmentId;
-use crate::storage::{Entry, Storage};
+use crate::storage::{Entry, Region, Storage};
 
 /// One file, whatever is wrong with it.
 #[derive(Debug)]
@@ -135,4 +136,17 @@ pub(super) fn is_environment(error: &Error) -> bool {
         error.kind(),
         ErrorKind::PermissionDenied | ErrorKind::NotFound
     )
+}
+
+/// The header of a segment that is in use; `None` if it is not (yet).
+pub(super) fn header_of(region: &Region) -> Result<Option<SegmentHeader>> {
+    if region.len() < BLOCK_LEN.saturating_add(TRAILER_LEN) {
+        return Ok(None);
+    }
+    let mut block = vec![0; BLOCK_LEN];
+    region.read_at(0, &mut block)?;
+    Ok(match SegmentHeader::decode(&block) {
+        HeaderState::Valid { header, .. } => Some(header),
+        _ => None,
+    })
 }

@@ -8,15 +8,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::file::header_of;
 use super::logged::LoggedEvent;
 use super::place::Place;
 use super::records::Records;
 use super::selector::Selector;
-use super::walk::{Seen, Walk};
+use super::walk::{Lent, Seen, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
 use crate::format::names;
-use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
+use crate::format::segment::SegmentHeader;
+use crate::keys::unlock::unlock_to_read;
 use crate::log::survey::read_footer;
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, Storage};
@@ -133,7 +135,7 @@ impl Follow {
         if let (Some(piece), Some(storage)) = (backlog.last_piece(), self.place.storage()) {
             let (header, name) = (piece.at.header, piece.at.name.clone());
             self.current = match storage.open_read_only(&name) {
-                Ok(region) => Some(Current::new(header, name, region)?),
+                Ok(region) => Some(Current::new(&self.place, header, name, region)?),
                 // Removed or rewritten since: the first segment that is there now says more.
                 Err(error) if error.kind() == ErrorKind::NotFound => None,
                 Err(error) => return Err(error),
@@ -156,18 +158,31 @@ impl Follow {
             return Ok(true);
         };
         match current.walk.next()? {
-            Seen::Event { header, .. } => {
-                if header.seq > self.last
-                    && let Some(event) = current.walk.event()
-                    && self.selector.passes(&event)
-                {
-                    self.held.push(LoggedEvent::copy_of(&event));
+            Seen::Event { offset, header } => {
+                let mut refused = None;
+                if header.seq > self.last {
+                    match current.walk.event() {
+                        Lent::Event(event) if self.selector.passes(&event) => {
+                            self.held.push(LoggedEvent::copy_of(&event, header.len));
+                        }
+                        Lent::Event(_) => {}
+                        Lent::Locked => refused = Some((ErrorKind::Key, "no key was given")),
+                        Lent::Bad(reason) => refused = Some((ErrorKind::Corrupt, reason)),
+                    }
                 }
                 if current.walk.is_whole() {
                     self.last = self.last.max(header.seq);
                     self.ready.extend(self.held.drain(..));
                 }
-                Ok(true)
+                let Some((kind, reason)) = refused else {
+                    return Ok(true);
+                };
+                let message = format!("{reason}: the event cannot be read");
+                Err(Error::new(kind, message)
+                    .at_path(current.walk.region().path())
+                    .at_segment(current.header.segment_id)
+                    .at_offset(offset as u64)
+                    .at_seq(header.seq))
             }
             Seen::Mark => Ok(true),
             // Reported with the backlog: on to what comes behind it.
@@ -301,7 +316,7 @@ impl Follow {
                 Err(error) => return Err(error),
             };
             if let Some(header) = header_of(&region)? {
-                return Current::new(header, name, region).map(Some);
+                return Current::new(&self.place, header, name, region).map(Some);
             }
         }
         Ok(None)
@@ -310,14 +325,16 @@ impl Follow {
     /// A directory that had no log when following began may have one now.
     fn reopen_place(&mut self) -> Result<()> {
         if self.place.storage().is_none() {
+            let access = self.place.access.clone();
             self.place = Place::open(&self.place.path)?;
+            self.place.access = access;
         }
         Ok(())
     }
 }
 
 impl Current {
-    fn new(header: SegmentHeader, name: String, region: Region) -> Result<Self> {
+    fn new(place: &Place, header: SegmentHeader, name: String, region: Region) -> Result<Self> {
         let room = region.len().saturating_sub(TRAILER_LEN);
         // The others are read as they grow, and may be sealed meanwhile.
         let footer = if header.is_rewritten() {
@@ -326,30 +343,19 @@ impl Current {
             None
         };
         let end = footer.and_then(|footer| usize::try_from(footer.frames_end).ok());
+        let key = unlock_to_read([&header].into_iter(), &place.access, &place.path)?;
         Ok(Current {
             walk: Walk::new(
                 Arc::new(region),
                 &header,
                 footer.as_ref(),
                 end.unwrap_or(room),
-            )?,
+            )?
+            .with_key(key.as_ref()),
             header,
             name,
             settled: false,
             is_told: false,
         })
     }
-}
-
-/// The header of a segment that is in use; `None` if it is not (yet).
-fn header_of(region: &Region) -> Result<Option<SegmentHeader>> {
-    if region.len() < BLOCK_LEN.saturating_add(TRAILER_LEN) {
-        return Ok(None);
-    }
-    let mut block = vec![0; BLOCK_LEN];
-    region.read_at(0, &mut block)?;
-    Ok(match SegmentHeader::decode(&block) {
-        HeaderState::Valid { header, .. } => Some(header),
-        _ => None,
-    })
 }

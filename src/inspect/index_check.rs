@@ -6,7 +6,7 @@
 use super::file::is_environment;
 use super::place::Place;
 use super::report::IndexReport;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::EventRef;
 use crate::index::{IndexConfig, Verifier};
 use crate::position::Seq;
@@ -42,13 +42,19 @@ impl IndexCheck {
         }
     }
 
-    /// A comparison that is none, as no copy can be made.
+    /// A comparison that is none.
     fn without(error: Error) -> IndexCheck {
         IndexCheck {
             verifier: Err(error.duplicate()),
             checked: 0,
             not_compared: Some(error),
         }
+    }
+
+    /// A comparison that is none, as the events are encrypted.
+    pub(super) fn locked() -> IndexCheck {
+        let message = "the events are encrypted: give the key to have the index compared";
+        IndexCheck::without(Error::new(ErrorKind::Key, message))
     }
 
     /// Whether the events are needed, in their order.

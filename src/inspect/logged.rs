@@ -20,15 +20,18 @@ use crate::position::Seq;
 #[derive(Debug, Clone)]
 pub struct LoggedEvent {
     seq: Seq,
-    /// The bytes of its frame.
+    /// The bytes of its frame; of one that was encrypted as they would be otherwise.
     frame: Vec<u8>,
+    len: u32,
 }
 
 impl LoggedEvent {
-    pub(super) fn copy_of(event: &EventRef<'_>) -> Self {
+    /// A copy of an event whose frame in the log has this length.
+    pub(super) fn copy_of(event: &EventRef<'_>, len: u32) -> Self {
         LoggedEvent {
             seq: event.seq(),
             frame: event.frame().to_vec(),
+            len,
         }
     }
 
@@ -39,7 +42,7 @@ impl LoggedEvent {
 
     /// The length of the event's frame in the log, in bytes, without padding.
     pub fn frame_len(&self) -> u64 {
-        self.frame.len() as u64
+        u64::from(self.len)
     }
 
     /// All fields, borrowed.

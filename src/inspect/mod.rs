@@ -43,6 +43,7 @@ mod file;
 mod piece_check;
 mod end;
 mod layout;
+mod keyed;
 mod identity;
 mod index_check;
 mod passes;
@@ -81,6 +82,7 @@ pub(crate) use slots::Slots;
 pub use snapshots::{SnapshotReport, SnapshotState};
 
 use crate::error::Result;
+use crate::keys::{Access, EncryptionKey};
 use crate::log::RetentionReport;
 use crate::log::limits::Retention;
 use layout::Layout;
@@ -106,6 +108,22 @@ impl Inspector {
         Ok(Inspector { place })
     }
 
+    /// The same look, with the key that the events are encrypted with: to read them, and to have each held
+    /// against its authentication tag when the log is verified.
+    #[must_use]
+    pub fn encryption_key(mut self, key: EncryptionKey) -> Self {
+        self.place.access = Access::Key(key);
+        self
+    }
+
+    /// Whether events are encrypted.
+    ///
+    /// # Errors
+    /// As [`Inspector::segments`].
+    pub fn is_encrypted(&self) -> Result<bool> {
+        Ok(Layout::take(&self.place)?.is_sealed())
+    }
+
     /// All segment files, by name.
     ///
     /// # Errors
@@ -118,8 +136,9 @@ impl Inspector {
     /// The events that the selector lets pass, in order; an error item for each damaged place.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a filter that makes no sense; or if the folder or a
-    /// file's header cannot be read.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a filter that makes no sense; [`Key`](crate::ErrorKind::Key)
+    /// for events that are encrypted with another key than [was given](Inspector::encryption_key); or if the
+    /// folder or a file's header cannot be read.
     pub fn records(&self, selector: Selector) -> Result<Records> {
         Records::new(self.place.clone(), selector)
     }
@@ -144,7 +163,7 @@ impl Inspector {
     /// The events that the selector lets pass, and then those that a live writer adds.
     ///
     /// # Errors
-    /// If the folder or a file's header cannot be read.
+    /// As [`Inspector::records`].
     pub fn follow(&self, selector: Selector) -> Result<Follow> {
         Follow::new(self.place.clone(), selector)
     }

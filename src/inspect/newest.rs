@@ -31,6 +31,8 @@ impl Newest {
     pub(super) fn new(place: Place, selector: Selector) -> Result<Self> {
         selector.check()?;
         let layout = Layout::take(&place)?;
+        // Without the key no segment can be read: that is told at once.
+        layout.key(&place)?;
         let headers = layout.pieces.iter().map(|piece| &piece.at.header);
         let mut newest = Newest {
             segments: headers

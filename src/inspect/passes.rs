@@ -1,5 +1,6 @@
 //! The ways to check the segments of a log: one after the other, several at once, or their ends alone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -11,6 +12,7 @@ use super::report::LogReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::DroppedRange;
 use crate::format::record::EventRef;
+use crate::keys::data::DataKey;
 use crate::position::Seq;
 use crate::storage::Storage;
 
@@ -29,6 +31,7 @@ pub struct Progress {
 /// What goes along with a check: the comparison with the index, and who is told how far it is.
 pub(super) struct Tally<'a> {
     pub(super) index: Option<IndexCheck>,
+    pub(super) key: Option<Arc<DataKey>>,
     pub(super) done: u64,
     pub(super) total: u64,
     pub(super) progress: &'a mut dyn FnMut(Progress),
@@ -45,6 +48,10 @@ impl Visitor for Tally<'_> {
         if let Some(index) = &mut self.index {
             index.dropped(range.first, range.last);
         }
+    }
+
+    fn key(&self) -> Option<&Arc<DataKey>> {
+        self.key.as_ref()
     }
 
     fn read(&mut self, bytes: u64) -> bool {
@@ -122,11 +129,13 @@ pub(super) fn check_at_once(
     }
     let mut outcomes: Vec<Option<Result<Outcome>>> = pieces.iter().map(|_| None).collect();
     let next = AtomicUsize::new(0);
+    let key = tally.key.clone();
     thread::scope(|scope| {
         let (told, tells) = channel();
         for _ in 0..threads {
-            let (next, told) = (&next, told.clone());
-            scope.spawn(move || check_some(storage, pieces, witness, next, &told));
+            let next = &next;
+            let mut teller = Teller(told.clone(), key.clone());
+            scope.spawn(move || check_some(storage, pieces, witness, next, &mut teller));
         }
         drop(told);
         for tell in tells {
@@ -161,26 +170,30 @@ fn check_some(
     pieces: &[Piece],
     witness: Seq,
     next: &AtomicUsize,
-    told: &Sender<Tell>,
+    teller: &mut Teller,
 ) {
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(piece) = pieces.get(index) else {
             return;
         };
-        let outcome = check(storage, piece, witness, &mut Teller(told));
-        if told.send(Tell::Checked(index, outcome)).is_err() {
+        let outcome = check(storage, piece, witness, teller);
+        if teller.0.send(Tell::Checked(index, outcome)).is_err() {
             return;
         }
     }
 }
 
-struct Teller<'a>(&'a Sender<Tell>);
+struct Teller(Sender<Tell>, Option<Arc<DataKey>>);
 
-impl Visitor for Teller<'_> {
+impl Visitor for Teller {
     fn event(&mut self, _: &EventRef<'_>) {}
 
     fn dropped(&mut self, _: &DroppedRange) {}
+
+    fn key(&self) -> Option<&Arc<DataKey>> {
+        self.1.as_ref()
+    }
 
     fn read(&mut self, bytes: u64) -> bool {
         // Who does not listen any more needs no progress.

@@ -7,10 +7,11 @@ use super::file::is_environment;
 use super::piece::{Judgement, Piece};
 use super::report::LogReport;
 use super::segment_check::SegmentCheck;
-use super::walk::Seen;
+use super::walk::{Lent, Seen};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::DroppedRange;
 use crate::format::record::EventRef;
+use crate::keys::data::DataKey;
 use crate::position::Seq;
 use crate::storage::{Region, Storage};
 
@@ -23,6 +24,10 @@ pub(super) trait Visitor {
     fn event(&mut self, event: &EventRef<'_>);
     /// Seqs that hold no event, as it was declared.
     fn dropped(&mut self, range: &DroppedRange);
+    /// What opens events that are encrypted, if it is known.
+    fn key(&self) -> Option<&Arc<DataKey>> {
+        None
+    }
     /// So many bytes more were read; says whether to go on.
     fn read(&mut self, bytes: u64) -> bool;
 }
@@ -63,7 +68,7 @@ pub(super) fn check_opened(
         report: LogReport::default(),
         goes_on: true,
     };
-    let begun = opened.and_then(|region| SegmentCheck::new(piece, Arc::new(region)));
+    let begun = opened.and_then(|region| SegmentCheck::new(piece, Arc::new(region), visitor.key()));
     let mut check = match begun {
         Ok(check) => check,
         Err(error) if is_environment(&error) => return Err(error),
@@ -118,7 +123,7 @@ impl Pass<'_> {
                         self.report.first = header.seq;
                     }
                     self.report.last = header.seq;
-                    if let Some(event) = check.walk.event() {
+                    if let Lent::Event(event) = check.walk.event() {
                         self.visitor.event(&event);
                     }
                     self.report.count = self.report.count.saturating_add(1);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::report::Damage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+use crate::keys::Access;
 use crate::log::survey::{Look, Surveyed, look};
 use crate::storage::file::FileStorage;
 use crate::storage::regular::open_regular;
@@ -23,6 +24,8 @@ pub(super) struct Place {
     kind: Kind,
     /// The folder of the segments; `None` if the directory has no log yet.
     folder: Option<Arc<FileStorage>>,
+    /// Whether who looks has a key.
+    pub(super) access: Access,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +54,7 @@ impl Place {
             path: path.to_path_buf(),
             kind,
             folder,
+            access: Access::Plain,
         };
         if folders.iter().any(|name| name.as_os_str() == names::LOG) {
             let log = FileStorage::open(&path.join(names::LOG), Sys::native())?;
@@ -100,6 +104,7 @@ impl Place {
             path: path.to_path_buf(),
             kind: Kind::File(name.to_owned()),
             folder: Some(Arc::new(FileStorage::open(parent, Sys::native())?)),
+            access: Access::Plain,
         })
     }
 
@@ -114,6 +119,7 @@ impl Place {
                 path,
                 kind: Kind::Log,
                 folder: Some(Arc::new(folder)),
+                access: Access::Plain,
             })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

@@ -10,9 +10,10 @@ use super::logged::LoggedEvent;
 use super::piece::{Judgement, Piece, UNSETTLED_MAX};
 use super::place::Place;
 use super::selector::Selector;
-use super::walk::{Seen, Walk};
+use super::walk::{Lent, Seen, Walk};
 use crate::control::Reading;
 use crate::error::{Error, ErrorKind, Result};
+use crate::keys::data::DataKey;
 use crate::log::survey::Surveyed;
 use crate::position::{SegmentId, Seq};
 use crate::storage::Storage;
@@ -34,6 +35,7 @@ pub struct Records {
     /// What the control log knows to be durable, read before the files were listed: beside a live
     /// writer it holds of them then. Taken where the tail begins.
     witness: Option<Result<Seq>>,
+    key: Option<Arc<DataKey>>,
     end: Option<End>,
     at: usize,
     walk: Option<Walk>,
@@ -54,6 +56,7 @@ impl Records {
         let layout = Layout::take(&place)?;
         let witness = control.map(|control| control.of(layout.log_id()).witness());
         Ok(Records {
+            key: layout.key(&place)?,
             left: selector.count_max(),
             place,
             selector,
@@ -103,13 +106,13 @@ impl Records {
                     self.done = true;
                     return Ok(None);
                 }
-                let Some(event) = walk.event() else {
-                    return Err(self.damaged(offset, header.seq, "type or source is no UTF-8"));
+                let event = match walk.event() {
+                    Lent::Event(event) => event,
+                    Lent::Locked => return Err(self.locked(header.seq)),
+                    Lent::Bad(reason) => return Err(self.damaged(offset, header.seq, reason)),
                 };
-                Ok(self
-                    .selector
-                    .passes(&event)
-                    .then(|| LoggedEvent::copy_of(&event)))
+                let passes = self.selector.passes(&event);
+                Ok(passes.then(|| LoggedEvent::copy_of(&event, header.len)))
             }
             Seen::Mark => Ok(None),
             Seen::End => {
@@ -149,6 +152,13 @@ impl Records {
                 Ok(None)
             }
         }
+    }
+
+    fn locked(&self, seq: Seq) -> Error {
+        let message = "the event is encrypted with a key that was not given";
+        Error::new(ErrorKind::Key, message)
+            .at_path(&self.place.path)
+            .at_seq(seq)
     }
 
     fn damaged(&self, offset: usize, seq: Seq, reason: &str) -> Error {
@@ -203,7 +213,7 @@ impl Records {
             Ok(region) => {
                 let walk = Walk::new(Arc::new(region), &at.header, at.footer.as_ref(), limit);
                 match walk {
-                    Ok(walk) => self.walk = Some(walk),
+                    Ok(walk) => self.walk = Some(walk.with_key(self.key.as_ref())),
                     Err(error) => {
                         self.intact = false;
                         self.leave();

@@ -8,7 +8,8 @@ use super::piece::Piece;
 use crate::error::Result;
 use crate::format::footer::{Footer, Rewritten, TRAILER_LEN};
 use crate::format::frame::{self, ALIGN, HEADER_LEN, Kind};
-use crate::format::segment::{BLOCK_LEN, PACKED, REWRITTEN, SegmentHeader};
+use crate::format::key_slot::KeySlots;
+use crate::format::segment::{BLOCK_LEN, PACKED, REWRITTEN, SEALED, SegmentHeader};
 use crate::log::survey::Surveyed;
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Entry, Region, Storage};
@@ -45,10 +46,16 @@ pub(super) fn rescue(
         None if rewritten != Rewritten::default() => REWRITTEN,
         None => 0,
     };
+    // The envelope stands between the two copies of the header, and may have survived them.
+    let mut block = vec![0; BLOCK_LEN];
+    region.read_at(0, &mut block)?;
+    let keys = KeySlots::decode(&block);
+    let is_sealed = cfg!(feature = "encryption") && !keys.is_empty();
     let header = SegmentHeader {
         log_id,
         generation,
-        incompatible: features,
+        incompatible: features | if is_sealed { SEALED } else { 0 },
+        keys,
         segment_len: entry.len,
         base_seq: base,
         prev_last_seq: base.prev(),

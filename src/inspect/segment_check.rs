@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::damage::Damage;
 use super::piece::{CUT_SHORT, Piece};
 use super::table::TableCheck;
-use super::walk::Walk;
+use super::walk::{Lent, Walk};
 use crate::error::Result;
 use crate::format::dropped::DroppedRange;
 use crate::format::footer::TimeRanges;
 use crate::format::frame::{Chain, FrameHeader};
+use crate::keys::data::DataKey;
 use crate::position::Seq;
 use crate::storage::Region;
 
@@ -32,13 +33,17 @@ pub(super) struct SegmentCheck<'a> {
 }
 
 impl<'a> SegmentCheck<'a> {
-    pub(super) fn new(piece: &'a Piece, region: Arc<Region>) -> Result<Self> {
+    pub(super) fn new(
+        piece: &'a Piece,
+        region: Arc<Region>,
+        key: Option<&Arc<DataKey>>,
+    ) -> Result<Self> {
         let footer = piece.footer_in_force();
         let header = &piece.at.header;
         let walk = Walk::new(region.clone(), header, footer.as_ref(), piece.limit)?;
         Ok(SegmentCheck {
             piece,
-            walk,
+            walk: walk.with_key(key),
             table: footer.map(|footer| TableCheck::new(region, footer)),
             count: 0,
             chain: piece.at.header.prev_chain,
@@ -57,8 +62,7 @@ impl<'a> SegmentCheck<'a> {
         self.count = self.count.saturating_add(1);
         self.chain = self.chain.extend(header.len, header.content_crc);
         self.times.include(header.timestamp, header.appended_at);
-        if self.walk.event().is_none() {
-            let reason = "type or source is no UTF-8";
+        if let Lent::Bad(reason) = self.walk.event() {
             return Ok(Some(self.piece.damage(offset, header.seq, reason)));
         }
         let listed = match &mut self.table {

@@ -6,7 +6,7 @@ use super::damage::Damage;
 use super::file::File;
 use super::piece::{Judgement, Piece};
 use super::report::LogReport;
-use super::walk::{Seen, Walk};
+use super::walk::{Lent, Seen, Walk};
 use crate::error::Result;
 use crate::format::dropped::DroppedRange;
 use crate::format::footer::{Footer, Part};
@@ -114,7 +114,7 @@ impl Slot {
                     while let Some(range) = declared.next_if(|range| range.first < header.seq) {
                         visit(Left::Declared(range))?;
                     }
-                    if walk.event().is_some() {
+                    if !matches!(walk.event(), Lent::Bad(_)) {
                         visit(Left::Event(&header, walk.bytes()))?;
                     }
                 }

@@ -272,6 +272,7 @@ impl Slots {
         let pieces: Vec<Piece> = there.collect();
         let total = pieces.iter().map(|piece| piece.limit as u64).sum();
         let mut tally = Tally {
+            key: None,
             index: None,
             done: 0,
             total,

@@ -137,13 +137,24 @@ fn verify_once(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) 
         layout.findings.extend(end.all_missing());
     }
     let log_id = held.first().map(|piece| piece.at.header.log_id);
+    let key = layout.key_to_check(place)?;
+    let is_locked = key.is_none() && layout.is_sealed();
     let index = match log_id.filter(|_| depth == Depth::All) {
         Some(log_id) => IndexCheck::begin(place, log_id)?,
         None => None,
     };
+    // Which names the events have, only who has the key can tell.
+    let index = index.map(|index| {
+        if is_locked {
+            IndexCheck::locked()
+        } else {
+            index
+        }
+    });
     let total = layout.pieces.iter().map(|piece| piece.limit as u64).sum();
     let mut tally = Tally {
         index,
+        key,
         done: 0,
         total,
         progress,

@@ -12,8 +12,11 @@ use crate::format::dropped::DroppedRange;
 use crate::format::footer::Footer;
 use crate::format::frame::{FrameHeader, HEADER_LEN, Invalid, Kind, claimed_len};
 use crate::format::record::EventRef;
+use crate::format::sealed::{Opened, Sealed};
 use crate::format::segment::{SegmentHeader, frames_max};
+use crate::keys::data::DataKey;
 use crate::log::contents::Contents;
+use crate::log::opened::open_with;
 use crate::log::point::Batch;
 use crate::log::scan::{Found, Scanner};
 use crate::position::Seq;
@@ -67,6 +70,19 @@ pub(super) struct Walk {
     next: Next,
     at: usize,
     header: Option<FrameHeader>,
+    /// What opens sealed frames, and the last event of one.
+    key: Option<Arc<DataKey>>,
+    opened: Opened,
+}
+
+/// The event of a frame, as far as it can be read.
+#[derive(Debug)]
+pub(super) enum Lent<'a> {
+    Event(EventRef<'a>),
+    /// It is sealed, and there is no key. All that a checksum covers is in order.
+    Locked,
+    /// Why there is none, though the checksum is right.
+    Bad(&'static str),
 }
 
 impl Walk {
@@ -96,7 +112,15 @@ impl Walk {
             batch: Batch::default(),
             next: Next::Follow,
             header: None,
+            key: None,
+            opened: Opened::default(),
         })
+    }
+
+    /// The same walk, by somebody who has the log's key, if there is one.
+    pub(super) fn with_key(mut self, key: Option<&Arc<DataKey>>) -> Self {
+        self.key = key.cloned();
+        self
     }
 
     /// The dropped Seqs that begin with this one.
@@ -138,10 +162,22 @@ impl Walk {
         self.scanner.source().region()
     }
 
-    /// The event that the last step has seen; `None` if it was none, or its text is no UTF-8.
-    pub(super) fn event(&self) -> Option<EventRef<'_>> {
-        self.header.filter(|header| header.kind == Kind::Event)?;
-        EventRef::new(Checked::of(self.bytes())?)
+    /// The event that the last step has seen.
+    pub(super) fn event(&mut self) -> Lent<'_> {
+        let len = self.header.map_or(0, |header| header.len);
+        let len = usize::try_from(len).unwrap_or(0);
+        let bytes = self.scanner.window_bytes(self.at, len);
+        let Some(sealed) = Sealed::of(bytes) else {
+            let event = Checked::of_plain(bytes).and_then(EventRef::new);
+            return event.map_or(Lent::Bad("type or source is no UTF-8"), Lent::Event);
+        };
+        let Some(key) = &self.key else {
+            return Lent::Locked;
+        };
+        match open_with(key, sealed, &mut self.opened) {
+            Ok(()) => Lent::Event(self.opened.event()),
+            Err(reason) => Lent::Bad(reason),
+        }
     }
 
     /// The bytes of the frame that the last step has seen.

@@ -19,6 +19,7 @@
 
 use std::ops::Range;
 
+use super::opened::write_sealed;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::stage::STAGE_MAX;
@@ -124,7 +125,11 @@ impl Shared {
         let is_next = tail.active().region.published() == claim.offset();
         let held = (is_next && reservation.len <= HELD_MAX).then_some(tail);
         let place = place_of(&claim);
-        write(claim.bytes_mut(), place, records, &batch);
+        if claim.owner().header.lies_open() {
+            write(claim.bytes_mut(), place, records, &batch);
+        } else {
+            write_claim_sealed(&mut claim, records, &batch)?;
+        }
         if mutant::is(Mutant::PublishBeforeCopy)
             && records.len() == 1
             && batch.first.0.is_multiple_of(8)
@@ -146,9 +151,14 @@ impl Shared {
         reservation: Reservation,
         records: &[Record<'_>],
     ) -> Result<Appended> {
+        // Before anything is handed out, for that cannot be undone.
+        tail.active().sealer()?;
         let batch = tail.hand_out(reservation, self.watermark.durable());
-        let (room, place) = tail.stage(reservation.len);
-        write(room, place, records, &batch);
+        let (segment, room, place) = tail.stage(reservation.len);
+        match segment.sealer()? {
+            None => write(room, place, records, &batch),
+            Some(sealer) => write_sealed(room, place, records, &batch, sealer),
+        }
         let asks = tail.asks(reservation);
         // Under the same lock: a leader that took these frames would still be writing them when an
         // append that is not synced returns, and its event has to be published by then.
@@ -295,6 +305,20 @@ fn write(mut out: &mut [u8], mut place: Place, records: &[Record<'_>], batch: &B
         place.offset += room.len();
         out = rest;
     }
+}
+
+/// As [`write`], into the claim of a segment with sealed frames.
+#[cold]
+fn write_claim_sealed(
+    claim: &mut Claim<Segment>,
+    records: &[Record<'_>],
+    batch: &Batch,
+) -> Result<()> {
+    let place = place_of(claim);
+    if let Some(sealer) = claim.owner().sealer()?.cloned() {
+        write_sealed(claim.bytes_mut(), place, records, batch, &sealer);
+    }
+    Ok(())
 }
 
 fn place_of(claim: &Claim<Segment>) -> Place {

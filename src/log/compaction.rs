@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use super::drops::Drops;
 use super::limits::age_of;
+use super::opened::open_with;
 use super::scan::{Found, Scanner};
 use super::segment::Segment;
 use super::shared::Shared;
@@ -27,6 +28,8 @@ use crate::event::KeepLast;
 use crate::format::checked::Checked;
 use crate::format::frame::Kind;
 use crate::format::record::EventRef;
+use crate::format::sealed::{Opened, Sealed};
+use crate::keys::data::DataKey;
 use crate::position::{SegmentId, Seq};
 
 /// How many of the newest segments are never rewritten, whatever is asked for: recovery may read them.
@@ -48,7 +51,8 @@ impl Shared {
             return Ok(());
         }
         let due = self.due();
-        let mut keys = Keys::new(&self.config.keep_last, self.config.compaction_keys_max);
+        let max = self.config.compaction_keys_max;
+        let mut keys = Keys::new(&self.config.keep_last, max, self.view.key().cloned());
         let mut failed = None;
         for segment in due.iter().rev() {
             if self.rewriting.is_stopping() {
@@ -176,15 +180,20 @@ impl Shared {
 struct Keys<'a> {
     rules: &'a KeepLast,
     max: usize,
+    /// What opens events that are encrypted, and the last of them.
+    opener: Option<Arc<DataKey>>,
+    opened: Opened,
     /// Those of the segments behind.
     behind: HashSet<u128>,
 }
 
 impl<'a> Keys<'a> {
-    fn new(rules: &'a KeepLast, max: usize) -> Self {
+    fn new(rules: &'a KeepLast, max: usize, opener: Option<Arc<DataKey>>) -> Self {
         Keys {
             rules,
             max,
+            opener,
+            opened: Opened::default(),
             behind: HashSet::new(),
         }
     }
@@ -236,8 +245,15 @@ impl<'a> Keys<'a> {
         Ok(drops)
     }
 
-    fn key_of(&self, frame: &[u8]) -> Option<u128> {
-        let event = EventRef::new(Checked::of(frame)?)?;
+    /// The key of the event in a frame; none of one that cannot be read, which stays.
+    fn key_of(&mut self, frame: &[u8]) -> Option<u128> {
+        let event = match Sealed::of(frame) {
+            None => EventRef::new(Checked::of_plain(frame)?)?,
+            Some(sealed) => {
+                open_with(self.opener.as_ref()?, sealed, &mut self.opened).ok()?;
+                self.opened.event()
+            }
+        };
         let (event_type, source) = (event.event_type(), event.source());
         self.rules
             .key_of(event_type, source, |name| event.header(name))

@@ -2,7 +2,8 @@
 //!
 //! **Which:** each but the last two, whose frames recovery may have to read, whoever still needs it: what
 //! is compressed is read like any other. One that compression does not make smaller by an eighth, by some
-//! places of it, stays as it is, and is not tried again before the log is opened anew. Where there are rules
+//! places of it, stays as it is, and is not tried again before the log is opened anew.
+//! What is encrypted does not become smaller, and is left alone. Where there are rules
 //! for a compaction, a pass of it comes first. On a disk that is nearly full nothing is compressed.
 //!
 //! **How:** as [`rewriting`](super::rewriting) says; nothing is dropped.
@@ -89,7 +90,7 @@ impl Shared {
         let left_plain = self.rewriting.left_plain();
         let is_due = |one: &&Arc<Segment>| {
             let is_sealed = one.footer().is_some_and(|footer| footer.count > 0);
-            is_sealed && !one.header.is_packed() && !left_plain.contains(&one.id())
+            is_sealed && one.header.lies_open() && !left_plain.contains(&one.id())
         };
         let is_compacted = !self.config.keep_last.is_empty();
         let due = self.segments.with(|held| {

@@ -10,6 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Expiry, KeepLast};
 use crate::format::frame::padded;
 use crate::format::record::Record;
+use crate::format::sealed::EXTRA_LEN;
+use crate::keys::Access;
 
 /// The settings of a log.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub(crate) struct LogConfig {
     pub(crate) compression: Option<i32>,
     /// Whether files of segments that have gone become those of later ones.
     pub(crate) recycle: bool,
+    /// Whether events are encrypted, and who reads them.
+    pub(crate) access: Access,
     /// How many keys a pass remembers.
     pub(crate) compaction_keys_max: usize,
     /// Where removals are noted before they begin; `None`: nowhere.
@@ -57,6 +61,7 @@ impl Default for LogConfig {
             compaction_leave: 2,
             compression: None,
             recycle: false,
+            access: Access::Plain,
             compaction_keys_max: 1 << 17,
             ledger: None,
             mark_after: Duration::from_millis(100),
@@ -73,9 +78,13 @@ impl LogConfig {
     #[inline]
     pub(super) fn room_of(&self, records: &[Record<'_>]) -> Result<usize> {
         let event_max = self.event_len_max.min(self.room_max(1));
+        let extra = match self.access {
+            Access::Key(_) => EXTRA_LEN,
+            Access::Plain | Access::Moving => 0,
+        };
         let mut sum = 0_usize;
         for record in records {
-            let len = record.frame_len();
+            let len = record.frame_len().saturating_add(extra);
             if len > event_max {
                 let message = format!(
                     "the event takes {len} bytes in the log, and at most {event_max} are allowed; \

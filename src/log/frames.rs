@@ -1,8 +1,9 @@
 //! [`Frames`]: frames of one segment that lie in memory, looked up by their offsets.
 
 use crate::format::checked::{self, Checked};
-use crate::format::frame::{self, Invalid, Place};
+use crate::format::frame::{self, FrameHeader, Invalid, Kind, Place};
 use crate::format::record::EventRef;
+use crate::format::sealed::Sealed;
 use crate::position::Seq;
 
 /// Frames from an offset on; see the module.
@@ -60,6 +61,23 @@ impl<'a> Frames<'a> {
             return Err("another Seq's frame stands at its place");
         }
         EventRef::new(frame).ok_or("type or source is no UTF-8")
+    }
+
+    /// The header of this Seq's frame at this offset, whether it is sealed or not.
+    pub(super) fn header_at(self, seq: Seq, offset: usize) -> Option<FrameHeader> {
+        let frame = frame::decode(self.from(offset)?, self.place(offset)).ok()?;
+        (frame.header.seq == seq && frame.header.kind == Kind::Event).then_some(frame.header)
+    }
+
+    /// The sealed frame of this Seq at this offset, checked.
+    pub(super) fn sealed_at(self, seq: Seq, offset: usize) -> Result<Sealed<'a>, &'static str> {
+        let bytes = self.from(offset).unwrap_or_default();
+        let decoded = frame::decode(bytes, self.place(offset));
+        let found = decoded.map_err(Invalid::reason)?;
+        if found.header.seq != seq || found.header.kind != Kind::Event {
+            return Err("another Seq's frame stands at its place");
+        }
+        Sealed::of(found.bytes).ok_or("type or source is no UTF-8")
     }
 
     /// The event of `len` bytes at an offset, which was found there.

@@ -16,7 +16,7 @@
 //! the files were restored or repaired. The view then shows what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,9 @@ use super::watermark::Watermark;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Expiry;
+use crate::format::segment::SegmentHeader;
+use crate::keys::Access;
+use crate::keys::unlock::unlock_to_read;
 use crate::position::Seq;
 use crate::storage::{Entry, Region, Storage};
 
@@ -48,6 +51,7 @@ const GLANCES: u32 = 16;
 pub(crate) struct Mirror {
     storage: Arc<dyn Storage>,
     pub(super) view: Arc<View>,
+    access: Access,
     /// One refresh at a time.
     held: Mutex<Held>,
 }
@@ -79,10 +83,12 @@ impl Mirror {
         storage: Arc<dyn Storage>,
         expiry: Arc<Expiry>,
         clock: Arc<dyn Clock>,
+        access: Access,
     ) -> Result<Mirror> {
         let mut held = Held::default();
         let seen = insist(|| held.open(storage.as_ref()))?;
         held.sighted.forget();
+        let key = unlock_to_read(seen.headers(), &access, &storage.path(""))?;
         let view = View {
             watermark: Watermark::new(seen.last, seen.witness.min(seen.last)),
             segments: Segments::new(seen.segments),
@@ -92,8 +98,10 @@ impl Mirror {
             prefault: Prefault::new(true),
             expiry,
             clock,
+            key: key.map(OnceLock::from).unwrap_or_default(),
         };
         Ok(Mirror {
+            access,
             storage,
             view: Arc::new(view),
             held: Mutex::new(held),
@@ -119,6 +127,11 @@ impl Mirror {
                 "another log has taken the place of the one that was opened; open it anew";
             let folder = self.storage.path("");
             return Err(Error::new(ErrorKind::ForeignSegment, message).at_path(folder));
+        }
+        if self.view.key().is_none() {
+            // Its writer may have been given a key since.
+            let key = unlock_to_read(seen.headers(), &self.access, &self.storage.path(""))?;
+            key.map(|key| self.view.key.set(key));
         }
         let (last, watermark) = (seen.last, &self.view.watermark);
         // Whoever sees a Seq finds its segment: it comes before the Seq, and goes after it.
@@ -334,6 +347,10 @@ impl Held {
 }
 
 impl Seen {
+    fn headers(&self) -> impl DoubleEndedIterator<Item = &SegmentHeader> + Clone {
+        self.segments.iter().map(|segment| &segment.header)
+    }
+
     fn add(&mut self, segment: Arc<Segment>) {
         self.last = segment.last_seq();
         self.segments.push(segment);

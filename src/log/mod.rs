@@ -51,6 +51,7 @@ mod recovery;
 mod signal;
 pub(crate) mod time_blocks;
 mod view;
+pub(crate) mod opened;
 mod lacking;
 mod going;
 mod spare;
@@ -104,6 +105,7 @@ use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::format::alone::Alone;
 use crate::format::record::{EventRef, Record};
+use crate::format::sealed::Opened;
 use crate::position::{Gap, SegmentId, Seq};
 use crate::storage::Storage;
 use crate::storage::usage::Space;
@@ -134,8 +136,8 @@ pub struct Recovery {
 }
 
 /// An event in the log, checked; it holds the segment that it lies in, and copies nothing. One that is
-/// [shown as a newer version](crate::Builder::upcaster), or [compressed](crate::Builder::compression), is a
-/// copy.
+/// [shown as a newer version](crate::Builder::upcaster), [compressed](crate::Builder::compression) or
+/// [encrypted](crate::Builder::encryption_key) is a copy.
 #[derive(Debug, Clone)]
 pub struct StoredEvent(Lying);
 
@@ -154,6 +156,8 @@ enum Lying {
         offset: usize,
         len: usize,
     },
+    /// Decrypted.
+    Opened(Arc<Opened>),
     Alone(Alone),
 }
 
@@ -172,6 +176,7 @@ impl StoredEvent {
                 offset,
                 len,
             } => unpacked.frames().located(*offset, *len),
+            Lying::Opened(opened) => opened.event(),
             Lying::Alone(alone) => alone.event(),
         }
     }

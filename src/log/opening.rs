@@ -15,6 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::IdSource;
 use crate::format::names;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
+use crate::keys::data::DataKey;
+use crate::keys::unlock::Unlocked;
 use crate::position::{Gap, SegmentId, Seq};
 use crate::storage::{Region, Storage};
 
@@ -24,6 +26,7 @@ pub(super) struct Opened {
     pub(super) log_id: u128,
     pub(super) segments: Vec<Arc<Segment>>,
     pub(super) tail: Tail,
+    pub(super) key: Option<Arc<DataKey>>,
     pub(super) sums: Sums,
     pub(super) recovery: Recovery,
     pub(super) chores: Chores,
@@ -56,14 +59,21 @@ pub(super) struct Opening<'a> {
     pub(super) storage: &'a dyn Storage,
     pub(super) config: &'a LogConfig,
     pub(super) now: Timestamp,
+    pub(super) unlocked: Unlocked,
     chores: RefCell<Chores>,
     /// Whether room has to be given back at once, for the disk has none to spare.
     is_tight: Cell<bool>,
 }
 
 impl<'a> Opening<'a> {
-    pub(super) fn new(storage: &'a dyn Storage, config: &'a LogConfig, now: Timestamp) -> Self {
+    pub(super) fn new(
+        storage: &'a dyn Storage,
+        config: &'a LogConfig,
+        now: Timestamp,
+        unlocked: Unlocked,
+    ) -> Self {
         Opening {
+            unlocked,
             storage,
             config,
             now,
@@ -175,12 +185,12 @@ impl<'a> Opening<'a> {
 
     /// A header with everything that does not depend on the log's contents.
     pub(super) fn blank_header(&self, segment_id: SegmentId) -> SegmentHeader {
-        SegmentHeader {
+        self.unlocked.mark(SegmentHeader {
             segment_len: self.config.segment_len as u64,
             boot_id: self.storage.boot_id(),
             created_at: self.now,
             ..SegmentHeader::blank(segment_id, random())
-        }
+        })
     }
 
     /// Begins an empty segment; durable on return, under its final name.
@@ -280,8 +290,13 @@ pub(super) fn note_failed_sync(storage: &dyn Storage) {
 /// The tail of a log that goes on in `active`.
 ///
 /// # Errors
-/// If the segment has a writer already.
-pub(super) fn tail_of(active: &Arc<Segment>, last_appended_at: Timestamp) -> Result<Tail> {
+/// If the segment has a writer already, or there is no randomness for a salt.
+pub(super) fn tail_of(
+    active: &Arc<Segment>,
+    last_appended_at: Timestamp,
+    unlocked: &Unlocked,
+) -> Result<Tail> {
+    active.seal_with(unlocked.key.as_deref())?;
     Ok(Tail {
         last_seq: active.last_seq(),
         last_sync: Seq::ZERO,

@@ -9,6 +9,7 @@ use super::view::View;
 use crate::error::Result;
 use crate::format::frame::padded;
 use crate::format::record::EventRef;
+use crate::format::sealed::Opened;
 use crate::position::{Gap, Seq};
 use crate::storage::TO_READ;
 
@@ -31,6 +32,8 @@ pub(crate) struct Reader {
     pages_ahead: PagesAhead,
     /// What was unpacked last of a compressed segment; there `next_at` is not used.
     unpacked: Option<Arc<Unpacked>>,
+    /// The event that was decrypted last; where there are such, `next_at` is not used either.
+    opened: Opened,
     /// Whether events that were emitted to be synced first are held back until they are.
     await_sync: bool,
 }
@@ -67,6 +70,7 @@ impl Reader {
             next_at: 0,
             pages_ahead: PagesAhead::default(),
             unpacked: None,
+            opened: Opened::default(),
             await_sync,
         }
     }
@@ -151,8 +155,8 @@ impl Reader {
     fn event_here(&mut self) -> Result<Option<EventRef<'_>>> {
         let seq = self.next;
         let held = self.segment.as_deref().filter(|_| seq <= self.run_end);
-        if held.is_some_and(|segment| segment.header.is_packed()) {
-            return self.unpacked_event_here();
+        if held.is_some_and(|segment| !segment.header.lies_open()) {
+            return self.closed_event_here();
         }
         let Some(segment) = self.segment.as_deref().filter(|_| seq <= self.run_end) else {
             return Ok(None);
@@ -181,6 +185,39 @@ impl Reader {
         segment
             .region
             .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
+        Ok(Some(event))
+    }
+
+    /// The same in a segment whose frames are compressed or encrypted.
+    #[cold]
+    fn closed_event_here(&mut self) -> Result<Option<EventRef<'_>>> {
+        let is_packed = |segment: &Arc<Segment>| segment.header.is_packed();
+        if self.segment.as_ref().is_some_and(is_packed) {
+            self.unpacked_event_here()
+        } else {
+            self.sealed_event_here()
+        }
+    }
+
+    /// The same in a segment with sealed frames. Those of before there was a key lie open.
+    fn sealed_event_here(&mut self) -> Result<Option<EventRef<'_>>> {
+        let seq = self.next;
+        let Some(segment) = self.segment.as_deref() else {
+            return Ok(None);
+        };
+        let Some(offset) = segment.offset_of(seq)? else {
+            return Ok(None);
+        };
+        let event = if let Some(event) = segment.event_at(seq, offset) {
+            event
+        } else {
+            self.view.open(segment, seq, offset, &mut self.opened)?;
+            self.opened.event()
+        };
+        if self.await_sync && event.awaits_sync() && seq > self.view.watermark.durable() {
+            return Ok(None);
+        }
+        self.next = seq.next();
         Ok(Some(event))
     }
 

@@ -42,6 +42,9 @@ use crate::format::footer::TimeRanges;
 use crate::format::frame::{Chain, HEADER_LEN as MARK_LEN};
 use crate::format::names;
 use crate::format::segment::SegmentHeader;
+use crate::keys::Access;
+use crate::keys::data::DataKey;
+use crate::keys::unlock::{Unlocked, unlock};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Entry, Region, Storage};
 
@@ -51,6 +54,7 @@ pub(crate) struct Examined {
     survey: Survey,
     /// `None` if there is no segment yet.
     examination: Option<Examination>,
+    unlocked: Option<Unlocked>,
 }
 
 /// Looks through a folder and changes nothing.
@@ -72,10 +76,39 @@ pub(super) fn examine(
     Ok(Examined {
         survey,
         examination,
+        unlocked: None,
     })
 }
 
 impl Examined {
+    /// Finds the key of the log, as far as whoever opens it needs it; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`unlock`].
+    pub(crate) fn unlock(
+        &mut self,
+        storage: &dyn Storage,
+        access: &Access,
+    ) -> Result<Option<Arc<DataKey>>> {
+        let unlocked = if let Some(unlocked) = self.unlocked.take() {
+            unlocked
+        } else {
+            let headers = self.survey.segments.iter().map(|at| &at.header);
+            unlock(headers, access, &storage.path(""))?
+        };
+        Ok(self.unlocked.insert(unlocked).key.clone())
+    }
+
+    /// What [`Examined::unlock`] has found.
+    pub(crate) fn into_unlocked(self) -> Option<Unlocked> {
+        self.unlocked
+    }
+
+    /// Takes over what was found when the same folder was looked through before.
+    pub(crate) fn unlock_as(&mut self, unlocked: Option<Unlocked>) {
+        self.unlocked = unlocked;
+    }
+
     /// Takes in what was learned meanwhile of how far the log was durable.
     ///
     /// # Errors
@@ -93,15 +126,20 @@ pub(super) fn open(
     storage: &Arc<dyn Storage>,
     config: &LogConfig,
     now: Timestamp,
-    examined: Examined,
+    mut examined: Examined,
 ) -> Result<Opened> {
+    examined.unlock(storage.as_ref(), &config.access)?;
+    let unlocked = examined.unlocked.unwrap_or_default();
     let survey = &examined.survey;
-    let opening = Opening::new(storage.as_ref(), config, now);
+    let opening = Opening::new(storage.as_ref(), config, now, unlocked);
     opening.finish_removal(survey)?;
     let (Some(last), Some(examination)) = (survey.segments.last(), examined.examination) else {
         return opening.make_new(survey);
     };
-    let can_go_on = examination.clean && !survey.poisoned && has_room(last, &examination.end.point);
+    // What comes now is encrypted, and an older build must not take the segment for a plain one.
+    let fits = !opening.unlocked.is_sealed || last.header.is_sealed();
+    let has_room = has_room(last, &examination.end.point);
+    let can_go_on = examination.clean && !survey.poisoned && has_room && fits;
     if can_go_on && opening.has_blocks(&last.name)? {
         opening.go_on(survey, &examination)
     } else {
@@ -147,7 +185,7 @@ impl Opening<'_> {
             ..self.blank_header(SegmentId::FIRST)
         };
         let active = Arc::new(self.begin(header)?);
-        let tail = tail_of(&active, Timestamp(i64::MIN))?;
+        let tail = tail_of(&active, Timestamp(i64::MIN), &self.unlocked)?;
         let recovery = Recovery {
             clean: true,
             first: Seq::FIRST,
@@ -157,6 +195,7 @@ impl Opening<'_> {
             log_id,
             segments: vec![active],
             tail,
+            key: self.unlocked.key.clone(),
             sums: Sums::new(Chain::default(), TimeRanges::EMPTY),
             recovery,
             chores: Chores::default(),
@@ -173,7 +212,7 @@ impl Opening<'_> {
         let offsets = examination.offsets_to(examination.end_segment(), &end);
         let active = Arc::new(self.open_live(last, &end, offsets)?);
         segments.push(active.clone());
-        let mut tail = tail_of(&active, end.last_appended_at)?;
+        let mut tail = tail_of(&active, end.last_appended_at, &self.unlocked)?;
         let next = last.header.segment_id.next();
         tail.prepared = self.take_prepared(survey, next, examination.boot_id)?;
         // Until this mark is durable the end would look clean, whatever is appended and lost. (A
@@ -191,6 +230,7 @@ impl Opening<'_> {
             log_id: last.header.log_id,
             segments,
             tail,
+            key: self.unlocked.key.clone(),
             sums: Sums::new(end.chain, end.times),
             recovery,
             chores: Chores::default(),

@@ -118,8 +118,7 @@ impl Shared {
         if let (Some(active), Some(facts)) = (segments.last(), facts.last_mut())
             && active.count() > 0
         {
-            let newest = active.event(active.last_seq()).ok().flatten();
-            facts.newest_at = newest.map(|event| event.appended_at());
+            facts.newest_at = active.appended_at(active.last_seq());
         }
         let explain = Explain {
             limits: self.config.retention,
@@ -204,16 +203,16 @@ impl Shared {
             None => Some(LOOK_AFTER.0),
         });
         let grown = segments.last().and_then(|active| {
-            let event = active.event(active.base_seq()).ok()??;
-            Some(in_time(event.appended_at(), limits.grows_for()?))
+            let appended_at = active.appended_at(active.base_seq())?;
+            Some(in_time(appended_at, limits.grows_for()?))
         });
         [too_old, expired, grown].into_iter().flatten().min()
     }
 
     fn is_older(&self, tail: &Tail, than: Duration) -> bool {
         let active = tail.active();
-        let first = active.event(active.base_seq()).ok().flatten();
-        first.is_some_and(|event| self.clock.now().since(event.appended_at()) >= than)
+        let first_at = active.appended_at(active.base_seq());
+        first_at.is_some_and(|appended_at| self.clock.now().since(appended_at) >= than)
     }
 
     /// The segments with what is known of them, oldest first.

@@ -273,12 +273,13 @@ fn go_on(
         }
     };
     segments.push(active.clone());
-    let tail = tail_of(&active, end.last_appended_at)?;
+    let tail = tail_of(&active, end.last_appended_at, &opening.unlocked)?;
     let sums = Sums::new(end.chain, times);
     Ok(Opened {
         log_id: plan.header.log_id,
         segments,
         tail,
+        key: opening.unlocked.key.clone(),
         sums,
         recovery: Recovery::default(),
         chores: Chores::default(),

@@ -170,7 +170,8 @@ impl Shared {
             return Ok(false);
         };
         let anew = Anew::of(old, footer, drops);
-        let level = self.config.compression.filter(|_| drops.kept_len > 0);
+        let shrinks = drops.kept_len > 0 && !old.header.is_sealed();
+        let level = self.config.compression.filter(|_| shrinks);
         let built = match level {
             Some(level) => self.build_packed(&anew, level),
             None => self.build_plain(&anew),

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::tail::{Tail, Unsettled};
 use crate::error::Result;
 use crate::format::names;
-use crate::format::segment::{SegmentHeader, frames_max};
+use crate::format::segment::{SEALED, SegmentHeader, frames_max};
 use crate::position::SegmentId;
 use crate::storage::Region;
 use crate::sync::MutexGuard;
@@ -75,6 +75,7 @@ impl Shared {
         let published = tail.active().region.await_published();
         published.map_err(|_| self.abandoned())?;
         let active = Arc::new(self.begin(&tail, region));
+        active.seal_with(self.view.key().map(Arc::as_ref))?;
         // The ceiling was reckoned with the segment size of its day; with a larger one now, the new
         // header has to be durable as well.
         let highest = active.base_seq().plus(frames_max(active.region.len()));
@@ -132,7 +133,7 @@ impl Shared {
             log_id: self.log_id,
             segment_id: before.id().next(),
             generation: 0,
-            incompatible: 0,
+            incompatible: before.header.incompatible & SEALED,
             epoch: before.header.epoch,
             segment_len: region.len() as u64,
             base_seq,
@@ -144,6 +145,7 @@ impl Shared {
             salt: random(),
             boot_id: self.boot_id,
             created_at: self.clock.now(),
+            keys: before.header.keys,
         };
         begin_segment(&mut region, &header);
         Segment::live(header, names::segment(header.segment_id, 0), region)

@@ -13,6 +13,7 @@ use crate::format::footer::{Footer, Part, Rewritten, TRAILER_LEN, TimeRanges, ta
 use crate::format::frame::{Chain, Place};
 use crate::format::record::EventRef;
 use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
+use crate::keys::data::Sealer;
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Region, TO_READ, Writer};
 
@@ -35,6 +36,8 @@ pub(crate) struct Segment {
     pub(super) has_whole_ranges: OnceLock<bool>,
     /// Whether the list of packs passes its check, likewise.
     pub(super) has_whole_packs: OnceLock<bool>,
+    /// What encrypts the frames that are appended, in a segment that has sealed ones.
+    pub(super) sealer: OnceLock<Arc<Sealer>>,
 }
 
 #[derive(Debug)]
@@ -49,15 +52,7 @@ impl Segment {
     /// A segment that grows, from a region with its header published.
     pub(crate) fn live(header: SegmentHeader, name: String, region: Region) -> Self {
         let table = LiveTable::new(header.base_seq, frames_max(region.len()));
-        Segment {
-            header,
-            name,
-            region: Arc::new(region),
-            offsets: Offsets::Live(table),
-            disk_len: AtomicU64::new(0),
-            has_whole_ranges: OnceLock::new(),
-            has_whole_packs: OnceLock::new(),
-        }
+        Segment::with(header, name, Arc::new(region), Offsets::Live(table))
     }
 
     /// A segment that is sealed with this footer, all its bytes published.
@@ -67,14 +62,20 @@ impl Segment {
         region: Arc<Region>,
         footer: Footer,
     ) -> Self {
+        let offsets = Offsets::Sealed(footer, Guesses::default());
+        Segment::with(header, name, region, offsets)
+    }
+
+    fn with(header: SegmentHeader, name: String, region: Arc<Region>, offsets: Offsets) -> Self {
         Segment {
             header,
             name,
             region,
-            offsets: Offsets::Sealed(footer, Guesses::default()),
+            offsets,
             disk_len: AtomicU64::new(0),
             has_whole_ranges: OnceLock::new(),
             has_whole_packs: OnceLock::new(),
+            sealer: OnceLock::new(),
         }
     }
 
@@ -146,16 +147,11 @@ impl Segment {
         }
     }
 
-    /// The event of this Seq, checked; `None` if it was dropped. For segments that are not compressed.
-    pub(super) fn event(&self, seq: Seq) -> Result<Option<EventRef<'_>>> {
-        Ok(self.locate(seq)?.map(|(_, event)| event))
-    }
-
     /// Where the frame of this Seq starts and how long it is, if its event is here and passes the check;
-    /// where not, [`Segment::locate`] tells why. Finds nothing where frames are compressed.
+    /// where not, [`Segment::locate`] tells why. Finds nothing where frames are compressed or encrypted.
     #[inline]
     pub(crate) fn find(&self, seq: Seq) -> Option<(usize, usize)> {
-        if self.header.is_packed() {
+        if !self.header.lies_open() {
             return None;
         }
         let offset = self.offset_of(seq).ok()??;
@@ -164,7 +160,7 @@ impl Segment {
     }
 
     /// The event of this Seq, checked, and where its frame starts; `None` if it was dropped. For segments
-    /// that are not compressed.
+    /// that are neither compressed nor encrypted.
     pub(super) fn locate(&self, seq: Seq) -> Result<Option<(usize, EventRef<'_>)>> {
         let Some(offset) = self.offset_of(seq)? else {
             return Ok(None);
@@ -199,7 +195,7 @@ impl Segment {
 
     /// The frames as they stand in the file.
     #[inline]
-    fn frames(&self) -> Frames<'_> {
+    pub(super) fn frames(&self) -> Frames<'_> {
         Frames::new(self.region.bytes(), 0, self.header.salt)
     }
 

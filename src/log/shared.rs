@@ -1,7 +1,7 @@
 //! [`Shared`]: what the log's handle, its readers and its keeper have in common.
 
 use std::ops::Deref;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use crossbeam::utils::CachePadded;
@@ -107,6 +107,7 @@ impl Shared {
             prefault: Prefault::new(config.background),
             expiry: config.expiry.clone(),
             clock: clock.clone(),
+            key: opened.key.map(OnceLock::from).unwrap_or_default(),
         };
         Shared {
             boot_id: storage.boot_id(),

@@ -145,10 +145,11 @@ impl Tail {
         self.writer.claim(len)
     }
 
-    /// Room behind the staged frames, and where it is going to be.
-    pub(super) fn stage(&mut self, len: usize) -> (&mut [u8], Place) {
-        let place = self.active().place(self.reserved());
-        (self.stage.extend(len), place)
+    /// Room behind the staged frames, and in which segment and where it is going to be.
+    pub(super) fn stage(&mut self, len: usize) -> (&Segment, &mut [u8], Place) {
+        let segment = self.writer.owner();
+        let place = segment.place(segment.region.reserved() + self.stage.len());
+        (segment, self.stage.extend(len), place)
     }
 
     /// The staged frames, to be written into this claim; `None` if there are none.

@@ -6,6 +6,8 @@ mod compaction;
 mod compression;
 mod crash;
 mod damage;
+#[cfg(feature = "encryption")]
+mod encryption;
 mod faults;
 mod files;
 mod holes;
@@ -25,10 +27,21 @@ mod staged;
 mod survive;
 mod waiting;
 
+use crate::keys::{Access, EncryptionKey};
+
 /// `base` rounds, times what `FORELOG_TEST_SCALE` asks for.
 fn rounds(base: u64) -> u64 {
     let scale = std::env::var("FORELOG_TEST_SCALE").ok();
     base * scale.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// Who reads and writes logs that are encrypted, where the build can.
+fn keyed() -> Access {
+    if cfg!(feature = "encryption") {
+        Access::Key(EncryptionKey::from_bytes([7; 32]))
+    } else {
+        Access::Plain
+    }
 }
 
 /// Deterministic numbers (`SplitMix64`). Tests name the seed in their messages.

@@ -3,7 +3,7 @@
 //! A [`Log`](super::Log) writes to what its view shows; a [`Mirror`](super::mirror::Mirror) brings a view
 //! up to what another process has written. Whoever reads need not know which of them it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::packs::PackCache;
 use super::prefault::Prefault;
@@ -15,6 +15,7 @@ use super::{Lying, StoredEvent};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::event::Expiry;
+use crate::keys::data::DataKey;
 use crate::position::Seq;
 
 /// A log as its readers see it.
@@ -29,6 +30,8 @@ pub(crate) struct View {
     /// For how long events of some types are worth anything.
     pub(super) expiry: Arc<Expiry>,
     pub(super) clock: Arc<dyn Clock>,
+    /// What opens sealed frames. A log may become encrypted while it is followed.
+    pub(super) key: OnceLock<Arc<DataKey>>,
 }
 
 impl View {
@@ -59,6 +62,7 @@ impl View {
                 offset,
                 len,
             }))),
+            None if segment.header.is_sealed() => self.get_sealed(&segment, seq),
             None if segment.header.is_packed() => self.get_unpacked(&segment, seq),
             None => View::why_not_found(segment, seq),
         }

@@ -41,6 +41,10 @@ pub mod partitions {}
 #[doc = include_str!("retention.md")]
 pub mod retention {}
 
+/// Events encrypted at rest: what is, what is not, keys, and why no nonce comes twice.
+#[doc = include_str!("encryption.md")]
+pub mod encryption {}
+
 /// Figures, health, alerts and reports; the dashboard; audit and detailed logs.
 #[doc = include_str!("monitoring.md")]
 pub mod monitoring {}

@@ -88,6 +88,8 @@ impl PartitionedEventSystem {
     /// whole where all of a batch goes to one partition. What is scheduled goes along. `appended_at`
     /// becomes the time of this, and subscriptions begin anew: drain them first.
     ///
+    /// Where the events of the old directory are encrypted, the key of the new one's settings has to fit.
+    ///
     /// The old directory is left as it is. Until this has returned the new one cannot be opened; after
     /// a crash, remove it and begin again.
     ///

@@ -9,6 +9,7 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::inspect::Inspector;
+use crate::keys::EncryptionKey;
 use crate::log::StoredEvent;
 use crate::position::Seq;
 use crate::storage::file::FileStorage;
@@ -32,7 +33,7 @@ pub(super) fn run(from: &Path, mut to: PartitionedBuilder) -> Result<Repartition
         let message = "name a new directory for the partitions";
         return Err(Error::new(ErrorKind::Invalid, message));
     }
-    let sources = open_sources(from)?;
+    let sources = open_sources(from, to.each.key())?;
     let path = to.path.clone();
     // What the old directory holds twice stands there twice.
     to.each = to.each.duplicates(DuplicatePolicy::Accept);
@@ -59,20 +60,27 @@ pub(super) fn run(from: &Path, mut to: PartitionedBuilder) -> Result<Repartition
 
 /// Opens the partitions of a directory, or the one system that it holds. What they have scheduled is not
 /// emitted meanwhile.
-fn open_sources(path: &Path) -> Result<Vec<EventSystem>> {
+fn open_sources(path: &Path, key: Option<&EncryptionKey>) -> Result<Vec<EventSystem>> {
     let folder = FileStorage::open(path, Sys::native())?;
     if let Some(layout) = Layout::read(&folder)? {
         check_complete(path, layout.partitions)?;
         let all = 0..layout.partitions;
-        return all.map(|one| open_source(&folder_of(path, one))).collect();
+        return all
+            .map(|one| open_source(&folder_of(path, one), key))
+            .collect();
     }
-    // Opening would make a directory that is not there.
-    Inspector::open(path)?;
-    Ok(vec![open_source(path)?])
+    Ok(vec![open_source(path, key)?])
 }
 
-fn open_source(path: &Path) -> Result<EventSystem> {
-    EventSystem::open_still(EventSystem::builder().persistence_path(path))
+/// Opens what is there, with the key if its events are encrypted: to one that is not it would be a change.
+fn open_source(path: &Path, key: Option<&EncryptionKey>) -> Result<EventSystem> {
+    // Opening would make a directory that is not there.
+    let is_encrypted = Inspector::open(path)?.is_encrypted()?;
+    let builder = EventSystem::builder().persistence_path(path);
+    EventSystem::open_still(match key.filter(|_| is_encrypted) {
+        Some(key) => builder.encryption_key(key.clone()),
+        None => builder,
+    })
 }
 
 /// Schedules what is still to be emitted; returns how many events that are.

@@ -13,6 +13,7 @@ use super::report::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+use crate::index::Index;
 use crate::inspect::{Inspector, Slot};
 use crate::log::remains::{begin, put};
 use crate::storage::Storage;
@@ -107,7 +108,12 @@ fn act(
     }
     drop(lock);
     tell("recovering", watch)?;
-    if has(RepairAction::RebuildIndex) {
+    let is_rebuilt = has(RepairAction::RebuildIndex);
+    if is_rebuilt && Inspector::open(path)?.is_encrypted()? {
+        // Which names its events have, only who has the key can tell.
+        let index = path.join(names::INDEX);
+        EventSystem::settle(path, |_, _| Index::forget(&index))?;
+    } else if is_rebuilt {
         EventSystem::reindex(path)?;
     } else {
         EventSystem::settle(path, |_, _| Ok(()))?;

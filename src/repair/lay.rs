@@ -7,7 +7,7 @@
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::Chain;
-use crate::format::segment::{BLOCK_LEN, SegmentHeader, frames_max};
+use crate::format::segment::{BLOCK_LEN, SEALED, SegmentHeader, frames_max};
 use crate::inspect::{Left, Slot, Slots};
 use crate::log::random;
 use crate::log::remains::{Outline, Remains, Sum};
@@ -159,7 +159,7 @@ impl Laid {
     ) -> Outline {
         let known = slot.header().copied();
         let blank = blank(slot.id, log_id);
-        let header = SegmentHeader {
+        let header = self.enveloped(SegmentHeader {
             generation: slot.generation.map_or(0, |last| last.saturating_add(1)),
             base_seq: base,
             prev_last_seq: before.last,
@@ -168,7 +168,7 @@ impl Laid {
             seq_ceiling: known.map_or(self.slots.ceiling, |header| header.seq_ceiling),
             durable_upto: known.map_or(before.last, |header| header.durable_upto),
             ..known.unwrap_or(blank)
-        };
+        });
         let (last, chain, pinned_end) = self.end_by_others(index, slot, base, before);
         Outline {
             header,
@@ -176,6 +176,24 @@ impl Laid {
             chain,
             pinned_end: pinned_end.max(BLOCK_LEN as u64),
             durable_upto: last,
+        }
+    }
+
+    /// The same header with the key envelope of the log, if it has one and this has not: where a header is
+    /// gone, nothing says whether frames were encrypted, and the envelope does no harm.
+    fn enveloped(&self, header: SegmentHeader) -> SegmentHeader {
+        if header.is_sealed() && !header.keys.is_empty() {
+            return header;
+        }
+        let others = self.slots.each.iter().rev().filter_map(Slot::header);
+        let mut sealed = others.filter(|other| other.is_sealed()).peekable();
+        let is_sealed = sealed.peek().is_some();
+        let keys = sealed.map(|other| other.keys).find(|keys| !keys.is_empty());
+        let known = header.is_sealed() || is_sealed;
+        SegmentHeader {
+            incompatible: header.incompatible | if known { SEALED } else { 0 },
+            keys: keys.unwrap_or(header.keys),
+            ..header
         }
     }
 
@@ -305,7 +323,7 @@ impl Laid {
             len => len,
         };
         let room = frames_max(usize::try_from(segment_len).unwrap_or(usize::MAX));
-        self.go_on = Some(SegmentHeader {
+        self.go_on = Some(self.enveloped(SegmentHeader {
             segment_len,
             base_seq: base,
             prev_last_seq: before.last,
@@ -315,7 +333,7 @@ impl Laid {
             seq_ceiling: slots.ceiling.max(base.plus(room.saturating_mul(2))),
             boot_id,
             ..blank(id, log_id)
-        });
+        }));
         Ok(())
     }
 }

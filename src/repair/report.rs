@@ -31,7 +31,8 @@ pub enum RepairAction {
     SetAsideSnapshot,
     /// Recovers the directory as opening it does, and closes it in order.
     Recover,
-    /// Sets the lookup index aside and builds another from the log.
+    /// Sets the lookup index aside and builds another from the log. Where events are encrypted, the next
+    /// opening with the key builds it.
     RebuildIndex,
 }
 

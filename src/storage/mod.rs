@@ -27,6 +27,7 @@ pub(crate) mod regular;
 pub(crate) mod file;
 pub(crate) mod lenient;
 pub(crate) mod plain;
+pub(crate) mod key_file;
 pub(crate) mod whole;
 pub(crate) mod copied;
 pub(crate) mod lines;

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Expiry, KeepLast};
 use crate::format::segment::BLOCK_LEN;
 use crate::index::IndexConfig;
+use crate::keys::EncryptionKey;
 use crate::log::limits::{Retention, WhenPinned};
 use crate::log::pins::DetachedLag;
 use crate::log::{LogConfig, check_compression};
@@ -51,6 +52,7 @@ pub struct Builder {
     pub(super) keep_last: KeepLast,
     pub(super) compaction_leave: usize,
     pub(super) compression: Option<i32>,
+    pub(super) encryption_key: Option<EncryptionKey>,
     pub(super) scrub: Option<ScrubPolicy>,
     recycle_segments: bool,
     segment_size: Option<usize>,
@@ -84,6 +86,7 @@ impl Default for Builder {
             keep_last: KeepLast::default(),
             compaction_leave: log.compaction_leave,
             compression: log.compression,
+            encryption_key: None,
             scrub: Some(ScrubPolicy::default()),
             recycle_segments: log.recycle,
             segment_size: None,
@@ -458,6 +461,7 @@ impl Builder {
             keep_last: Arc::new(keep_last),
             compaction_leave: self.compaction_leave,
             compression: self.compression,
+            access: self.access(persists)?,
             recycle: self.recycle_segments,
             ..LogConfig::default()
         })

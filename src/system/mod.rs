@@ -336,12 +336,18 @@ impl Inner {
         let dispatcher = Dispatcher::new(log.clone(), control.clone(), clock.clone(), dispatch)?;
         Ok(Inner {
             dispatcher: dispatcher.traced(builder.tracer.clone()),
-            snapshots: Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id()),
+            snapshots: Snapshots::new(storage.folder(names::SNAPSHOTS)?, log.log_id())
+                .with_key(log.key().cloned()),
             attends: admission.is_some() || is_selective || builder.tracer.is_some(),
             admission,
             selective: builder.selective,
             upcasters: Arc::new(builder.upcasters),
             volatile,
+            schedule: Arc::new(Schedule::open(
+                storage,
+                directory.has_schedule,
+                log.key().cloned(),
+            )?),
             index,
             log,
             control,
@@ -353,7 +359,6 @@ impl Inner {
             max_queue_size: builder.max_queue_size,
             drain_timeout: builder.drain_timeout,
             shutdown_grace: builder.shutdown_grace,
-            schedule: Arc::new(Schedule::open(storage, directory.has_schedule)?),
             scrubber: Arc::default(),
             closed: Mutex::new(false),
             directory,

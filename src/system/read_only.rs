@@ -7,6 +7,7 @@ use super::store::Origin;
 use super::{Builder, EventStore, EventSystem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
+use crate::keys::Access;
 use crate::log::mirror::Mirror;
 use crate::storage::file::FileStorage;
 use crate::storage::sys::Sys;
@@ -28,7 +29,8 @@ impl EventStore {
     /// [`NotFound`](ErrorKind::NotFound) and [`ForeignDirectory`](ErrorKind::ForeignDirectory) where there is
     /// no log; [`Corrupt`](ErrorKind::Corrupt), [`Truncated`](ErrorKind::Truncated),
     /// [`MissingSegment`](ErrorKind::MissingSegment) or [`ForeignSegment`](ErrorKind::ForeignSegment) for
-    /// damage, with its place and what to do; [`UnsupportedVersion`](ErrorKind::UnsupportedVersion).
+    /// damage, with its place and what to do; [`UnsupportedVersion`](ErrorKind::UnsupportedVersion);
+    /// [`Key`](ErrorKind::Key) for events that are encrypted.
     ///
     /// ```
     /// # fn main() -> forelog::Result<()> {
@@ -56,8 +58,8 @@ impl EventStore {
 
 impl Builder {
     /// Opens the events of the directory to be read, as [`EventStore::open_read_only`] does, with what
-    /// decides how events are shown: their [expiry](Builder::expire), their [versions](Builder::upcaster) and
-    /// the clock. Other settings play no part.
+    /// decides how events are shown: the [key](Builder::encryption_key) that they are encrypted with, their
+    /// [expiry](Builder::expire), their [versions](Builder::upcaster) and the clock. Other settings play no part.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for a setting that makes no sense, or without a
@@ -70,7 +72,12 @@ impl Builder {
             return Err(Error::new(ErrorKind::Invalid, message));
         };
         let log = Arc::new(log_folder(path)?);
-        let mirror = Mirror::open(log, Arc::new(self.expiry), self.clock)?;
+        let mirror = Mirror::open(
+            log,
+            Arc::new(self.expiry),
+            self.clock,
+            Access::with(self.encryption_key.as_ref()),
+        )?;
         Ok(EventStore {
             view: mirror.view(),
             index: None,

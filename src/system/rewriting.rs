@@ -1,8 +1,10 @@
-//! Settings of what is done with old segments while they are kept.
+//! Settings of how events are kept: what is done with old segments meanwhile, and encryption.
 
 use super::Builder;
 use super::scrub_policy::ScrubPolicy;
+use crate::error::Result;
 use crate::event::StateKey;
+use crate::keys::{Access, EncryptionKey};
 
 impl Builder {
     /// Of events of these types, keeps only the last of each type and key once they are old: an exact type,
@@ -54,6 +56,38 @@ impl Builder {
         self
     }
 
+    /// Has events encrypted at rest with this key: their type, source, headers and data, the snapshots of
+    /// projections, and copies of parked and of scheduled events. Needs the crate's feature `encryption`. A
+    /// directory that has encrypted events opens with the key that it was opened with before, and with no
+    /// other. One that was not encrypted keeps what it has as it is; what comes from now on is encrypted, and
+    /// there is no way back. What is kept in memory is not encrypted, nor is the lookup index, which has types,
+    /// sources and ids: see [`manual::encryption`](crate::manual::encryption).
+    ///
+    /// ```
+    /// # fn main() -> forelog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # if cfg!(feature = "encryption") {
+    /// use forelog::{EncryptionKey, ErrorKind, Event, EventStore, EventSystem, Seq};
+    /// let key = EncryptionKey::generate()?; // as a rule: EncryptionKey::from_file("events.key")?
+    /// let builder = || EventSystem::builder().persistence_path(dir.path());
+    /// let system = builder().encryption_key(key.clone()).open()?;
+    /// system.emit(Event::new("order.placed", "web", &("FRID", 10))?)?;
+    /// system.close()?;
+    ///
+    /// assert_eq!(builder().open().unwrap_err().kind(), ErrorKind::Key);
+    /// let store = builder().encryption_key(key).open_read_only()?;
+    /// assert_eq!(store.get(Seq(1))?.unwrap().event().source(), "web");
+    /// # }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// [`Builder::open`] fails with [`Key`](crate::ErrorKind::Key) without the key or with another one, and
+    /// with [`Invalid`](crate::ErrorKind::Invalid) if the feature is missing; nothing is changed then.
+    pub fn encryption_key(mut self, key: EncryptionKey) -> Self {
+        self.encryption_key = Some(key);
+        self
+    }
+
     /// How sealed segments on disk are verified in the background: every byte that a check covers, read from
     /// the disk and past the page cache where the file system can do that, so that what is hot stays in
     /// memory. By default all of them once a week, at 8 MiB a second at most, for the first time ten minutes
@@ -73,5 +107,17 @@ impl Builder {
     pub fn scrub(mut self, policy: impl Into<Option<ScrubPolicy>>) -> Self {
         self.scrub = policy.into();
         self
+    }
+
+    /// The key that events are encrypted with.
+    pub(crate) fn key(&self) -> Option<&EncryptionKey> {
+        self.encryption_key.as_ref()
+    }
+
+    /// Who opens the log, as far as keys go. What lies in memory is not encrypted.
+    pub(super) fn access(&self, persists: bool) -> Result<Access> {
+        let access = Access::with(self.encryption_key.as_ref());
+        access.check()?;
+        Ok(if persists { access } else { Access::Plain })
     }
 }

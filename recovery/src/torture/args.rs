@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use forelog::Durability;
+use forelog_dump::KeyArgs;
 
 /// What the halves say of their ends.
 pub(crate) const HALVES_HELP: &str = "\
@@ -152,10 +153,9 @@ pub struct WriteArgs {
     /// 64 MiB
     #[arg(long, value_name = "N")]
     pub segment_bytes: Option<usize>,
-    /// Encrypt the log with the key in this file. This version has no encryption: it refuses, so that no
-    /// log in plain text passes for an encrypted one
-    #[arg(long, value_name = "F")]
-    pub key_file: Option<PathBuf>,
+    /// Encrypt the log with it, as every later run and check of it must.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// Send the acknowledgements to this address over TCP instead of printing them
     #[arg(long, value_name = "HOST:PORT")]
     pub ack_to: Option<String>,
@@ -172,6 +172,9 @@ pub struct ConsumeArgs {
     /// The name of the subscription
     #[arg(long, value_name = "C")]
     pub name: String,
+    /// What opens it.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// Send the Seqs to this address over TCP instead of printing them
     #[arg(long, value_name = "HOST:PORT")]
     pub ack_to: Option<String>,
@@ -207,6 +210,9 @@ pub struct CheckArgs {
     /// Of which subscription that is; not needed where there is one
     #[arg(long, value_name = "C", requires = "consumed")]
     pub name: Option<String>,
+    /// What opens it.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// Do not open the directory: read it as it is, and write nothing. What a crash has left unfinished is
     /// then no part of it
     #[arg(long)]

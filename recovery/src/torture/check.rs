@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use forelog::inspect::{Inspector, Selector, Verdict};
+use forelog::inspect::{Selector, Verdict};
 use forelog::{Error, ErrorKind, EventSystem, Gap, Result, Seq};
 use forelog_dump::{Exit, Fault, Output, Told};
 use serde::Serialize;
@@ -108,7 +108,7 @@ pub(crate) fn examine<'a>(args: &'a CheckArgs, told: &mut Told<'_>) -> Result<Re
     let (mut gaps, mut own) = (Vec::new(), None);
     if is_there {
         if recovery.is_none() {
-            read(&args.dir, &mut judge)?;
+            read(args, &mut judge)?;
         }
         (gaps, own) = inspect(args, &mut judge, recovery.as_ref())?;
     }
@@ -150,7 +150,7 @@ pub(crate) fn examine<'a>(args: &'a CheckArgs, told: &mut Told<'_>) -> Result<Re
 /// refused though a crash is all that has happened, which breaks a promise.
 fn recover(args: &CheckArgs, judge: &mut Judge, told: &mut Told<'_>) -> Result<Option<Recovered>> {
     let segment_len = open::segment_len(&args.dir, None);
-    let system = match open::system(&args.dir, segment_len, false, told) {
+    let system = match open::system(&args.dir, segment_len, false, &args.key, told) {
         Ok(system) => system,
         Err(error) if is_verdict(&error) => {
             judge
@@ -201,13 +201,14 @@ fn is_verdict(error: &Error) -> bool {
             | ErrorKind::Locked
             | ErrorKind::Invalid
             | ErrorKind::NotFound
+            | ErrorKind::Key
             | ErrorKind::ForeignDirectory
     )
 }
 
 /// Judges what can be read without opening.
-fn read(dir: &Path, judge: &mut Judge) -> Result<()> {
-    for record in Inspector::open(dir)?.records(Selector::all())? {
+fn read(args: &CheckArgs, judge: &mut Judge) -> Result<()> {
+    for record in args.key.inspector(&args.dir)?.records(Selector::all())? {
         match record {
             Ok(record) => drop(judge.take(&record.view()?)),
             Err(error) if is_verdict(&error) => {
@@ -227,7 +228,7 @@ type Inspected = (Vec<Gap>, Option<(String, Seq)>);
 
 /// Verifies every byte.
 fn inspect(args: &CheckArgs, judge: &mut Judge, recovery: Option<&Recovered>) -> Result<Inspected> {
-    let report = Inspector::open(&args.dir)?.verify(&mut |_| {})?;
+    let report = args.key.inspector(&args.dir)?.verify(&mut |_| {})?;
     if report.verdict == Verdict::Damaged {
         let first = report.damage().next();
         let detail = first.map_or_else(

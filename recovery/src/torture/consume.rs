@@ -25,7 +25,7 @@ pub(crate) fn consume(
     }
     let mut sink = Sink::new(args.ack_to.as_deref(), out)?;
     let segment_len = open::segment_len(&args.dir, None);
-    let system = open::system(&args.dir, segment_len, args.unsafe_no_sync, told)?;
+    let system = open::system(&args.dir, segment_len, args.unsafe_no_sync, &args.key, told)?;
     let (sender, receiver) = channel();
     let handler = move |delivery: &Delivery<'_>| {
         // Nobody listens any more once the end has come: then it is not acknowledged either.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use forelog::testing::DiskOp;
 use forelog::{Error, Result};
+use forelog_dump::KeyArgs;
 
 use super::args::RunArgs;
 use super::child::{Ended, finish, folder, note, succeeds, words};
@@ -166,7 +167,7 @@ fn inject(fault: &str, mapped: &[PathBuf], seed: u64) -> Result<Injected> {
     let trace = std::fs::read_to_string(&trace).unwrap_or_default();
     let has_struck = trace.lines().any(|line| line.contains("(INJECTED)"));
     let mut findings = said(&ended);
-    for broken in kill::judge(seed, &dir, &acks, None)? {
+    for broken in kill::judge(seed, &dir, &acks, None, &KeyArgs::default())? {
         for example in broken.examples {
             findings.add(broken.promise, example.seq, &example.detail);
         }

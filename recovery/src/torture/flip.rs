@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use blake3::Hash;
 use forelog::testing::{Crash, TestDisk};
-use forelog::{Builder, ErrorKind, EventSystem, Result, Seq, Subscription};
+use forelog::{Builder, EncryptionKey, ErrorKind, EventSystem, Result, Seq, Subscription};
 
 use super::args::RunArgs;
 use super::content::{Tag, digest, digest_of};
@@ -38,7 +38,8 @@ pub(crate) fn flipped(args: &RunArgs) -> Result<Report> {
         ..Report::default()
     };
     for seed in seeds_of(args, SEEDS_PER_RUN) {
-        let log = Log::make(seed)?;
+        // Every other log is encrypted.
+        let log = Log::make(seed, seed.is_multiple_of(2))?;
         let (states, findings) = log.try_all()?;
         report.runs += 1;
         report.states += states;
@@ -57,20 +58,25 @@ type Flip = Vec<(String, usize, u8)>;
 /// A small log that was closed in order, and what it holds.
 struct Log {
     seed: u64,
+    is_encrypted: bool,
     disk: TestDisk,
     events: BTreeMap<Seq, Hash>,
     /// How far its subscription has come.
     position: Seq,
 }
 
-fn settings() -> Builder {
-    EventSystem::builder().segment_size(SEGMENT_LEN)
+fn settings(is_encrypted: bool) -> Builder {
+    let builder = EventSystem::builder().segment_size(SEGMENT_LEN);
+    if is_encrypted {
+        return builder.encryption_key(EncryptionKey::from_bytes([7; 32]));
+    }
+    builder
 }
 
 impl Log {
-    fn make(seed: u64) -> Result<Log> {
+    fn make(seed: u64, is_encrypted: bool) -> Result<Log> {
         let disk = TestDisk::new();
-        let system = disk.open(settings())?;
+        let system = disk.open(settings(is_encrypted))?;
         system.register_handler(Subscription::named(NAME), |_: &forelog::Delivery<'_>| {})?;
         system.start()?;
         let mut events = BTreeMap::new();
@@ -91,6 +97,7 @@ impl Log {
         let position = events.keys().next_back().copied().unwrap_or_default();
         Ok(Log {
             seed,
+            is_encrypted,
             disk: system.into_disk(Crash::Process),
             events,
             position,
@@ -174,7 +181,7 @@ impl Log {
             }
         }
         // An error at the opening is what there should be.
-        let system = disk.open(settings()).ok()?;
+        let system = disk.open(settings(self.is_encrypted)).ok()?;
         let found = self.judge(&system);
         system.into_disk(Crash::Process);
         found

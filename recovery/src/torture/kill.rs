@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use forelog::{Error, Result};
-use forelog_dump::Told;
+use forelog::{EncryptionKey, Error, Result};
+use forelog_dump::{KeyArgs, Told};
 
 use super::args::{CheckArgs, Promise, RunArgs};
 use super::check::examine;
@@ -58,25 +58,47 @@ fn live(seed: u64, home: &Path, states: &mut u64) -> Result<Vec<Finding>> {
     note(&acks, b"")?;
     note(&consumed, b"")?;
     let segment = (64_u64 << 10) << random.below(4);
+    let key = key_of(seed, home)?;
     for _ in 0..ROUNDS {
         if random.one_in(3) {
             // Inside of the opening, or soon after.
-            note(&acks, &kill_after(0, &writer(&dir, seed, segment, random))?)?;
+            let words = with_key(writer(&dir, seed, segment, random), &key);
+            note(&acks, &kill_after(0, &words)?)?;
         }
         let lines = 1 + random.below(200);
-        let printed = kill_after(lines, &writer(&dir, seed, segment, random))?;
+        let words_of_writer = with_key(writer(&dir, seed, segment, random), &key);
+        let printed = kill_after(lines, &words_of_writer)?;
         note(&acks, &printed)?;
         let lines = random.below(80);
-        let reader = words([&"consume", &dir, &"--name", &NAME]);
+        let reader = with_key(words([&"consume", &dir, &"--name", &NAME]), &key);
         note(&consumed, &kill_after(lines, &reader)?)?;
         let has_name = lines > 0;
         *states += 1;
-        let broken = judge(seed, &dir, &acks, has_name.then_some(&consumed))?;
+        let broken = judge(seed, &dir, &acks, has_name.then_some(&consumed), &key)?;
         if !broken.is_empty() {
             return Ok(broken);
         }
     }
     Ok(Vec::new())
+}
+
+/// A key for one directory of three.
+fn key_of(seed: u64, home: &Path) -> Result<KeyArgs> {
+    if !Random::of(seed, &[4]).one_in(3) {
+        return Ok(KeyArgs::default());
+    }
+    let path = home.join("key");
+    EncryptionKey::generate()?.write_new_file(&path)?;
+    Ok(KeyArgs {
+        key_file: Some(path),
+    })
+}
+
+fn with_key(mut all: Vec<std::ffi::OsString>, key: &KeyArgs) -> Vec<std::ffi::OsString> {
+    if let Some(path) = &key.key_file {
+        all.extend(words([&"--key-file", path]));
+    }
+    all
 }
 
 fn writer(dir: &Path, seed: u64, segment: u64, random: &mut Random) -> Vec<std::ffi::OsString> {
@@ -101,6 +123,7 @@ pub(crate) fn judge(
     dir: &Path,
     acks: &Path,
     consumed: Option<&PathBuf>,
+    key: &KeyArgs,
 ) -> Result<Vec<Finding>> {
     let args = CheckArgs {
         dir: dir.to_path_buf(),
@@ -110,6 +133,7 @@ pub(crate) fn judge(
         process_crash: true,
         consumed: consumed.into_iter().cloned().collect(),
         name: consumed.map(|_| NAME.to_owned()),
+        key: key.clone(),
         no_open: false,
     };
     let mut silence = std::io::sink();

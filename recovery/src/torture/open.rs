@@ -4,7 +4,7 @@ use std::path::Path;
 
 use forelog::inspect::Inspector;
 use forelog::{Error, ErrorKind, EventSystem, Result};
-use forelog_dump::Told;
+use forelog_dump::{KeyArgs, Told};
 
 const SEGMENT_LEN: usize = 64 << 20;
 const SEGMENT_LEN_MIN: usize = 64 << 10;
@@ -45,16 +45,21 @@ fn is_absence(error: &Error) -> bool {
     )
 }
 
-/// Opens a directory, for the control without syncs.
+/// Opens a directory, with its key if it has one, or for the control without syncs.
 pub(crate) fn system(
     dir: &Path,
     segment_len: usize,
     no_sync: bool,
+    key: &KeyArgs,
     told: &mut Told<'_>,
 ) -> Result<EventSystem> {
     let builder = EventSystem::builder()
         .persistence_path(dir)
         .segment_size(segment_len);
+    let builder = match key.key()? {
+        Some(key) => builder.encryption_key(key),
+        None => builder,
+    };
     if no_sync {
         told.note(UNSAFE);
         return forelog::testing::open_without_syncs(builder);

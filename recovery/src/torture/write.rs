@@ -4,12 +4,11 @@
 //! once anything has failed: an acknowledgement that comes after an error would prove nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use forelog::{Durability, Error, ErrorKind, Event, EventSystem, Result, Seq};
+use forelog::{Durability, Error, Event, EventSystem, Result, Seq};
 use forelog_dump::{Exit, Fault, Output, Told};
 
 use super::acks::line;
@@ -35,15 +34,12 @@ pub(crate) fn write(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> std::result::Result<Exit, Fault> {
-    if let Some(key_file) = &args.key_file {
-        return Err(no_encryption(key_file).into());
-    }
     let mut sink = Sink::new(args.ack_to.as_deref(), out)?;
     let durability = args
         .durability
         .durability(Duration::from_millis(args.interval_ms.max(1)));
     let segment_len = open::segment_len(&args.dir, args.segment_bytes);
-    let system = open::system(&args.dir, segment_len, args.unsafe_no_sync, told)?;
+    let system = open::system(&args.dir, segment_len, args.unsafe_no_sync, &args.key, told)?;
     let begun = begun(&system, args.seed)?;
     let is_over = AtomicBool::new(false);
     let has_failed = AtomicBool::new(false);
@@ -79,12 +75,6 @@ pub(crate) fn write(
     written?;
     closed?;
     Ok(Exit::Good)
-}
-
-fn no_encryption(key_file: &Path) -> Error {
-    let message = "this version does not encrypt: a log in plain text would pass for one that the key \
-                   protects. Nothing was written; leave --key-file out to test without encryption";
-    Error::new(ErrorKind::Invalid, message).at_path(key_file)
 }
 
 /// How many of the events are a thread's.
@@ -213,6 +203,8 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use forelog::ErrorKind;
+
     use super::*;
 
     #[test]

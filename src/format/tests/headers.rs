@@ -1,6 +1,11 @@
 //! The header block: two copies, of which one is enough.
 
 use super::super::frame::Chain;
+#[cfg(feature = "encryption")]
+use super::super::key_slot::WrappedKey;
+use super::super::key_slot::{KEY_SLOT_A, KEY_SLOT_B, KeySlots};
+#[cfg(feature = "encryption")]
+use super::super::segment::SEALED;
 use super::super::segment::{
     BLOCK_LEN, COPY, FIELDS, HeaderState, SECTOR_LEN, SEQ_LIMIT, SegmentHeader, frames_max,
 };
@@ -8,8 +13,12 @@ use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
 use crate::position::{Gap, SegmentId, Seq};
 
-/// How many feature bits are known that a reader must know.
-const KNOWN_BITS: u32 = if cfg!(feature = "compression") { 2 } else { 1 };
+/// Whether a feature bit is known that a reader must know.
+fn is_known(bit: u32) -> bool {
+    bit == 0
+        || bit == 1 && cfg!(feature = "compression")
+        || bit == 2 && cfg!(feature = "encryption")
+}
 
 fn sample(random: &mut Random) -> SegmentHeader {
     SegmentHeader {
@@ -28,6 +37,7 @@ fn sample(random: &mut Random) -> SegmentHeader {
         salt: random.next(),
         boot_id: u128::from(random.next()) << 64 | u128::from(random.next()),
         created_at: Timestamp(random.next().cast_signed()),
+        keys: KeySlots::default(),
     }
 }
 
@@ -206,7 +216,10 @@ fn an_unknown_incompatible_bit_is_unsupported_and_a_compatible_one_is_ignored() 
             incompatible: 1 << bit,
             ..header
         };
-        let due = if bit < KNOWN_BITS {
+        let due = if known.is_sealed() && is_known(bit) {
+            // Its key slots are empty.
+            half(known)
+        } else if is_known(bit) {
             whole(known)
         } else {
             HeaderState::Unsupported
@@ -262,4 +275,65 @@ fn a_header_that_names_a_seq_that_no_log_can_reach_is_none() {
     };
     let decoded = SegmentHeader::decode(&highest.encode());
     assert!(matches!(decoded, HeaderState::Valid { .. }), "{decoded:?}");
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn the_key_slots_are_read_with_the_header_and_one_that_is_damaged_is_told_of() {
+    let key = WrappedKey {
+        key_id: [1; 16],
+        nonce: [2; 12],
+        wrapped: [3; 32],
+        tag: [4; 16],
+    };
+    let header = SegmentHeader {
+        incompatible: SEALED,
+        keys: KeySlots::both(key),
+        ..sample(&mut Random::new(11))
+    };
+    let block = header.encode();
+    assert_eq!(SegmentHeader::decode(&block), whole(header));
+    for (slot, keys) in [
+        (
+            KEY_SLOT_A,
+            KeySlots {
+                a: None,
+                b: Some(key),
+            },
+        ),
+        (
+            KEY_SLOT_B,
+            KeySlots {
+                a: Some(key),
+                b: None,
+            },
+        ),
+    ] {
+        let mut damaged = block;
+        damaged[slot + 50] ^= 1;
+        let read = SegmentHeader { keys, ..header };
+        assert_eq!(SegmentHeader::decode(&damaged), half(read));
+        // Written anew, both are whole again.
+        assert_eq!(SegmentHeader::decode(&read.encode()), whole(header));
+    }
+}
+
+/// The header was never synced, and of its block only key slots came to the disk.
+#[test]
+fn a_block_without_a_header_is_prepared_whatever_its_key_slots_hold() {
+    let mut block = [0; BLOCK_LEN];
+    assert_eq!(SegmentHeader::decode(&block), HeaderState::Prepared);
+    block[KEY_SLOT_A..KEY_SLOT_B + SECTOR_LEN].fill(7);
+    assert_eq!(SegmentHeader::decode(&block), HeaderState::Prepared);
+    for at in [
+        0,
+        SECTOR_LEN,
+        KEY_SLOT_A - 1,
+        KEY_SLOT_B + SECTOR_LEN,
+        BLOCK_LEN - 1,
+    ] {
+        let mut other = block;
+        other[at] = 1;
+        assert_eq!(SegmentHeader::decode(&other), HeaderState::Invalid, "{at}");
+    }
 }

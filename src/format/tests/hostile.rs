@@ -1,6 +1,6 @@
 //! Bytes that no encoder wrote never pass for a frame.
 
-use super::super::checked;
+use super::super::checked::{self, Checked};
 use super::super::frame::{self, FIELDS, HEADER_LEN, Invalid, Place};
 use super::super::payload::Headers;
 use super::super::record::EventRef;
@@ -152,7 +152,6 @@ fn fields_out_of_range_are_refused_under_a_right_checksum() {
         ("kind", &[0]),
         ("kind", &[3]),
         ("kind", &[255]),
-        ("flags", &[4, 0]),
         ("flags", &[8, 0]),
         ("flags", &[0, 128]),
         ("source_len", &max),
@@ -167,6 +166,12 @@ fn fields_out_of_range_are_refused_under_a_right_checksum() {
         let checked = checked::check(&bytes, PLACE);
         assert!(checked.is_none(), "{field} {value:?}");
     }
+    // A sealed frame is one, but none that could be read as it lies.
+    let sealed = forged(&bytes, "flags", &[4, 0]);
+    assert!(checked::check(&sealed, PLACE).is_none() && Checked::of_plain(&sealed).is_none());
+    let no_room = u16::try_from(bytes.len() - HEADER_LEN - 31).unwrap();
+    let short = forged(&sealed, "headers_len", &no_room.to_le_bytes());
+    assert_eq!(frame::decode(&short, PLACE).unwrap_err(), Invalid::Field);
     let early = forged(
         &forged(&bytes, "seq", &3_u64.to_le_bytes()),
         "durable_lag",

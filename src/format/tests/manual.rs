@@ -1,7 +1,7 @@
 //! `src/manual/format.md` says what the code does.
 
 use super::super::frame::{self, Chain, Kind, Place, Stamp};
-use super::super::{dropped, footer, names, packs, payload, segment, snapshot};
+use super::super::{dropped, footer, key_slot, names, packs, payload, sealed, segment, snapshot};
 use super::{Field, frame_of};
 use crate::clock::Timestamp;
 use crate::event::{Data, Event, EventId};
@@ -56,6 +56,8 @@ fn holds(name: &str, fields: &[Field], total: usize) {
 fn the_byte_maps_are_the_code_s() {
     holds("frame", frame::FIELDS, frame::HEADER_LEN);
     holds("header", segment::FIELDS, segment::SECTOR_LEN);
+    holds("slot", key_slot::FIELDS, segment::SECTOR_LEN);
+    holds("sealed", &sealed::fields(7), 7 + sealed::EXTRA_LEN);
     holds("trailer", footer::FIELDS, footer::TRAILER_LEN);
     holds("dropped", dropped::FIELDS, dropped::RANGE_LEN);
     holds("pack", packs::FIELDS, packs::PACK_LEN);
@@ -74,7 +76,8 @@ fn the_byte_maps_are_the_code_s() {
 
 #[test]
 fn the_map_of_the_header_block_is_the_code_s() {
-    use segment::{BLOCK_LEN, COPY, KEY_SLOT_A, KEY_SLOT_B, SECTOR_LEN};
+    use key_slot::{KEY_SLOT_A, KEY_SLOT_B};
+    use segment::{BLOCK_LEN, COPY, SECTOR_LEN};
     let after = KEY_SLOT_B + SECTOR_LEN;
     let fields = [
         ("header", 0, SECTOR_LEN),

@@ -71,6 +71,32 @@ fn no_crash_breaks_a_promise() {
     assert!(states > 6_000, "only {states} crash states");
 }
 
+#[cfg(feature = "encryption")]
+#[test]
+fn no_crash_breaks_a_promise_of_an_encrypted_log() {
+    let keyed = Setup {
+        segment_len: 9 << 10,
+        is_keyed: true,
+        ..Setup::SMALL
+    };
+    let eager = Sweep {
+        setup: keyed,
+        bits: 9,
+        ..Sweep::OF_SMALL
+    };
+    let lazy = Sweep {
+        setup: Setup {
+            lazy: true,
+            ..keyed
+        },
+        bits: 7,
+        ..Sweep::OF_SMALL
+    };
+    let states =
+        eager.run_seeds(24, 300..300 + rounds(1)) + lazy.run_seeds(28, 310..310 + rounds(1));
+    assert!(states > 3_000, "only {states} crash states");
+}
+
 #[test]
 fn no_crash_breaks_a_promise_while_segments_wait_to_be_settled() {
     let lazy = Sweep {

@@ -17,22 +17,28 @@ const SETUP: Setup = Setup {
     segment_len: 7 << 10,
     max_events: None,
     lazy: false,
+    is_keyed: false,
 };
 
 /// A log of four segments, all events durable and witnessed as such.
 fn disk(is_closed: bool) -> (SimDisk, Promise) {
+    disk_of(SETUP, is_closed)
+}
+
+fn disk_of(setup: Setup, is_closed: bool) -> (SimDisk, Promise) {
     let sync = |count, len| Step::Append(count, len, Durability::Sync);
     let mut steps = Vec::new();
     for _ in 0..6 {
         steps.extend([sync(1, 300), sync(3, 20), sync(1, 5), sync(1, 400)]);
     }
     steps.push(sync(1, 40));
-    let run = Run::of(SETUP, &steps, |_| {});
+    let run = Run::of(setup, &steps, |_| {});
     assert!(
         run.log().shared.mark_if_idle().unwrap(),
         "there is room for a mark"
     );
-    assert_eq!(run.log().segments().len(), 4);
+    let segments = run.log().segments().len();
+    assert!(segments == 4 || setup.is_keyed && segments > 4);
     if is_closed {
         run.log().close().unwrap();
     }
@@ -129,8 +135,12 @@ fn check_events(log: &Log, promise: &Promise) -> usize {
 
 /// Opens a damaged disk: returns the error, or how many events cannot be read.
 fn judge(disk: &SimDisk, promise: &Promise) -> Result<usize, Error> {
+    judge_as(SETUP, disk, promise)
+}
+
+fn judge_as(setup: Setup, disk: &SimDisk, promise: &Promise) -> Result<usize, Error> {
     let before = segments(disk.files());
-    match SETUP.open(disk) {
+    match setup.open(disk) {
         Ok(log) => Ok(check_events(&log, promise)),
         Err(error) => {
             check_refusal(&error, &before, disk);
@@ -145,7 +155,7 @@ fn refused(disk: &SimDisk, promise: &Promise) -> (ErrorKind, SegmentId) {
 }
 
 /// Flips bits all over a log; returns how often it was refused, read in part, and read as a whole.
-fn flip_all(disk: &SimDisk, promise: &Promise, zeros_every: usize) -> [usize; 3] {
+fn flip_all(setup: Setup, disk: &SimDisk, promise: &Promise, zeros_every: usize) -> [usize; 3] {
     let mut counts = [0; 3];
     for (path, bytes) in segments(disk.files()) {
         for (at, byte) in bytes.iter().enumerate() {
@@ -158,7 +168,7 @@ fn flip_all(disk: &SimDisk, promise: &Promise, zeros_every: usize) -> [usize; 3]
                 damaged
                     .corrupt(&path, at..at + 1, |byte| byte[0] ^= mask)
                     .unwrap();
-                let outcome = match judge(&damaged, promise) {
+                let outcome = match judge_as(setup, &damaged, promise) {
                     Err(_) => 0,
                     Ok(0) => 2,
                     Ok(_) => 1,
@@ -174,9 +184,27 @@ fn flip_all(disk: &SimDisk, promise: &Promise, zeros_every: usize) -> [usize; 3]
 fn no_flipped_bit_passes_for_data_or_for_a_crash() {
     for (disk, promise) in both() {
         let zeros_every = if rounds(1) > 1 { 7 } else { 61 };
-        let [refused, partly, wholly] = flip_all(&disk, &promise, zeros_every);
+        let [refused, partly, wholly] = flip_all(SETUP, &disk, &promise, zeros_every);
         println!("flips: {refused} refused, {partly} read in part, {wholly} read as a whole");
         assert!(refused > 1_000 && partly > 1_000 && wholly > 100);
+    }
+}
+
+/// Salts, ciphertext, tags and key slots included.
+#[cfg(feature = "encryption")]
+#[test]
+fn no_flipped_bit_of_an_encrypted_log_passes_for_data_or_for_a_crash() {
+    let setup = Setup {
+        segment_len: 7 << 10,
+        is_keyed: true,
+        ..SETUP
+    };
+    for is_closed in [true, false] {
+        let (disk, promise) = disk_of(setup, is_closed);
+        let zeros_every = if rounds(1) > 1 { 7 } else { 61 };
+        let [refused, partly, wholly] = flip_all(setup, &disk, &promise, zeros_every);
+        println!("flips: {refused} refused, {partly} read in part, {wholly} read as a whole");
+        assert!(refused > 1_000 && partly > 1_000 && wholly > 500);
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::promise::{Sent, read};
-use super::rounds;
 use super::run::{Run, Setup, Step, steps};
+use super::{keyed, rounds};
 use crate::clock::{ManualClock, Timestamp};
 use crate::durability::Durability;
 use crate::error::{ErrorKind, Result};
@@ -20,7 +20,7 @@ use crate::storage::{Entry, Region, Storage};
 pub(super) fn open(disk: &SimDisk) -> Result<Mirror> {
     let folder = disk.storage().folder(names::LOG)?;
     let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
-    Mirror::open(folder, Arc::default(), clock)
+    Mirror::open(folder, Arc::default(), clock, keyed())
 }
 
 /// What is shown of a copy of a disk; nothing where there is no log.
@@ -347,7 +347,7 @@ fn a_folder_that_changes_while_it_is_listed_is_followed() {
         lists: AtomicUsize::new(0),
     });
     let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
-    let mirror = Mirror::open(storage.clone(), Arc::default(), clock).unwrap();
+    let mirror = Mirror::open(storage.clone(), Arc::default(), clock, keyed()).unwrap();
     for _ in 0..4 {
         let last = mirror.refresh().unwrap();
         let run = run.lock().unwrap();

@@ -11,6 +11,7 @@ use crate::durability::Durability;
 use crate::format::names;
 use crate::format::record::Record;
 use crate::format::segment::BLOCK_LEN;
+use crate::keys::Access;
 use crate::log::limits::Retention;
 use crate::log::mirror::Mirror;
 use crate::log::{Log, LogConfig, StoredEvent};
@@ -143,7 +144,13 @@ fn what_another_handle_has_mapped_keeps_every_file_from_being_used_again() {
     append(&log, 10 * MANY);
     let open_mirror = || {
         let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
-        Mirror::open(on_disk(dir.path(), Sys::native()), Arc::default(), clock).unwrap()
+        Mirror::open(
+            on_disk(dir.path(), Sys::native()),
+            Arc::default(),
+            clock,
+            Access::Plain,
+        )
+        .unwrap()
     };
     let mirror = open_mirror();
     let view = mirror.view();

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Random;
 use super::promise::{Promise, Sent};
+use super::{Random, keyed};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names;
 use crate::format::record::Record;
+use crate::keys::Access;
 use crate::log::committer::Committer;
 use crate::log::keeper::Keeper;
 use crate::log::limits::Retention;
@@ -49,6 +50,8 @@ pub(super) struct Setup {
     pub(super) max_events: Option<u64>,
     /// Whether segments are settled and prepared only by steps, as a slow keeper would.
     pub(super) lazy: bool,
+    /// Whether events are encrypted.
+    pub(super) is_keyed: bool,
 }
 
 impl Setup {
@@ -56,6 +59,7 @@ impl Setup {
         segment_len: 8 << 10,
         max_events: None,
         lazy: false,
+        is_keyed: false,
     };
 
     pub(super) fn open(&self, disk: &SimDisk) -> Result<Log> {
@@ -71,6 +75,11 @@ impl Setup {
             },
             recycle: true,
             background: self.lazy,
+            access: if self.is_keyed {
+                keyed()
+            } else {
+                Access::Plain
+            },
             ..LogConfig::default()
         };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(1_000)));
@@ -295,7 +304,7 @@ impl Run {
 
 pub(super) fn snapshots(disk: &SimDisk, log: &Log) -> Result<Snapshots> {
     let folder = disk.storage().folder(names::SNAPSHOTS)?;
-    Ok(Snapshots::new(folder, log.log_id()))
+    Ok(Snapshots::new(folder, log.log_id()).with_key(log.key().cloned()))
 }
 
 /// Steps by chance, so mixed that a segment of 8 KiB holds a dozen of events or two.

@@ -7,6 +7,7 @@ use super::program::Rewriting;
 use crate::clock::ManualClock;
 use crate::event::{KeepLast, StateKey};
 use crate::index::{Index, IndexConfig};
+use crate::keys::Access;
 use crate::log::limits::Retention;
 use crate::log::mirror::Mirror;
 use crate::log::{Log, LogConfig};
@@ -38,7 +39,7 @@ pub(super) fn open_log(
 }
 
 pub(super) fn open_mirror(disk: &SimDisk, clock: &Arc<ManualClock>) -> Mirror {
-    Mirror::open(disk.storage(), Arc::default(), clock.clone()).unwrap()
+    Mirror::open(disk.storage(), Arc::default(), clock.clone(), Access::Plain).unwrap()
 }
 
 pub(super) fn open_index(log: &Arc<Log>, folder: &Path) -> Arc<Index> {

@@ -23,7 +23,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId, IdSource};
 use crate::format::record::Record;
+use crate::format::sealed::Seal;
 use crate::format::{names, scheduled};
+use crate::keys::data::DataKey;
 use crate::log::random;
 use crate::position::Seq;
 use crate::storage::Storage;
@@ -50,6 +52,8 @@ pub struct ScheduledEvent {
 #[derive(Debug)]
 pub(super) struct Schedule {
     storage: Arc<dyn Storage>,
+    /// What the files are encrypted with, if they are.
+    key: Option<Arc<DataKey>>,
     table: Mutex<Table>,
     changed: Condvar,
     /// Held while events are emitted: one round at a time.
@@ -95,14 +99,19 @@ struct Waiting {
 
 impl Schedule {
     /// Reads what was scheduled before, if there may be any.
-    pub(super) fn open(storage: &Arc<dyn Storage>, has_folder: bool) -> Result<Self> {
+    pub(super) fn open(
+        storage: &Arc<dyn Storage>,
+        has_folder: bool,
+        key: Option<Arc<DataKey>>,
+    ) -> Result<Self> {
         let mut table = Table::default();
         if has_folder {
             let folder = storage.folder(names::SCHEDULE)?;
-            read_all(folder.as_ref(), &mut table)?;
+            read_all(folder.as_ref(), key.as_deref(), &mut table)?;
             table.folder = Some(folder);
         }
         Ok(Schedule {
+            key,
             storage: storage.clone(),
             table: Mutex::new(table),
             changed: Condvar::new(),
@@ -140,7 +149,10 @@ impl Schedule {
 
     fn add(&self, event: Event, due: Timestamp, from: Seq) -> Result<()> {
         let id = event.event_id;
-        let bytes = scheduled::encode(&event, id, due, from)?;
+        // A salt of its own for each file: the same Seq may stand in several.
+        let sealer = self.key.as_ref().map(|key| key.sealer()).transpose()?;
+        let seal = sealer.as_ref().map(|sealer| sealer as &dyn Seal);
+        let bytes = scheduled::encode(&event, id, due, from, seal)?;
         let mut table = self.table();
         // The file of one that is in hand is about to be removed, under the same name.
         if table.due.contains_key(&id) || table.in_hand.contains(&id) {
@@ -196,7 +208,7 @@ impl Schedule {
 }
 
 /// Reads all files. One that is damaged is set aside: the others are still to be emitted.
-fn read_all(folder: &dyn Storage, table: &mut Table) -> Result<()> {
+fn read_all(folder: &dyn Storage, key: Option<&DataKey>, table: &mut Table) -> Result<()> {
     for entry in folder.list()? {
         if names::is_tmp(&entry.name) {
             folder.remove(&entry.name)?;
@@ -205,7 +217,10 @@ fn read_all(folder: &dyn Storage, table: &mut Table) -> Result<()> {
             continue;
         }
         let bytes = folder.read(&entry.name)?.unwrap_or_default();
-        let Some((event, due, from)) = scheduled::decode(&bytes) else {
+        let decoded = scheduled::decode(&bytes, |sealed, opened| {
+            key.is_some_and(|key| key.open(sealed, opened))
+        });
+        let Some((event, due, from)) = decoded else {
             tracing::error!(
                 target: "forelog::system", path = %folder.path(&entry.name).display(),
                 "a scheduled event is damaged; it is set aside and will not be emitted"

@@ -127,6 +127,7 @@ mod tests {
             log_id: 1,
             position: Seq(2),
             version: 3,
+            is_sealed: false,
             state: b"abc",
         }
         .encode();

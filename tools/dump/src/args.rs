@@ -1,12 +1,12 @@
 //! The command line.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use forelog::inspect::{Bound, Selector};
-use forelog::{Error, ErrorKind, EventId, Filter, Seq, Timestamp};
+use forelog::inspect::{Bound, Inspector, Selector};
+use forelog::{EncryptionKey, Error, ErrorKind, EventId, Filter, Seq, Timestamp};
 use serde_json::json;
 
 use crate::exit::{Exit, Fault, Told};
@@ -19,7 +19,8 @@ Exit codes:
   1  only a torn tail, as a crash leaves it: the next opening sets it aside
   2  the command was not understood
   3  something is damaged; what can be read is shown all the same
-  4  the path cannot be opened or read, or the output not be written
+  4  the path cannot be opened or read, or only with a key that was not given, or the output not be
+     written
   5  get: there is no such event
 
 Examples:
@@ -32,7 +33,7 @@ Examples:
   forelog-dump query /var/lib/orders --type 'order.*' --from 2h --newest-first --limit 20
   forelog-dump query /var/lib/orders --header tenant=7 --format csv > tenant-7.csv
   forelog-dump types /var/lib/orders
-  forelog-dump tail /var/lib/orders --source web
+  forelog-dump tail /var/lib/orders --source web --key-file /etc/orders.key
   forelog-dump retention /var/lib/orders --max-bytes 1073741824 --max-age 7d";
 
 /// Show what a Forelog directory, or one segment file, holds. Never writes, needs no lock, and works
@@ -59,6 +60,9 @@ pub struct Args {
     /// Print JSON, a line for each record; errors are JSON too
     #[arg(long)]
     pub json: bool,
+    /// What opens it.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// What to show.
     #[command(flatten)]
     pub selector: SelectorArgs,
@@ -112,6 +116,37 @@ impl Command {
     }
 }
 
+/// The key of a log whose events are encrypted: an option that the tools share.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct KeyArgs {
+    /// The file with the key, where events are encrypted: 32 bytes, or 64 hexadecimal digits
+    #[arg(long, value_name = "F")]
+    pub key_file: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// The key, if one is given.
+    ///
+    /// # Errors
+    /// As [`EncryptionKey::from_file`].
+    pub fn key(&self) -> Result<Option<EncryptionKey>, Error> {
+        let path = self.key_file.as_ref();
+        path.map(EncryptionKey::from_file).transpose()
+    }
+
+    /// Looks into a directory, with the key if one is given.
+    ///
+    /// # Errors
+    /// As [`Inspector::open`] and [`KeyArgs::key`].
+    pub fn inspector(&self, path: impl AsRef<Path>) -> Result<Inspector, Error> {
+        let inspector = Inspector::open(path)?;
+        Ok(match self.key()? {
+            Some(key) => inspector.encryption_key(key),
+            None => inspector,
+        })
+    }
+}
+
 /// The directory, and how to show what is in it: the options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PlaceArgs {
@@ -123,6 +158,9 @@ pub struct PlaceArgs {
     /// The same as `--format json`
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// What opens it.
+    #[command(flatten)]
+    pub key: KeyArgs,
 }
 
 impl PlaceArgs {

@@ -19,11 +19,10 @@ mod when;
 use std::io::{self, Write};
 
 pub use args::{
-    Args, Command, GetArgs, Key, MoreArgs, NamesArgs, PlaceArgs, QueryArgs, RetentionArgs,
+    Args, Command, GetArgs, Key, KeyArgs, MoreArgs, NamesArgs, PlaceArgs, QueryArgs, RetentionArgs,
     SelectorArgs, TailArgs, parse,
 };
 pub use exit::{Exit, Fault, Output, Told};
-use forelog::inspect::Inspector;
 pub use format::Format;
 use names::By;
 pub use text::clean;
@@ -51,7 +50,8 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
 }
 
 fn carry_out(command: &Command, out: Output<'_>, told: &mut Told<'_>) -> Result<Exit, Fault> {
-    let inspector = Inspector::open(&command.place().path)?;
+    let place = command.place();
+    let inspector = place.key.inspector(&place.path)?;
     match command {
         Command::Get(args) => records::get(&inspector, args, out, told),
         Command::Query(args) => records::query(&inspector, args, out, told),
@@ -64,7 +64,7 @@ fn carry_out(command: &Command, out: Output<'_>, told: &mut Told<'_>) -> Result<
 
 fn show(args: &Args, out: Output<'_>, told: &mut Told<'_>) -> Result<Exit, Fault> {
     // The command line has a path, or a command.
-    let inspector = Inspector::open(args.path.clone().unwrap_or_default())?;
+    let inspector = args.key.inspector(args.path.clone().unwrap_or_default())?;
     if args.headers {
         segments::show(&inspector, args.json, out)
     } else if args.raw {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use forelog::{EncryptionKey, Result};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -43,6 +44,17 @@ pub struct Reach {
     /// A file with the certificates to trust, as PEM, where the server speaks TLS with one of your own
     #[arg(long)]
     pub(crate) tls_ca: Option<PathBuf>,
+    /// A file with the key, where the path is a directory whose events are encrypted
+    #[arg(long, value_name = "F")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+impl Reach {
+    /// The key of a directory, if one is given.
+    pub(crate) fn key(&self) -> Result<Option<EncryptionKey>> {
+        let path = self.key_file.as_ref();
+        path.map(EncryptionKey::from_file).transpose()
+    }
 }
 
 /// What can be done.
@@ -64,6 +76,9 @@ pub enum Command {
         /// A file with the certificate's private key, as PEM
         #[arg(long, requires = "tls_cert")]
         tls_key: Option<PathBuf>,
+        /// A file with the key, where the events are encrypted: 32 bytes, or 64 hexadecimal digits
+        #[arg(long, value_name = "F")]
+        key_file: Option<PathBuf>,
         /// An OpenTelemetry collector that gets the figures too, such as `http://127.0.0.1:4318`
         #[cfg(feature = "otlp")]
         #[arg(long, value_name = "URL")]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use forelog::{Error, ErrorKind, Result};
+use forelog::{EncryptionKey, Error, ErrorKind, Result};
 use serde_json::Value;
 
 use crate::args::{Args, Command, Reach};
@@ -26,14 +26,16 @@ pub fn run(args: &Args) -> ExitCode {
             token_file,
             tls_cert,
             tls_key,
+            key_file,
             #[cfg(feature = "otlp")]
             otlp,
         } => {
             let tls = tls_cert.as_deref().zip(tls_key.as_deref());
-            let settings = settings(*listen, token_file.as_deref(), tls);
+            let settings = settings(*listen, token_file.as_deref(), tls, key_file.as_deref());
             #[cfg(feature = "otlp")]
             let settings = settings.and_then(|settings| {
-                let sends = otlp.as_deref().map(|url| send_figures(path, url));
+                let key = settings.encryption_key.as_ref();
+                let sends = otlp.as_deref().map(|url| send_figures(path, key, url));
                 Ok((settings, sends.transpose()?))
             });
             #[cfg(not(feature = "otlp"))]
@@ -67,6 +69,7 @@ fn settings(
     listen: std::net::SocketAddr,
     token_file: Option<&Path>,
     tls: Option<(&Path, &Path)>,
+    key_file: Option<&Path>,
 ) -> Result<ServerSettings> {
     let tls = match tls {
         Some((certificates, key)) => Some(TlsSettings {
@@ -80,6 +83,7 @@ fn settings(
         listen,
         token,
         tls,
+        encryption_key: key_file.map(EncryptionKey::from_file).transpose()?,
         ..ServerSettings::default()
     })
 }
@@ -98,12 +102,16 @@ fn serve(path: &Path, settings: ServerSettings) -> Result<()> {
 
 /// Sends what a directory tells to a collector, until what is returned is dropped.
 #[cfg(feature = "otlp")]
-fn send_figures(path: &Path, url: &str) -> Result<crate::otlp::FiguresExport> {
+fn send_figures(
+    path: &Path,
+    key: Option<&EncryptionKey>,
+    url: &str,
+) -> Result<crate::otlp::FiguresExport> {
     let otlp = crate::otlp::Otlp::start(crate::otlp::OtlpSettings {
         endpoint: url.to_owned(),
         ..crate::otlp::OtlpSettings::default()
     })?;
-    otlp.send_figures_of(std::sync::Arc::new(Source::files(path)?))
+    otlp.send_figures_of(std::sync::Arc::new(Source::files(path, key)?))
 }
 
 /// A server that is asked.
@@ -167,7 +175,7 @@ fn show_top(path: &Path, reach: &Reach) -> Result<()> {
         asked.first_status()?;
         return top::run(|| asked.status()).map_err(failed);
     }
-    let source = Source::files(path)?;
+    let source = Source::files(path, reach.key()?.as_ref())?;
     top::run(|| source.status().map_err(|error| error.to_string())).map_err(failed)
 }
 
@@ -180,7 +188,7 @@ fn write_report(
     let asked = path.map(|path| Asked::found(path, reach)).transpose()?;
     let subject = match (path, asked.flatten()) {
         (_, Some(asked)) => Subject::Running(asked.first_status()?),
-        (Some(path), None) => Subject::Directory(path),
+        (Some(path), None) => Subject::Directory(path, reach.key()?),
         (None, None) => Subject::None,
     };
     let performance = performance.map(read).transpose()?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::metrics::Samples;
-use forelog::{Error, ErrorKind, EventStore, Result, Seq, Timestamp};
+use forelog::{EncryptionKey, Error, ErrorKind, EventStore, EventSystem, Result, Seq, Timestamp};
 use serde_json::{Value, json};
 
 /// How many types of a directory are told.
@@ -14,8 +14,8 @@ const TYPES_MAX: usize = 50;
 /// What a directory holds, to be read.
 ///
 /// # Errors
-/// If there is no such directory, or no log in it.
-pub(crate) fn open_store(path: &Path) -> Result<EventStore> {
+/// If there is no such directory, or no log in it, or its events are encrypted with another key.
+pub(crate) fn open_store(path: &Path, key: Option<&EncryptionKey>) -> Result<EventStore> {
     if !path.is_dir() {
         let message = format!(
             "{} is no directory; name the one that was given as persistence_path",
@@ -23,7 +23,12 @@ pub(crate) fn open_store(path: &Path) -> Result<EventStore> {
         );
         return Err(Error::new(ErrorKind::NotFound, message));
     }
-    EventStore::open_read_only(path)
+    let builder = EventSystem::builder().persistence_path(path);
+    match key {
+        Some(key) => builder.encryption_key(key.clone()),
+        None => builder,
+    }
+    .open_read_only()
 }
 
 /// The health of a system that is not here. That its files can be read says nothing of its handlers, its queue
@@ -45,8 +50,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn open(path: &Path) -> Result<Files> {
-        let store = open_store(path)?;
+    pub(crate) fn open(path: &Path, key: Option<&EncryptionKey>) -> Result<Files> {
+        let store = open_store(path, key)?;
         let last = store.last_seq();
         Ok(Files {
             store,

@@ -5,7 +5,7 @@ mod running;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use forelog::{Error, ErrorKind, Result, RetentionReport, Timestamp};
+use forelog::{EncryptionKey, Error, ErrorKind, Result, RetentionReport, Timestamp};
 use serde_json::Value;
 
 use crate::files::open_store;
@@ -21,8 +21,8 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;mar
 /// What a report is of, beside performance tests.
 pub(crate) enum Subject<'a> {
     None,
-    /// A directory, which is read.
-    Directory(&'a Path),
+    /// A directory, which is read, with its key if it has one.
+    Directory(&'a Path, Option<EncryptionKey>),
     /// What a server has told of its system.
     Running(Value),
 }
@@ -41,7 +41,7 @@ pub(crate) fn html(subject: &Subject<'_>, performance: Option<&str>) -> Result<S
     );
     match subject {
         Subject::None => {}
-        Subject::Directory(path) => page += &directory(path)?,
+        Subject::Directory(path, key) => page += &directory(path, key.as_ref())?,
         Subject::Running(status) => page += &running::parts(status),
     }
     if let Some(text) = performance {
@@ -50,8 +50,8 @@ pub(crate) fn html(subject: &Subject<'_>, performance: Option<&str>) -> Result<S
     Ok(page + "</body></html>\n")
 }
 
-fn directory(path: &Path) -> Result<String> {
-    let store = open_store(path)?;
+fn directory(path: &Path, key: Option<&EncryptionKey>) -> Result<String> {
+    let store = open_store(path, key)?;
     let report = store.explain_retention();
     let rows = [
         ("Directory", path.display().to_string()),

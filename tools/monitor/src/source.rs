@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::files::{self, Files};
 use crate::metrics::{self, Samples};
 use forelog::{
-    Error, ErrorKind, EventId, EventMonitor, EventStore, EventSystem, Result, Seq, StoredEvent,
-    Timestamp,
+    EncryptionKey, Error, ErrorKind, EventId, EventMonitor, EventStore, EventSystem, Result, Seq,
+    StoredEvent, Timestamp,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -66,8 +66,8 @@ impl Source {
         }))
     }
 
-    pub(crate) fn files(path: &Path) -> Result<Source> {
-        Files::open(path).map(Source::Files)
+    pub(crate) fn files(path: &Path, key: Option<&EncryptionKey>) -> Result<Source> {
+        Files::open(path, key).map(Source::Files)
     }
 
     /// Everything that the page shows at a glance.

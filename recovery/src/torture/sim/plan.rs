@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forelog::testing::{Crash, DiskOp};
-use forelog::{Builder, Durability, EventSystem, StateKey};
+use forelog::{Builder, Durability, EncryptionKey, EventSystem, StateKey};
 
 use super::patience::PATIENCE;
 use crate::torture::random::Random;
@@ -73,6 +73,8 @@ pub(super) struct Settings {
     pub(super) retains: bool,
     pub(super) compresses: bool,
     pub(super) compacts: bool,
+    /// Whether events are encrypted, with a key that follows from the seed.
+    pub(super) encrypts: Option<u64>,
     pub(super) ignores_syncs: bool,
 }
 
@@ -82,6 +84,7 @@ impl Settings {
             retains: Random::of(seed, &[1]).one_in(4),
             compresses: Random::of(seed, &[2]).one_in(3),
             compacts: Random::of(seed, &[3]).one_in(4),
+            encrypts: Random::of(seed, &[4]).one_in(3).then_some(seed),
             ignores_syncs,
         }
     }
@@ -105,12 +108,21 @@ impl Settings {
         } else {
             builder
         };
+        let builder = match self.encrypts {
+            Some(seed) => builder.encryption_key(key(seed)),
+            None => builder,
+        };
         if self.retains {
             builder.max_events(MAX_EVENTS).recycle_segments(true)
         } else {
             builder
         }
     }
+}
+
+fn key(seed: u64) -> EncryptionKey {
+    let bytes = Random::of(seed, &[5]).bytes(32);
+    EncryptionKey::from_bytes(bytes.try_into().unwrap_or([7; 32]))
 }
 
 pub(super) fn steps(random: &mut Random) -> Vec<Step> {

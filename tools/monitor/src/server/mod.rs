@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use forelog::{Error, ErrorKind, EventMonitor, EventSystem, Result};
+use forelog::{EncryptionKey, Error, ErrorKind, EventMonitor, EventSystem, Result};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -47,6 +47,8 @@ pub struct ServerSettings {
     /// For how long a client may read nothing of what it is sent before its connection is closed; 30 s by
     /// default.
     pub read_within: Duration,
+    /// The key of a directory that is served, where its events are encrypted.
+    pub encryption_key: Option<EncryptionKey>,
 }
 
 /// What TLS needs, as PEM.
@@ -72,6 +74,7 @@ impl Default for ServerSettings {
             token: None,
             tls: None,
             read_within: Duration::from_secs(30),
+            encryption_key: None,
         }
     }
 }
@@ -113,7 +116,8 @@ impl Server {
     /// # Errors
     /// As [`Server::embedded`] and [`EventStore::open_read_only`](forelog::EventStore::open_read_only).
     pub fn beside(path: impl AsRef<Path>, settings: ServerSettings) -> Result<Server> {
-        Server::start(Source::files(path.as_ref())?, settings)
+        let source = Source::files(path.as_ref(), settings.encryption_key.as_ref())?;
+        Server::start(source, settings)
     }
 
     fn start(source: Source, settings: ServerSettings) -> Result<Server> {
@@ -122,6 +126,7 @@ impl Server {
             token,
             tls,
             read_within,
+            ..
         } = settings;
         let tls = tls.as_ref().map(tls::acceptor).transpose()?;
         let token = token.filter(|token| !token.is_empty());
