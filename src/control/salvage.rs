@@ -189,7 +189,7 @@ impl Finds {
         loop {
             match scanner.next()? {
                 Found::Frame { frame, .. } if frame.header.kind == Kind::Event => {
-                    match Checked::of(frame.bytes).and_then(EventRef::new) {
+                    match Checked::of_plain(frame.bytes).and_then(EventRef::new) {
                         Some(event) => self.take(&event)?,
                         None => self.hole = true,
                     }
