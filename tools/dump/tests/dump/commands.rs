@@ -336,3 +336,45 @@ fn an_output_that_is_full_is_an_error_and_one_that_is_closed_an_end() {
         assert_eq!((code(&output), output.stderr), (0, vec![]), "{args:?}");
     }
 }
+
+#[test]
+fn an_encrypted_log_is_shown_with_its_key_and_its_segments_without() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = key.path().join("key");
+    let key = EncryptionKey::generate().unwrap();
+    key.write_new_file(&file).unwrap();
+    let settings = EventSystem::builder().persistence_path(dir.path());
+    let system = settings.encryption_key(key).open().unwrap();
+    for number in 1..=9 {
+        system.emit(event(number)).unwrap();
+    }
+    system.close().unwrap();
+    let key_file = ["--key-file", file.to_str().unwrap()];
+    let reading: [&[&str]; 5] = [
+        &["get", "4"],
+        &["query", "--type", "quote"],
+        &["types"],
+        &["sources"],
+        &["query", "--newest-first", "--limit", "1"],
+    ];
+    for command in reading {
+        let (name, args) = command.split_first().unwrap();
+        let without = forelog_dump(name, dir.path(), args);
+        assert_eq!(code(&without), 4, "{command:?}");
+        assert!(!stdout(&without).contains("quote"));
+        assert!(
+            stderr(&without).contains("--key-file"),
+            "{}",
+            stderr(&without)
+        );
+        let with = forelog_dump(name, dir.path(), &[args, &key_file].concat());
+        assert_eq!(code(&with), 0, "{command:?}: {}", stderr(&with));
+        assert!(!stdout(&with).is_empty());
+    }
+    let shown = dump(dir.path(), &["--json", key_file[0], key_file[1]]);
+    assert_eq!(seqs(&shown), (1..=9).collect::<Vec<u64>>());
+    for args in [&["--headers"][..], &["--raw"]] {
+        assert_eq!(code(&dump(dir.path(), args)), 0, "{args:?}");
+    }
+    assert_eq!(code(&forelog_dump("retention", dir.path(), &[])), 0);
+}

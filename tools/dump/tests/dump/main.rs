@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use forelog::{Durability, Event, EventId, EventSystem, ManualClock, Timestamp};
+use forelog::{Durability, EncryptionKey, Event, EventId, EventSystem, ManualClock, Timestamp};
 use serde_json::{Value, json};
 
 const BIN: &str = env!("CARGO_BIN_EXE_forelog-dump");
