@@ -135,6 +135,9 @@ pub enum Command {
     /// Writes events and waits to be killed; started by `open`.
     #[command(hide = true)]
     Child(ChildArgs),
+    /// Measures a log of one size; started by `scale`.
+    #[command(hide = true)]
+    ScaleAt(ScaleAtArgs),
 }
 
 /// The options of `append`.
@@ -171,6 +174,22 @@ pub struct ScaleArgs {
     /// Whose ids: those that the system makes, random ones of the user's, or one log of each
     #[arg(long, value_enum, default_value_t = IdsOf::Both)]
     pub ids: IdsOf,
+}
+
+/// What one process of `scale` measures.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct ScaleAtArgs {
+    /// How many events the log has
+    pub count: u64,
+    /// How many types they have
+    #[arg(long)]
+    pub types: u64,
+    /// How many sources they have
+    #[arg(long)]
+    pub sources: u64,
+    /// Whether each has a random id of the user's
+    #[arg(long)]
+    pub random: bool,
 }
 
 /// What ids events have.

@@ -26,7 +26,7 @@ use std::io::Write;
 
 pub use args::{
     AppendArgs, Args, ChildArgs, Command, FullArgs, IdsOf, LatencyArgs, Options, RetentionArgs,
-    ScaleArgs,
+    ScaleArgs, ScaleAtArgs,
 };
 pub use latency::Latency;
 pub use machine::Machine;
@@ -67,6 +67,10 @@ fn measure(args: &Args, out: &mut dyn Write) -> Result<Exit, Fault> {
     if let Command::Child(child) = &args.command {
         let events = args.options.events_or(1);
         child::live(&child.path, events, args.options.size, out)?;
+        return Ok(Exit::Good);
+    }
+    if let Command::ScaleAt(shape) = &args.command {
+        serde_json::to_writer(&mut *out, &suite::scale_at(&args.options, *shape)?)?;
         return Ok(Exit::Good);
     }
     if let Some(path) = &args.report {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use forelog::Result;
 
-use crate::args::{AppendArgs, Command, FullArgs, Options, RetentionArgs};
+use crate::args::{AppendArgs, Command, FullArgs, Options, RetentionArgs, ScaleAtArgs};
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
     append, dispatch, durable, idle, monitored, open, pace, packed, pipeline, query, read, retain,
-    scale, several, space, sustained, typed,
+    scale, several, sized, space, sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -37,8 +37,13 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
         Command::Compress(args) => packed::run(&bench, args)?,
         Command::Space(args) => vec![space::disk(&bench)?, space::memory(&bench, args.full)?],
         Command::All(args) => all(&bench, args)?,
-        Command::Child(_) => Vec::new(),
+        Command::Child(_) | Command::ScaleAt(_) => Vec::new(),
     })
+}
+
+/// What one process of `scale` measures.
+pub(crate) fn scale_at(options: &Options, shape: ScaleAtArgs) -> Result<sized::Figures> {
+    sized::measured(&Bench::new(options.clone())?, shape)
 }
 
 fn appended(bench: &Bench, args: &AppendArgs) -> Result<Row> {

@@ -21,14 +21,14 @@ use crate::num::{float, shown};
 use crate::row::Row;
 use crate::table::{met, ratio, targets};
 use html::{Cell, escaped, table};
-use plot::{Line, Plot, short};
+use plot::{COLOURS, Line, Plot, short};
 
 const STYLE: &str = include_str!("style.css");
 const ABOUT: &str = "Each figure is the median of its runs. The floor is the raw work that the \
     hardware does anyway, measured in turn with the engine in the same process; a ratio of 1 is the \
     hardware's limit.";
-/// As many as can be told apart in one plot.
-const LATENCY_LINES_MAX: usize = 5;
+/// As many as can be told apart in one plot; a floor shares its engine's colour.
+const LATENCY_LINES_MAX: usize = COLOURS;
 
 /// As any file that a user makes: what the umask leaves of it.
 #[cfg(unix)]
@@ -85,8 +85,9 @@ pub(crate) fn page(outcome: &Outcome) -> String {
     } else {
         ""
     };
-    let sections: String = [by_threads(rows), percentiles(rows)]
+    let sections: String = [by_threads(rows)]
         .iter()
+        .chain(&percentiles(rows))
         .chain(&by_log_size(rows))
         .chain(&scale::at_scale(rows))
         .map(|plot| format!("<h2>{}</h2>\n{}", plot.title, plot.html()))
@@ -167,8 +168,8 @@ fn by_threads(rows: &[Row]) -> Plot {
         }
     }
     Plot {
-        id: "threads",
-        title: "Throughput by threads",
+        id: "threads".to_owned(),
+        title: "Throughput by threads".to_owned(),
         unit: "events/s",
         x_name: "threads",
         x: threads.iter().map(ToString::to_string).collect(),
@@ -176,8 +177,36 @@ fn by_threads(rows: &[Row]) -> Plot {
     }
 }
 
-/// The percentiles of the first few rows that have them, and of the first one's floor.
-fn percentiles(rows: &[Row]) -> Plot {
+/// The percentiles of all rows that have them, a few rows to a plot, and of the first one's floor.
+fn percentiles(rows: &[Row]) -> Vec<Plot> {
+    let known: Vec<(&Row, Latency)> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.latency?)))
+        .collect();
+    let plots = known.chunks(LATENCY_LINES_MAX).enumerate();
+    let plots = plots.map(|(nth, rows)| {
+        let (id, title) = match nth {
+            0 => ("latency".to_owned(), "Latency percentiles".to_owned()),
+            _ => (
+                format!("latency-{}", nth + 1),
+                format!("Latency percentiles, {}", nth + 1),
+            ),
+        };
+        Plot {
+            id,
+            title,
+            unit: "µs",
+            x_name: "percentile",
+            x: ["p50", "p90", "p99", "p99.9", "max"]
+                .map(str::to_owned)
+                .to_vec(),
+            lines: percentile_lines(rows, nth == 0),
+        }
+    });
+    plots.collect()
+}
+
+fn percentile_lines(rows: &[(&Row, Latency)], has_floor: bool) -> Vec<Line> {
     let line = |name: String, latency: Latency, colour, is_floor| {
         let Latency {
             p50,
@@ -195,24 +224,14 @@ fn percentiles(rows: &[Row]) -> Plot {
             is_floor,
         }
     };
-    let known = rows.iter().filter_map(|row| Some((row, row.latency?)));
     let mut lines = Vec::new();
-    for (colour, (row, latency)) in known.take(LATENCY_LINES_MAX).enumerate() {
-        lines.push(line(row.what.clone(), latency, colour, false));
-        if let (0, Some(floor)) = (colour, row.floor_latency) {
+    for (colour, (row, latency)) in rows.iter().enumerate() {
+        lines.push(line(row.what.clone(), *latency, colour, false));
+        if let (true, 0, Some(floor)) = (has_floor, colour, row.floor_latency) {
             lines.push(line(format!("{}: floor", row.what), floor, colour, true));
         }
     }
-    Plot {
-        id: "latency",
-        title: "Latency percentiles",
-        unit: "µs",
-        x_name: "percentile",
-        x: ["p50", "p90", "p99", "p99.9", "max"]
-            .map(str::to_owned)
-            .to_vec(),
-        lines,
-    }
+    lines
 }
 
 /// What opening and reading cost over the number of events in the log.
@@ -225,7 +244,7 @@ fn by_log_size(rows: &[Row]) -> [Plot; 2] {
         .iter()
         .map(|row| short(float(row.events.unwrap_or(0))))
         .collect();
-    let plot = |id, title, unit, figure: fn(&Row) -> Option<f64>| {
+    let plot = |id: &str, title: &str, unit, figure: fn(&Row) -> Option<f64>| {
         let line = Line {
             name: title_line(title),
             points: sized.iter().map(|row| figure(row)).collect(),
@@ -233,8 +252,8 @@ fn by_log_size(rows: &[Row]) -> [Plot; 2] {
             is_floor: false,
         };
         Plot {
-            id,
-            title,
+            id: id.to_owned(),
+            title: title.to_owned(),
             unit,
             x_name: "events in the log",
             x: x.clone(),

@@ -12,14 +12,14 @@ const LEGEND_LINE: f64 = 20.0;
 /// Space above the plot for its unit.
 const UNIT_LINE: f64 = 22.0;
 /// As many as the style sheet has colours.
-const COLOURS: usize = 6;
+pub(super) const COLOURS: usize = 6;
 
 /// Figures over a few places on the x axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Plot {
     /// Distinguishes the parts of one page.
-    pub(crate) id: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) id: String,
+    pub(crate) title: String,
     pub(crate) unit: &'static str,
     pub(crate) x_name: &'static str,
     pub(crate) x: Vec<String>,
@@ -265,8 +265,8 @@ mod tests {
 
     fn plot(points: &[Option<f64>]) -> Plot {
         Plot {
-            id: "p",
-            title: "Rates",
+            id: "p".to_owned(),
+            title: "Rates".to_owned(),
             unit: "events/s",
             x_name: "threads",
             x: vec!["1".into(), "2".into()],

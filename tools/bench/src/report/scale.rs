@@ -30,11 +30,11 @@ pub(super) fn at_scale(rows: &[Row]) -> Vec<Plot> {
             is_floor: false,
         }
     };
-    let plot = |id, title, unit, lines: &[(&str, &str, Figure)]| {
+    let plot = |id: &str, title: &str, unit, lines: &[(&str, &str, Figure)]| {
         let lines = lines.iter().enumerate();
         Plot {
-            id,
-            title,
+            id: id.to_owned(),
+            title: title.to_owned(),
             unit,
             x_name: "events in the log",
             x: sizes.iter().map(|&size| short(float(size))).collect(),

@@ -87,6 +87,19 @@ fn figures_stand_in_their_places() {
 }
 
 #[test]
+fn no_row_with_percentiles_is_left_out_of_the_plots() {
+    let names: Vec<String> = (0..14).map(|nth| format!("row {nth}")).collect();
+    let row = |name: &String| Row::new("a", name.clone(), "us").latencies(&[Latency::default()]);
+    let rows: Vec<Row> = names.iter().map(row).collect();
+    let plots = percentiles(&rows);
+    let ids: Vec<&str> = plots.iter().map(|plot| plot.id.as_str()).collect();
+    assert_eq!(ids, ["latency", "latency-2", "latency-3"]);
+    let shown = plots.iter().flat_map(|plot| &plot.lines);
+    let shown: Vec<&str> = shown.map(|line| line.name.as_str()).collect();
+    assert_eq!(shown, names);
+}
+
+#[test]
 fn a_file_is_replaced_as_a_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("report.html");

@@ -16,6 +16,7 @@ pub(crate) mod read;
 pub(crate) mod retain;
 pub(crate) mod scale;
 pub(crate) mod several;
+pub(crate) mod sized;
 pub(crate) mod space;
 pub(crate) mod sustained;
 pub(crate) mod typed;
