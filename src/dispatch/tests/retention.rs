@@ -1,7 +1,5 @@
 //! Where retention passes those who lag: each event is delivered, or is part of a gap that is told of.
 
-use std::cell::Cell;
-
 use super::*;
 use crate::event::{Expiry, KeepLast, StateKey};
 use crate::log::limits::{Retention, WhenPinned};
@@ -119,8 +117,15 @@ fn an_event_that_waits_for_a_retry_and_is_removed_is_told_of_as_well() {
 }
 
 /// Compaction was under way when the subscription began, so that its pin came too late.
+/// A worker that says what it needs between the removal and the rewriting keeps its event, and a segment that
+/// was rewritten is not looked at again: then once more.
 #[test]
 fn an_event_that_waits_for_a_retry_and_is_dropped_is_passed_as_a_gap() {
+    assert!((0..200).any(|_| a_dropped_event_is_passed_as_a_gap()));
+}
+
+/// `false` if the event was not dropped.
+fn a_dropped_event_is_passed_as_a_gap() -> bool {
     let mut keep_last = KeepLast::default();
     keep_last.set("test.number".to_owned(), StateKey::Source);
     let config = LogConfig {
@@ -156,16 +161,17 @@ fn an_event_that_waits_for_a_retry_and_is_dropped_is_passed_as_a_gap() {
     rig.emit_type("other", 0, Durability::Os);
     rig.emit(1..10);
     told.recv_timeout(PATIENCE).unwrap();
-    let emitted = Cell::new(10);
-    await_that("the compaction", || {
-        let from = emitted.replace(emitted.get() + 1_000);
-        rig.emit(from..emitted.get());
-        for need in rig.log.pins().all() {
-            rig.log.pins().remove(&need.name);
-        }
-        rig.log.rewrite_what_is_due().unwrap();
-        rig.log.get(Seq(3)).unwrap().is_none()
-    });
+    let emitted = 1_010;
+    rig.emit(10..emitted);
+    for need in rig.log.pins().all() {
+        rig.log.pins().remove(&need.name);
+    }
+    rig.log.rewrite_what_is_due().unwrap();
+    if rig.log.get(Seq(3)).unwrap().is_some() {
+        drop(go);
+        rig.close();
+        return false;
+    }
     assert_eq!(rig.log.first_seq(), Seq::FIRST);
     drop(go);
     rig.drain();
@@ -173,8 +179,9 @@ fn an_event_that_waits_for_a_retry_and_is_dropped_is_passed_as_a_gap() {
     await_that("nothing is open", || rig.state(id).open == 0);
     let state = rig.state(id);
     assert!(state.skipped >= 1, "{state:?}");
-    assert_eq!((state.parked, state.position), (0, Seq(emitted.get())));
+    assert_eq!((state.parked, state.position), (0, Seq(emitted)));
     rig.close();
+    true
 }
 
 #[test]
