@@ -19,8 +19,8 @@ pub(crate) struct Checked<'a> {
 }
 
 /// Checks the frame at the start of `bytes`, and decodes no more of it than that takes; `None` where
-/// [`decode`](super::frame::decode) has a reason to refuse it, and where it is [sealed](super::sealed). This is the path of readers: results with a reason in them
-/// are moved about in pieces, which takes longer than all the rest.
+/// [`decode`](super::frame::decode) has a reason to refuse it, and where it is [sealed](super::sealed). This is the
+/// path of readers: results with a reason in them are moved about in pieces, which takes longer than all the rest.
 #[inline]
 pub(crate) fn check(bytes: &[u8], place: Place) -> Option<Checked<'_>> {
     let len = usize::try_from(u32_at(bytes, LEN)?).ok()?;

@@ -27,10 +27,10 @@
 //! damage. What loading and lookups find broken is answered by a scan; the folder is set aside, and
 //! the index is built anew in the background. No failure of the index is one of the system.
 //!
-//! **Ids.** A window whose ids are `UUIDv7`s that strictly ascend stores one of each 256 of them, in part: between
-//! these the log itself is searched, mostly with one look. Other `UUIDv7`s are stored by window, at 6 bytes each, and looked for in
-//! those windows whose times allow it. Ids that tell no time are looked for in [runs](ids) of ever more
-//! windows, of which there are few.
+//! **Ids.** A window whose ids are `UUIDv7`s that strictly ascend stores one of each 256 of them, in part
+//! ([`fences`]): between these the log itself is searched, mostly with one look. Other `UUIDv7`s are stored by
+//! window, at 6 bytes each, and looked for in those windows whose times allow it. Ids that tell no time are
+//! looked for in [runs](ids) of ever more windows, of which there are few.
 
 mod dimension;
 mod hash;

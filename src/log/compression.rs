@@ -2,9 +2,9 @@
 //!
 //! **Which:** each but the last two, whose frames recovery may have to read, whoever still needs it: what
 //! is compressed is read like any other. One that compression does not make smaller by an eighth, by some
-//! places of it, stays as it is, and is not tried again before the log is opened anew.
-//! What is encrypted does not become smaller, and is left alone. Where there are rules
-//! for a compaction, a pass of it comes first. On a disk that is nearly full nothing is compressed.
+//! places of it, stays as it is, and is not tried again before the log is opened anew. What is encrypted does
+//! not become smaller, and is left alone. Where there are rules for a compaction, a pass of it comes first. On a
+//! disk that is nearly full nothing is compressed.
 //!
 //! **How:** as [`rewriting`](super::rewriting) says; nothing is dropped.
 
