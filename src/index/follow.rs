@@ -10,12 +10,14 @@ use super::catalog::Catalog;
 use super::core::{Core, State};
 use super::dictionary::Dictionary;
 use super::dimension::names_of;
+use super::hash::NameHash;
 use super::ids::{self, Ids, Upkeep, block::hash_of};
 use super::keys::{self, window_of};
 use super::store;
 use super::visit::for_each;
 use super::window::Window;
 use crate::error::{Error, Result};
+use crate::format::record::EventRef;
 use crate::log::reader::Reader;
 use crate::log::watermark::Wanted;
 use crate::position::Seq;
@@ -192,17 +194,20 @@ impl<'a> Follower<'a> {
         let mut state = self.core.write();
         let tail = &mut state.tail;
         for _ in 0..BURST {
-            match self.reader.next_event() {
-                Ok(Some(event)) => {
-                    let seq = event.seq();
-                    if window_of(seq) != tail.number() {
-                        if !tail.is_empty() {
-                            self.reader.seek(seq);
-                            break;
-                        }
-                        *tail = Window::starting_at(seq, hashes);
+            // Nearly every event stands right behind the one before, and is not moved about then.
+            let added = match self.reader.step_on() {
+                Some(event) => Ok(Some((event.seq(), add(tail, &event, hashes)))),
+                None => {
+                    let next = self.reader.next_event();
+                    next.map(|found| found.map(|event| (event.seq(), add(tail, &event, hashes))))
+                }
+            };
+            match added {
+                Ok(Some((seq, is_added))) => {
+                    if !is_added {
+                        self.reader.seek(seq);
+                        break;
                     }
-                    tail.add(seq, event.event_id(), &names_of(&event));
                     self.last = seq;
                 }
                 Ok(None) => {
@@ -280,6 +285,20 @@ impl<'a> Follower<'a> {
 
 fn dictionary(core: &Core) -> Dictionary {
     Dictionary::new(core.config.names_bytes_max())
+}
+
+/// Adds an event to the tail; `false` if events of another window are there.
+#[inline]
+fn add(tail: &mut Window, event: &EventRef<'_>, hashes: NameHash) -> bool {
+    let seq = event.seq();
+    if window_of(seq) != tail.number() {
+        if !tail.is_empty() {
+            return false;
+        }
+        *tail = Window::starting_at(seq, hashes);
+    }
+    tail.add(seq, event.event_id(), &names_of(event));
+    true
 }
 
 /// Notes an event that cannot be read; says so once.

@@ -67,6 +67,7 @@ pub(crate) mod remains;
 mod compaction;
 mod compression;
 mod append;
+mod checks;
 pub(crate) mod reader;
 pub(crate) mod past;
 mod copied;
