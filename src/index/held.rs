@@ -135,6 +135,10 @@ impl Store for Held {
         })
     }
 
+    fn last_at_hand(&self, from: &[u8], to: &[u8]) -> Option<Pair> {
+        self.read().range(from, to).next_back()
+    }
+
     /// Only one thread changes a store, the follower.
     fn apply(&self, puts: &[Pair], removals: &[Vec<u8>]) -> Result<()> {
         let is_full = {

@@ -184,6 +184,12 @@ impl<'a> Runs<'a> {
         let (from, _) = run.keys();
         let mut behind = run.key(self.hash);
         behind.push(0);
+        if let Some((key, value)) = self.store.last_at_hand(&from, &behind)
+            && let Some(piece) = Piece::read(&key, &value)
+            && piece.covers(self.hash)
+        {
+            return self.entry(piece, decode);
+        }
         let found = self.store.last_in(&from, &behind)?;
         let (key, value) = found.ok_or_else(|| broken("names are missing"))?;
         let piece = Piece::read(&key, &value);
@@ -191,6 +197,11 @@ impl<'a> Runs<'a> {
         if !piece.covers(self.hash) {
             return Err(broken("names are missing"));
         }
+        self.entry(piece, decode)
+    }
+
+    /// What a piece says of the name.
+    fn entry<T>(&self, piece: Piece<'_>, decode: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>> {
         let nonsense = || broken("the events of a name make no sense");
         let rest = piece.find(self.hash).map_err(|_| nonsense())?;
         let decoded = rest.map(|rest| decode(rest).ok_or_else(nonsense));

@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use super::StoredEvent;
 use super::segment::Segment;
 use super::view::View;
+use super::{Lying, StoredEvent};
 use crate::error::Result;
+use crate::format::record::EventRef;
 use crate::position::Seq;
 
 /// Looks events up in a view.
@@ -25,6 +26,26 @@ struct Held {
     changes: u64,
     first_seq: Seq,
     segment: Option<Arc<Segment>>,
+}
+
+/// An event that was found, and not yet kept.
+#[derive(Debug)]
+pub(crate) struct Peeked<'a> {
+    segment: &'a Arc<Segment>,
+    offset: usize,
+    pub(crate) event: EventRef<'a>,
+}
+
+impl Peeked<'_> {
+    /// The event, and its segment with it.
+    #[inline]
+    pub(crate) fn keep(self) -> StoredEvent {
+        StoredEvent(Lying::InSegment {
+            segment: self.segment.clone(),
+            offset: self.offset,
+            len: self.event.frame().len(),
+        })
+    }
 }
 
 impl Finder {
@@ -56,6 +77,25 @@ impl Finder {
         };
         let found = self.view.get_in(segment.clone(), seq);
         self.view.unexpired(found)
+    }
+
+    /// The event of this Seq where it lies, for whoever may not want it: nothing is counted or moved about for that.
+    /// `None` says nothing: [`Finder::get_unexpired`] has the last word.
+    #[inline]
+    pub(crate) fn peek(&mut self, seq: Seq) -> Option<Peeked<'_>> {
+        if !self.holds(seq) {
+            self.look_again(Some(seq));
+        }
+        let segment = self.held.as_ref()?.segment.as_ref()?;
+        if seq > self.view.watermark.appended() {
+            return None;
+        }
+        let (offset, event) = segment.find_event(seq)?;
+        (!self.view.is_expired(&event)).then_some(Peeked {
+            segment,
+            offset,
+            event,
+        })
     }
 
     /// Whether the segment that is held has this Seq, and the list is as it was.

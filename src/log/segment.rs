@@ -153,12 +153,18 @@ impl Segment {
     /// where not, [`Segment::locate`] tells why. Finds nothing where frames are compressed or encrypted.
     #[inline]
     pub(crate) fn find(&self, seq: Seq) -> Option<(usize, usize)> {
+        let (offset, event) = self.find_event(seq)?;
+        Some((offset, event.frame().len()))
+    }
+
+    /// As [`Segment::find`], with the event itself.
+    #[inline]
+    pub(super) fn find_event(&self, seq: Seq) -> Option<(usize, EventRef<'_>)> {
         if !self.header.lies_open() {
             return None;
         }
         let offset = self.offset_of(seq).ok()??;
-        let event = self.event_at(seq, offset)?;
-        Some((offset, event.frame().len()))
+        Some((offset, self.event_at(seq, offset)?))
     }
 
     /// The event of this Seq, checked, and where its frame starts; `None` if it was dropped. For segments

@@ -170,6 +170,15 @@ impl Iterator for QueryResults {
                 return None;
             };
             self.advance(seq);
+            if let Some(found) = self.finder.peek(seq) {
+                if !self.criteria.matches(&found.event) {
+                    continue;
+                }
+                let stored = found.keep();
+                self.place = Some(seq);
+                self.count_left -= 1;
+                return Some(stored.newest(&self.upcasters));
+            }
             match self.finder.get_unexpired(seq) {
                 Ok(Some(stored)) if self.criteria.matches(&stored.event()) => {
                     self.place = Some(seq);
