@@ -23,18 +23,12 @@ pub(crate) struct Checked<'a> {
 /// path of readers: results with a reason in them are moved about in pieces, which takes longer than all the rest.
 #[inline]
 pub(crate) fn check(bytes: &[u8], place: Place) -> Option<Checked<'_>> {
-    let bytes = said(bytes)?;
+    let len = usize::try_from(u32_at(bytes, LEN)?).ok()?;
+    let bytes = bytes.get(..len)?;
     let checked = Checked::of(bytes)?;
     let content_crc = crc32fast::hash(bytes.get(LEN..)?);
     let is_whole = u32_at(bytes, CHECKSUM) == Some(content_crc ^ place.mask());
     (is_whole && checked.is_in_range()).then_some(checked)
-}
-
-/// As many of the bytes as they say that their frame has.
-#[inline]
-fn said(bytes: &[u8]) -> Option<&[u8]> {
-    let len = usize::try_from(u32_at(bytes, LEN)?).ok()?;
-    bytes.get(..len)
 }
 
 /// Whether the bytes say that they are a frame of this Seq; if it is one, its checksum tells.
@@ -55,12 +49,6 @@ impl<'a> Checked<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Option<Self> {
         let (head, payload) = bytes.split_first_chunk()?;
         Some(Checked { head, payload })
-    }
-
-    /// A frame that was checked before, at the start of `bytes`.
-    #[inline]
-    pub(crate) fn as_said(bytes: &'a [u8]) -> Option<Self> {
-        Checked::of(said(bytes)?)
     }
 
     /// As [`Checked::of`]; `None` if its payload cannot be read as it lies, for it is sealed.

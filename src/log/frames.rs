@@ -1,7 +1,7 @@
 //! [`Frames`]: frames of one segment that lie in memory, looked up by their offsets.
 
 use crate::format::checked::{self, Checked};
-use crate::format::frame::{self, FrameHeader, Invalid, Kind, Place, padded};
+use crate::format::frame::{self, FrameHeader, Invalid, Kind, Place};
 use crate::format::record::EventRef;
 use crate::format::sealed::Sealed;
 use crate::position::Seq;
@@ -39,35 +39,17 @@ impl<'a> Frames<'a> {
     /// before, which ends there. The Seq must be held here, and its bytes be published.
     #[inline]
     pub(super) fn event_at(self, seq: Seq, offset: usize) -> Option<EventRef<'a>> {
-        EventRef::new(self.check(seq, offset)?)
-    }
-
-    #[inline]
-    fn check(self, seq: Seq, offset: usize) -> Option<Checked<'a>> {
         let bytes = self.from(offset)?;
         // Before anything else: what is no frame may give any length, and a checksum goes through all of it.
         if !checked::is_of(bytes, seq) {
             return None;
         }
         let frame = checked::check(bytes, self.place(offset))?;
-        frame.is_event().then_some(frame)
-    }
-
-    /// The length with padding of this Seq's event, checked, if its frame starts at this offset.
-    #[inline]
-    pub(super) fn checked_len(self, seq: Seq, offset: usize) -> Option<usize> {
-        let frame = self.check(seq, offset)?;
-        Some(padded(frame.len()))
-    }
-
-    /// The event of this Seq at this offset, whose frame [`Frames::checked_len`] has found whole.
-    #[inline]
-    pub(super) fn checked_at(self, seq: Seq, offset: usize) -> Option<EventRef<'a>> {
-        let bytes = self.from(offset)?;
-        if !checked::is_of(bytes, seq) {
-            return None;
+        if frame.is_event() {
+            EventRef::new(frame)
+        } else {
+            None
         }
-        EventRef::new(Checked::as_said(bytes)?)
     }
 
     /// As [`Frames::event_at`], but with the reason if there is none.

@@ -67,7 +67,6 @@ pub(crate) mod remains;
 mod compaction;
 mod compression;
 mod append;
-mod checks;
 pub(crate) mod reader;
 pub(crate) mod past;
 mod copied;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::checks::Checks;
 use super::packs::Unpacked;
 use super::prefault::PagesAhead;
 use super::segment::Segment;
@@ -12,6 +11,10 @@ use crate::format::frame::padded;
 use crate::format::record::EventRef;
 use crate::format::sealed::Opened;
 use crate::position::{Gap, Seq};
+use crate::storage::TO_READ;
+
+/// How far ahead of the reader bytes are fetched: the processor's own fetching ahead ends with each page.
+const AHEAD: usize = 2048;
 
 /// A place in the log from which events are read in order.
 ///
@@ -27,7 +30,6 @@ pub(crate) struct Reader {
     /// not known.
     next_at: usize,
     pages_ahead: PagesAhead,
-    checks: Checks,
     /// What was unpacked last of a compressed segment; there `next_at` is not used.
     unpacked: Option<Arc<Unpacked>>,
     /// The event that was decrypted last; where there are such, `next_at` is not used either.
@@ -67,7 +69,6 @@ impl Reader {
             run_end: Seq::ZERO,
             next_at: 0,
             pages_ahead: PagesAhead::default(),
-            checks: Checks::default(),
             unpacked: None,
             opened: Opened::default(),
             await_sync,
@@ -97,7 +98,6 @@ impl Reader {
         self.run_end = Seq::ZERO;
         self.next_at = 0;
         self.pages_ahead = PagesAhead::default();
-        self.checks = Checks::default();
     }
 
     /// The next event; gaps are passed over. `None` at the watermark: more may come.
@@ -133,9 +133,7 @@ impl Reader {
     pub(crate) fn step_on(&mut self) -> Option<EventRef<'_>> {
         let seq = self.next;
         let segment = self.segment.as_deref().filter(|_| seq <= self.run_end)?;
-        let event = self
-            .checks
-            .event(segment, seq, self.run_end, self.next_at)?;
+        let event = segment.event_at(seq, self.next_at)?;
         if self.await_sync && event.awaits_sync() && seq > self.view.watermark.durable() {
             return None;
         }
@@ -146,6 +144,9 @@ impl Reader {
             let prefault = &self.view.prefault;
             self.pages_ahead.ask(prefault, segment, self.next_at);
         }
+        segment
+            .region
+            .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
         Some(event)
     }
 
@@ -160,7 +161,7 @@ impl Reader {
         let Some(segment) = self.segment.as_deref().filter(|_| seq <= self.run_end) else {
             return Ok(None);
         };
-        let event = match self.checks.event(segment, seq, self.run_end, self.next_at) {
+        let event = match segment.event_at(seq, self.next_at) {
             Some(event) => event,
             // A mark stands between, or something is wrong: the table says where it should be.
             None => match segment.locate(seq)? {
@@ -181,6 +182,9 @@ impl Reader {
             let prefault = &self.view.prefault;
             self.pages_ahead.ask(prefault, segment, self.next_at);
         }
+        segment
+            .region
+            .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
         Ok(Some(event))
     }
 
@@ -279,7 +283,6 @@ impl Reader {
         self.next_at = 0;
         self.unpacked = None;
         self.pages_ahead.begin_segment();
-        self.checks.begin_segment();
         let Some(segment) = self.view.segments.at_or_after(seq) else {
             return Ok(None);
         };

@@ -22,8 +22,6 @@ const HOLE_OF: usize = 64;
 
 /// What stands in place of a length on the disk that will be shorter soon.
 const UNRELEASED: u64 = u64::MAX;
-/// How far ahead of a reader bytes are fetched: the processor's own fetching ahead ends with each page.
-const AHEAD: usize = 2048;
 
 /// One segment, shared by the appender and the readers.
 #[derive(Debug)]
@@ -193,34 +191,6 @@ impl Segment {
     #[inline]
     pub(crate) fn event_at(&self, seq: Seq, offset: usize) -> Option<EventRef<'_>> {
         self.frames().event_at(seq, offset)
-    }
-
-    /// Behind the last of at most `count` events that stand checked one after the other from this Seq and offset
-    /// on, none of them above `last` or begun `len` bytes behind the first.
-    pub(super) fn check_on(
-        &self,
-        mut seq: Seq,
-        last: Seq,
-        offset: usize,
-        count: u32,
-        len: usize,
-    ) -> usize {
-        let frames = self.frames();
-        let end = offset.saturating_add(len);
-        let mut at = offset;
-        for _ in 0..count {
-            if seq > last || at >= end {
-                break;
-            }
-            let Some(found) = frames.checked_len(seq, at) else {
-                break;
-            };
-            at = at.saturating_add(found);
-            seq = seq.next();
-            self.region
-                .prefetch::<TO_READ>(at.saturating_add(AHEAD), found.min(AHEAD));
-        }
-        at
     }
 
     /// The event of `len` bytes at an offset, which [`Segment::locate`] has found there.
