@@ -265,7 +265,7 @@ impl Builder {
         self
     }
 
-    /// The size of a segment file in bytes: 64 KiB to 2 GiB. The default is 32 MiB, or an eighth of
+    /// The size of a segment file in bytes: 64 KiB to 2 GiB. The default is 64 MiB, or an eighth of
     /// [`Builder::max_bytes`] if that is less.
     pub fn segment_size(mut self, bytes: usize) -> Self {
         self.segment_size = Some(bytes);

@@ -186,7 +186,7 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         Workload::Batch100,
         "okaywal",
         "It writes the same few files of 1 MiB over and over and keeps no history, 265 bytes an event; \
-         Forelog keeps all, 320 bytes an event in a new file for each 32 MiB. Of its time for a batch \
+         Forelog keeps all, 320 bytes an event in a new file for each 64 MiB. Of its time for a batch \
          nine tenths are the write and its sync (150 to 170 µs, as the same bytes take with raw calls on \
          written blocks; 210 to 240 µs while the next file is written ahead), 10 to 15 µs are computing.",
     ),
@@ -194,7 +194,7 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         Workload::Batch1000,
         "okaywal",
         "It writes the same few files of 1 MiB over and over and keeps no history, 265 bytes an event; \
-         Forelog keeps all, 320 bytes an event in a new file for each 32 MiB, and the disk has to write \
+         Forelog keeps all, 320 bytes an event in a new file for each 64 MiB, and the disk has to write \
          that file's blocks ahead as well. A batch takes about 95 µs of computing, 60 to 80 of writing, and \
          the sync; raw calls take 260 µs for the same bytes on blocks that were written before, 380 on new \
          ones.",
@@ -211,14 +211,14 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         Workload::Open,
         "sqlite",
         "It checks no more than its WAL, which it keeps at 4 MiB; Forelog checks every frame of the \
-         segment that was active and of the one before it that was not synced yet, 32 MiB each.",
+         segment that was active, 64 MiB.",
     ),
     (
         Workload::Disk,
         "",
         "A Forelog frame has 64 bytes of header (two times, id, checksum, durable witness) and the \
          log keeps a footer with an offset table a segment; the last segment counts in full, and so \
-         does one made ready beside it: at most 64 MiB, however large the log, for a disk that is full \
+         does one made ready beside it: at most 128 MiB, however large the log, for a disk that is full \
          must never meet a store through the map. A bare log has a length and a CRC.",
     ),
     (
