@@ -3,8 +3,12 @@
 //! A slot is one sector, which disks write whole or not at all, with a checksum of its own; so keys can be
 //! wrapped anew, one slot after the other, without touching the header. All slots of a log hold the same data
 //! key: where those of one segment are damaged, another's do as well.
+//!
+//! The key is authenticated together with `sealed_from`, the first Seq whose event cannot be plain: what stands
+//! plain there or behind was put there by somebody without the key.
 
-use super::bytes::{array_at, put, u16_at, u32_at};
+use super::bytes::{array_at, put, u16_at, u32_at, u64_at};
+use crate::position::Seq;
 
 /// What disks write whole or not at all.
 pub(crate) const SECTOR_LEN: usize = 512;
@@ -32,7 +36,8 @@ const VERSION: usize = MAGIC_AT + 8;
 const CIPHER: usize = VERSION + 2;
 const RESERVED: usize = CIPHER + 2;
 const KEY_ID: usize = RESERVED + 4;
-const NONCE: usize = KEY_ID + KEY_ID_LEN;
+const SEALED_FROM: usize = KEY_ID + KEY_ID_LEN;
+const NONCE: usize = SEALED_FROM + 8;
 const WRAPPED: usize = NONCE + NONCE_LEN;
 const TAG: usize = WRAPPED + KEY_LEN;
 const FIELDS_END: usize = TAG + TAG_LEN;
@@ -47,6 +52,7 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
     ("cipher", CIPHER, 2),
     ("reserved", RESERVED, 4),
     ("key_id", KEY_ID, KEY_ID_LEN),
+    ("sealed_from", SEALED_FROM, 8),
     ("nonce", NONCE, NONCE_LEN),
     ("wrapped", WRAPPED, KEY_LEN),
     ("tag", TAG, TAG_LEN),
@@ -59,6 +65,8 @@ pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
 pub(crate) struct WrappedKey {
     /// Which data key it is.
     pub(crate) key_id: [u8; KEY_ID_LEN],
+    /// From this Seq on no event is plain; [`Seq::ZERO`] if none ever was.
+    pub(crate) sealed_from: Seq,
     pub(crate) nonce: [u8; NONCE_LEN],
     pub(crate) wrapped: [u8; KEY_LEN],
     pub(crate) tag: [u8; TAG_LEN],
@@ -89,6 +97,7 @@ impl WrappedKey {
         }
         Some(WrappedKey {
             key_id: array_at(slot, KEY_ID)?,
+            sealed_from: Seq(u64_at(slot, SEALED_FROM)?),
             nonce: array_at(slot, NONCE)?,
             wrapped: array_at(slot, WRAPPED)?,
             tag: array_at(slot, TAG)?,
@@ -102,6 +111,7 @@ impl WrappedKey {
         put(&mut out, VERSION, &VERSION_NOW.to_le_bytes());
         put(&mut out, CIPHER, &CIPHER_NOW.to_le_bytes());
         put(&mut out, KEY_ID, &self.key_id);
+        put(&mut out, SEALED_FROM, &self.sealed_from.0.to_le_bytes());
         out
     }
 }
@@ -166,6 +176,7 @@ mod tests {
     fn a_slot_comes_back_and_no_flipped_bit_passes() {
         let key = WrappedKey {
             key_id: [1; KEY_ID_LEN],
+            sealed_from: Seq(5),
             nonce: [2; NONCE_LEN],
             wrapped: [3; KEY_LEN],
             tag: [4; TAG_LEN],

@@ -295,6 +295,11 @@ impl SegmentHeader {
         self.incompatible & SEALED != 0
     }
 
+    /// Whether an event of it can be encrypted: in a compressed segment none is, whatever else is said of it.
+    pub(crate) fn may_be_sealed(&self) -> bool {
+        self.is_sealed() && !self.is_packed()
+    }
+
     /// Whether its events can be borrowed where they lie: frames are neither compressed nor encrypted.
     #[inline]
     pub(crate) fn lies_open(&self) -> bool {

@@ -17,6 +17,7 @@ use crate::format::segment::{SegmentHeader, frames_max};
 use crate::keys::data::DataKey;
 use crate::log::contents::Contents;
 use crate::log::opened::open_with;
+use crate::log::plain::PLAIN;
 use crate::log::point::Batch;
 use crate::log::scan::{Found, Scanner};
 use crate::position::Seq;
@@ -168,6 +169,10 @@ impl Walk {
         let len = usize::try_from(len).unwrap_or(0);
         let bytes = self.scanner.window_bytes(self.at, len);
         let Some(sealed) = Sealed::of(bytes) else {
+            let seq = self.header.map_or(Seq::ZERO, |header| header.seq);
+            if self.key.as_ref().is_some_and(|key| !key.allows_plain(seq)) {
+                return Lent::Bad(PLAIN);
+            }
             let event = Checked::of_plain(bytes).and_then(EventRef::new);
             return event.map_or(Lent::Bad("type or source is no UTF-8"), Lent::Event);
         };

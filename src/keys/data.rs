@@ -9,6 +9,7 @@ use super::secret::{Secret, random};
 use crate::error::Result;
 use crate::format::key_slot::{KEY_ID_LEN, NONCE_LEN, TAG_LEN, WrappedKey};
 use crate::format::sealed::{Opened, SALT_LEN, Seal, Sealed};
+use crate::position::Seq;
 
 /// What the keys are for; so that none of them is used for two things.
 const TO_WRAP: &str = "forelog key envelope v1";
@@ -24,30 +25,43 @@ type Salt = [u8; SALT_LEN];
 pub(crate) struct DataKey {
     id: [u8; KEY_ID_LEN],
     secret: Secret,
+    /// From this Seq on no event is plain; [`Seq::ZERO`] if none ever was.
+    sealed_from: Seq,
     /// Of frames that were read, the last one first.
     frames: Mutex<Vec<(Salt, Arc<Cipher>)>>,
 }
 
 impl DataKey {
-    /// A new one.
+    /// A new one, of a log whose events are all encrypted from this Seq on.
     ///
     /// # Errors
     /// If the operating system has no random bytes to give.
-    pub(crate) fn generate() -> Result<DataKey> {
-        Ok(DataKey::new(random()?, Secret::new(random()?)))
+    pub(crate) fn generate(sealed_from: Seq) -> Result<DataKey> {
+        Ok(DataKey::new(random()?, Secret::new(random()?), sealed_from))
     }
 
-    fn new(id: [u8; KEY_ID_LEN], secret: Secret) -> DataKey {
+    fn new(id: [u8; KEY_ID_LEN], secret: Secret, sealed_from: Seq) -> DataKey {
         DataKey {
             id,
             secret,
+            sealed_from,
             frames: Mutex::default(),
         }
     }
 
     #[cfg(all(test, feature = "encryption"))]
-    pub(super) fn of(id: [u8; KEY_ID_LEN], secret: [u8; 32]) -> DataKey {
-        DataKey::new(id, Secret::new(secret))
+    pub(super) fn of(id: [u8; KEY_ID_LEN], secret: [u8; 32], sealed_from: Seq) -> DataKey {
+        DataKey::new(id, Secret::new(secret), sealed_from)
+    }
+
+    /// The first Seq whose event cannot be plain; [`Seq::ZERO`] if nothing of the log ever was.
+    pub(crate) fn sealed_from(&self) -> Seq {
+        self.sealed_from
+    }
+
+    /// Whether an event of this Seq, or what was made of the log when it had come as far, may be plain.
+    pub(crate) fn allows_plain(&self, seq: Seq) -> bool {
+        seq < self.sealed_from
     }
 
     /// Wraps it.
@@ -65,6 +79,7 @@ impl DataKey {
     ) -> Result<WrappedKey> {
         let mut wrapped = WrappedKey {
             key_id: self.id,
+            sealed_from: self.sealed_from,
             nonce,
             wrapped: *self.secret.expose(),
             tag: [0; TAG_LEN],
@@ -85,7 +100,7 @@ impl DataKey {
             secret.expose_mut(),
             &wrapped.tag,
         );
-        Ok(is_right.then(|| DataKey::new(wrapped.key_id, secret)))
+        Ok(is_right.then(|| DataKey::new(wrapped.key_id, secret, wrapped.sealed_from)))
     }
 
     /// What encrypts frames from now on, under a salt of its own.

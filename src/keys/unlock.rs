@@ -8,6 +8,7 @@ use super::data::DataKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::key_slot::{KeySlots, WrappedKey};
 use crate::format::segment::{SEALED, SegmentHeader};
+use crate::position::Seq;
 
 /// The keys of a log that is opened.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +36,7 @@ impl Unlocked {
 }
 
 /// Finds the data key in the headers of a log's segments, oldest first. For a log that is not encrypted, and
-/// is opened with a key, one is made.
+/// is opened with a key, one is made, for a log whose events are encrypted from `next` on.
 ///
 /// # Errors
 /// [`Key`](ErrorKind::Key) if the key is missing or another; [`Corrupt`](ErrorKind::Corrupt) if no slot of
@@ -44,6 +45,7 @@ pub(crate) fn unlock<'a>(
     headers: impl DoubleEndedIterator<Item = &'a SegmentHeader>,
     access: &Access,
     folder: &Path,
+    next: Seq,
 ) -> Result<Unlocked> {
     access.check()?;
     let mut is_sealed = false;
@@ -74,7 +76,7 @@ pub(crate) fn unlock<'a>(
         Access::Key(key) => key,
     };
     if !is_sealed {
-        let data = DataKey::generate()?;
+        let data = DataKey::generate(next)?;
         return Ok(Unlocked {
             slots: KeySlots::both(data.wrap(key)?),
             is_sealed: true,
@@ -105,7 +107,8 @@ pub(crate) fn unlock_to_read<'a>(
     if !headers.clone().any(SegmentHeader::is_sealed) {
         return access.check().map(|()| None);
     }
-    Ok(unlock(headers, access, folder)?.key)
+    // There is a key, so none is made.
+    Ok(unlock(headers, access, folder, Seq::ZERO)?.key)
 }
 
 fn missing() -> Error {
@@ -115,8 +118,9 @@ fn missing() -> Error {
 }
 
 fn wrong() -> Error {
-    let message = "the events are encrypted with another key than the one that was given; nothing was \
-                   changed. Give the one that the log was opened with before";
+    let message = "the events are encrypted with another key than the one that was given, or somebody without \
+                   the key has altered the key slots; nothing was changed. Give the one that the log was opened \
+                   with before, or restore the header block (the first 4 KiB) of any segment from a backup";
     Error::new(ErrorKind::Key, message)
 }
 

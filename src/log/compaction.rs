@@ -248,7 +248,12 @@ impl<'a> Keys<'a> {
     /// The key of the event in a frame; none of one that cannot be read, which stays.
     fn key_of(&mut self, frame: &[u8]) -> Option<u128> {
         let event = match Sealed::of(frame) {
-            None => EventRef::new(Checked::of_plain(frame)?)?,
+            None => {
+                let event = EventRef::new(Checked::of_plain(frame)?)?;
+                let key = self.opener.as_ref();
+                key.is_none_or(|key| key.allows_plain(event.seq()))
+                    .then_some(event)?
+            }
             Some(sealed) => {
                 open_with(self.opener.as_ref()?, sealed, &mut self.opened).ok()?;
                 self.opened.event()

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use super::copied::Copied;
 use super::examine::Examination;
 use super::packs::PackCache;
+use super::plain::check_plain;
 use super::prefault::Prefault;
 use super::segment::Segment;
 use super::segments::Segments;
@@ -89,6 +90,7 @@ impl Mirror {
         let seen = insist(|| held.open(storage.as_ref()))?;
         held.sighted.forget();
         let key = unlock_to_read(seen.headers(), &access, &storage.path(""))?;
+        check_plain(key.as_ref(), &seen.segments)?;
         let view = View {
             watermark: Watermark::new(seen.last, seen.witness.min(seen.last)),
             segments: Segments::new(seen.segments),
@@ -133,6 +135,7 @@ impl Mirror {
             let key = unlock_to_read(seen.headers(), &self.access, &self.storage.path(""))?;
             key.map(|key| self.view.key.set(key));
         }
+        check_plain(self.view.key(), &seen.segments)?;
         let (last, watermark) = (seen.last, &self.view.watermark);
         // Whoever sees a Seq finds its segment: it comes before the Seq, and goes after it.
         if last < watermark.appended() {
@@ -191,6 +194,7 @@ impl Mirror {
         let copy = newest.and_then(|newest| held.copied.get_mut(&newest.name));
         if let Some(copy) = copy {
             copy.advance(None, None)?;
+            check_plain(self.view.key(), &[copy.segment()])?;
             self.show_upto(copy.segment().last_seq());
         }
         Ok(watermark.appended())

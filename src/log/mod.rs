@@ -31,6 +31,7 @@ mod guesses;
 mod frames;
 mod live_table;
 pub(crate) mod segment;
+pub(crate) mod plain;
 mod packs;
 pub(crate) mod contents;
 pub(crate) mod segments;

@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::plain::PLAIN;
 use super::segment::Segment;
 use super::tail::Batch;
 use super::view::View;
@@ -21,7 +22,7 @@ use super::{Lying, StoredEvent};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{Place, padded};
-use crate::format::record::Record;
+use crate::format::record::{EventRef, Record};
 use crate::format::sealed::{self, Opened, Sealed};
 use crate::keys::data::{DataKey, Sealer};
 use crate::position::Seq;
@@ -118,8 +119,7 @@ impl View {
         let Some(offset) = segment.offset_of(seq)? else {
             return Ok(None);
         };
-        if let Some(event) = segment.event_at(seq, offset) {
-            // Appended before there was a key.
+        if let Some(event) = self.plain_at(segment, seq, offset)? {
             return Ok(Some(StoredEvent(Lying::InSegment {
                 len: event.frame().len(),
                 segment: segment.clone(),
@@ -129,6 +129,24 @@ impl View {
         let mut opened = Opened::default();
         self.open(segment, seq, offset, &mut opened)?;
         Ok(Some(StoredEvent(Lying::Opened(Arc::new(opened)))))
+    }
+
+    /// The event of this Seq at an offset of a segment with sealed frames, if it lies open: it was appended
+    /// before there was a key, and moved here by a recovery.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if there was a key by then.
+    pub(super) fn plain_at<'a>(
+        &self,
+        segment: &'a Segment,
+        seq: Seq,
+        offset: usize,
+    ) -> Result<Option<EventRef<'a>>> {
+        let found = segment.event_at(seq, offset);
+        if found.is_some() && self.key().is_some_and(|key| !key.allows_plain(seq)) {
+            return Err(segment.corrupt(seq, offset, PLAIN));
+        }
+        Ok(found)
     }
 
     /// Opens the sealed frame of this Seq at an offset.

@@ -50,9 +50,8 @@ impl Plan {
         examination: &Examination,
     ) -> Result<Plan> {
         let end = examination.end.point.last_seq;
-        let ceiling = survey.seq_ceiling().max(end);
-        let is_gap_owed =
-            survey.poisoned || !(examination.clean || same_boot(opening, examination));
+        let ceiling = ceiling(survey, examination);
+        let is_gap_owed = is_gap_owed(survey, examination, opening.storage.boot_id());
         let mut plan = Plan {
             header: SegmentHeader {
                 log_id: last.header.log_id,
@@ -74,6 +73,15 @@ impl Plan {
             plan.declare_gap(ceiling, end);
         }
         Ok(plan)
+    }
+
+    /// The highest Seq that may have been handed out and lost, if there may be any: the log goes on above it.
+    pub(super) fn lost_upto(
+        survey: &Survey,
+        examination: &Examination,
+        boot_id: u128,
+    ) -> Option<Seq> {
+        is_gap_owed(survey, examination, boot_id).then(|| ceiling(survey, examination))
     }
 
     /// Decides what stays and where the new segment goes on.
@@ -160,11 +168,21 @@ fn spare(
     (!is_gap_owed && last.footer.is_none()).then(|| found.name.clone())
 }
 
+/// The highest Seq that may have been handed out.
+fn ceiling(survey: &Survey, examination: &Examination) -> Seq {
+    survey.seq_ceiling().max(examination.end.point.last_seq)
+}
+
+/// Whether Seqs may have been handed out, and seen, that are lost.
+fn is_gap_owed(survey: &Survey, examination: &Examination, boot_id: u128) -> bool {
+    survey.poisoned || !(examination.clean || same_boot(examination, boot_id))
+}
+
 /// Whether the log was last written in this very boot, and everything that was is still there.
-fn same_boot(opening: &Opening<'_>, examination: &Examination) -> bool {
+fn same_boot(examination: &Examination, boot_id: u128) -> bool {
     let is_read_to_the_last = examination.forerunner.is_some() || examination.open.len() == 1;
     examination.boot_id != 0
-        && examination.boot_id == opening.storage.boot_id()
+        && examination.boot_id == boot_id
         && is_read_to_the_last
         && !examination.lost_frames
 }

@@ -208,7 +208,7 @@ impl Reader {
         let Some(offset) = segment.offset_of(seq)? else {
             return Ok(None);
         };
-        let event = if let Some(event) = segment.event_at(seq, offset) {
+        let event = if let Some(event) = self.view.plain_at(segment, seq, offset)? {
             event
         } else {
             self.view.open(segment, seq, offset, &mut self.opened)?;

@@ -31,6 +31,8 @@ use std::sync::Arc;
 
 use super::examine::Examination;
 use super::opening::{Chores, Opened, Opening, first_of, random, tail_of};
+use super::plain::{check_plain, check_plain_segment};
+use super::plan::Plan;
 use super::point::Point;
 use super::room::fits;
 use super::sums::Sums;
@@ -81,10 +83,12 @@ pub(super) fn examine(
 }
 
 impl Examined {
-    /// Finds the key of the log, as far as whoever opens it needs it; `None` if there is none.
+    /// Finds the key of the log, as far as whoever opens it needs it; `None` if there is none. What is opened
+    /// afterwards has the same key.
     ///
     /// # Errors
-    /// As [`unlock`].
+    /// As [`unlock`], and [`Corrupt`](ErrorKind::Corrupt) if a plain segment stands where everything is
+    /// encrypted.
     pub(crate) fn unlock(
         &mut self,
         storage: &dyn Storage,
@@ -94,19 +98,54 @@ impl Examined {
             unlocked
         } else {
             let headers = self.survey.segments.iter().map(|at| &at.header);
-            unlock(headers, access, &storage.path(""))?
+            let next = self.next_encrypted(storage.boot_id());
+            let unlocked = unlock(headers, access, &storage.path(""), next)?;
+            self.check_plain(storage, unlocked.key.as_deref())?;
+            unlocked
         };
         Ok(self.unlocked.insert(unlocked).key.clone())
     }
 
-    /// What [`Examined::unlock`] has found.
-    pub(crate) fn into_unlocked(self) -> Option<Unlocked> {
-        self.unlocked
+    /// The first Seq that can be encrypted if the log is given its first key now, by whoever opens it in this
+    /// boot: the one that the log goes on with. A log that is begun with a key has nothing plain at all.
+    ///
+    /// This goes into the first key slot, authenticated, and from then on a plain event of such a Seq is
+    /// refused. So no plain event of the log may ever have one, whenever the opening is cut off:
+    /// 1. *Before the new segment's rename* there is no slot. The log is plain still, may go on as such with
+    ///    these very Seqs, and the next opening with a key reckons anew and draws another data key.
+    /// 2. *From the rename on* the log ends where this examination found its end, for the new header pins
+    ///    that, and it is not opened without the key any more but by who appends nothing. The plain events that
+    ///    were rewritten lie at or before that end. What a crash left behind it was lost by then, and is never
+    ///    taken for the log's again.
+    /// 3. *A rename that a power cut takes back* had no event behind it: the folder is synced first.
+    ///
+    /// Where Seqs may have been handed out and lost, the log goes on above all of them, and so nothing that was
+    /// made of those, such as the copy of a parked event, has a Seq that is refused.
+    fn next_encrypted(&self, boot_id: u128) -> Seq {
+        let Some(examination) = &self.examination else {
+            return Seq::ZERO;
+        };
+        let end = examination.end.point.last_seq;
+        let lost_upto = Plan::lost_upto(&self.survey, examination, boot_id);
+        lost_upto.unwrap_or(end).next()
     }
 
-    /// Takes over what was found when the same folder was looked through before.
-    pub(crate) fn unlock_as(&mut self, unlocked: Option<Unlocked>) {
-        self.unlocked = unlocked;
+    /// Whether the segments that are plain as a whole lie where there can be such, by the word of the headers.
+    fn check_plain(&self, storage: &dyn Storage, key: Option<&DataKey>) -> Result<()> {
+        let segments = &self.survey.segments;
+        // With a first key that was made just now all of them are.
+        let has_sealed = segments.iter().any(|at| at.header.is_sealed());
+        let Some(key) = key.filter(|_| has_sealed) else {
+            return Ok(());
+        };
+        for (at, segment) in segments.iter().enumerate() {
+            let next = segments.get(at.saturating_add(1));
+            // A plain one is never the last of a log that has a key. One without events may lie before it.
+            let expected = next.map(|next| segment.expected_last(&next.header));
+            let last = expected.unwrap_or(segment.header.base_seq);
+            check_plain_segment(key, &segment.header, last, || storage.path(&segment.name))?;
+        }
+        Ok(())
     }
 
     /// Takes in what was learned meanwhile of how far the log was durable.
@@ -140,11 +179,21 @@ pub(super) fn open(
     let fits = !opening.unlocked.is_sealed || last.header.is_sealed();
     let has_room = has_room(last, &examination.end.point);
     let can_go_on = examination.clean && !survey.poisoned && has_room && fits;
-    if can_go_on && opening.has_blocks(&last.name)? {
+    let key = opening.unlocked.key.clone();
+    let opened = if can_go_on && opening.has_blocks(&last.name)? {
         opening.go_on(survey, &examination)
     } else {
         super::rewrite::recover(opening, survey, last, examination)
+    }?;
+    if let Some(key) = key.as_ref().filter(|_| !fits) {
+        let sealed_from = key.sealed_from();
+        tracing::info!(
+            target: "forelog::log", %sealed_from,
+            "the log had no key until now: its events are encrypted from here on, and those of before stay plain"
+        );
     }
+    check_plain(key.as_ref(), &opened.segments)?;
+    Ok(opened)
 }
 
 /// Whether a segment has the room for the mark that says that it is open.

@@ -10,12 +10,16 @@ mod damage;
 mod encryption;
 mod faults;
 mod files;
+#[cfg(feature = "encryption")]
+mod forge;
 mod holes;
 mod mirror;
 #[cfg(shuttle)]
 mod model;
 mod opening;
 mod pending;
+#[cfg(feature = "encryption")]
+mod plain;
 mod portable;
 mod promise;
 mod reading;

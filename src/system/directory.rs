@@ -100,20 +100,19 @@ impl Directory {
         let noted = Control::known(control.as_ref(), Some(main.as_ref()))?;
         let known = noted.removed.as_ref().map(|removed| removed.upto_segment);
         let mut examined = Log::examine(main.as_ref(), noted.witness, known)?;
-        let key = examined.unlock(main.as_ref(), &config.access)?;
+        examined.unlock(main.as_ref(), &config.access)?;
         let control = Control::open(&control, clock.clone(), config.background, noted)?;
-        let control = control.with_key(key)?;
-        let control = Arc::new(control);
-        let pins = Pins::default();
-        pin_known(&control, &pins);
         let removed = control.removed().map(|removed| removed.upto_segment);
         if removed == known {
             examined.add_witness(main.as_ref(), control.witness())?;
         } else {
-            let unlocked = examined.into_unlocked();
+            // A first key that was made is made anew: where it begins follows from what was examined.
             examined = Log::examine(main.as_ref(), control.witness(), removed)?;
-            examined.unlock_as(unlocked);
         }
+        let key = examined.unlock(main.as_ref(), &config.access)?;
+        let control = Arc::new(control.with_key(key)?);
+        let pins = Pins::default();
+        pin_known(&control, &pins);
         let config = LogConfig {
             ledger: Some(control.clone()),
             ..config

@@ -282,6 +282,7 @@ fn a_header_that_names_a_seq_that_no_log_can_reach_is_none() {
 fn the_key_slots_are_read_with_the_header_and_one_that_is_damaged_is_told_of() {
     let key = WrappedKey {
         key_id: [1; 16],
+        sealed_from: Seq(5),
         nonce: [2; 12],
         wrapped: [3; 32],
         tag: [4; 16],

@@ -23,19 +23,19 @@ use crate::log::{Log, LogConfig, recovery};
 use crate::position::Seq;
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
 
-const SETUP: Setup = Setup {
+pub(super) const SETUP: Setup = Setup {
     segment_len: 9 << 10,
     is_keyed: true,
     ..Setup::SMALL
 };
-const PLAIN: Setup = Setup {
+pub(super) const PLAIN: Setup = Setup {
     is_keyed: false,
     ..SETUP
 };
 /// Stands in every event that is to be found, or not.
 const MARKER: &[u8] = b"the marker that nobody must see";
 
-fn open(disk: &SimDisk, access: Access, config: LogConfig) -> Result<Log> {
+pub(super) fn open(disk: &SimDisk, access: Access, config: LogConfig) -> Result<Log> {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(1_000)));
     let config = LogConfig {
         segment_len: 16 << 10,
@@ -46,7 +46,7 @@ fn open(disk: &SimDisk, access: Access, config: LogConfig) -> Result<Log> {
     Log::open(disk.storage().folder(names::LOG)?, config, clock, Seq::ZERO)
 }
 
-fn refused(disk: &SimDisk, access: Access) -> Error {
+pub(super) fn refused(disk: &SimDisk, access: Access) -> Error {
     let before = disk.files();
     let error = open(disk, access, LogConfig::default()).unwrap_err();
     assert_eq!(disk.files(), before, "a refused opening changed a file");
@@ -67,7 +67,7 @@ fn holds(bytes: &[u8], what: &[u8]) -> bool {
     bytes.windows(what.len()).any(|window| window == what)
 }
 
-fn is_segment(path: &str) -> bool {
+pub(super) fn is_segment(path: &str) -> bool {
     let name = path.strip_prefix("log/");
     name.is_some_and(|name| names::parse_segment(name).is_some())
 }

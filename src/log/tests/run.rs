@@ -41,6 +41,8 @@ pub(super) enum Step {
     Reopen,
     /// Ends without closing and opens again, in the same boot.
     Kill,
+    /// Ends, in order or not, and opens again with a key, with which it is opened from then on.
+    GiveKey(bool),
 }
 
 /// How a log is set up.
@@ -239,6 +241,10 @@ impl Run {
             Step::Kill => {
                 self.log = None;
                 self.reopen(false)
+            }
+            Step::GiveKey(is_closed) => {
+                self.setup.is_keyed = true;
+                self.take(if is_closed { Step::Reopen } else { Step::Kill })
             }
         }
     }
