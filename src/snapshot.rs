@@ -178,6 +178,13 @@ impl Snapshots {
             self.set_aside(&found.name, "the snapshot is of another log")?;
             return Ok(None);
         }
+        let is_plain_refused = |key: &Arc<DataKey>| !key.allows_plain(found.position);
+        if !snapshot.is_sealed && self.key.as_ref().is_some_and(is_plain_refused) {
+            let why = "the snapshot is plain and of a time when all were encrypted: somebody without the key \
+                       put it there";
+            self.set_aside(&found.name, why)?;
+            return Ok(None);
+        }
         let mut state = Cow::Borrowed(snapshot.state);
         if snapshot.is_sealed {
             let place = self.place(projection, found.version, found.position);

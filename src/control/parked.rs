@@ -73,20 +73,24 @@ impl ParkedEvent {
         Ok(())
     }
 
-    /// The event with what was encrypted of it; `None` if nothing was.
+    /// The event with what was encrypted of it; `None` if nothing was, for it was parked before there was a key.
     ///
     /// # Errors
-    /// [`Corrupt`](ErrorKind::Corrupt) if that was altered.
+    /// [`Corrupt`](ErrorKind::Corrupt) if that was altered, or nothing was and there was a key by then.
     pub(super) fn opened(&self, key: &DataKey) -> Result<Option<ParkedEvent>> {
-        let Some(sealed) = &self.sealed else {
-            return Ok(None);
-        };
-        let opened = key.open_bytes(PURPOSE, &self.place(), sealed);
-        let bytes = opened.ok_or_else(|| {
+        let altered = || {
             let message = "the copy of a parked event was altered by somebody without the key; restore the \
                            folder `control` from a backup";
             Error::new(ErrorKind::Corrupt, message).at_seq(self.seq)
-        })?;
+        };
+        let Some(sealed) = &self.sealed else {
+            return key
+                .allows_plain(self.seq)
+                .then_some(None)
+                .ok_or_else(altered);
+        };
+        let opened = key.open_bytes(PURPOSE, &self.place(), sealed);
+        let bytes = opened.ok_or_else(altered)?;
         let hidden: Hidden = event::decode(&bytes)?;
         let mut parked = self.clone();
         parked.reason = hidden.reason;
@@ -168,5 +172,39 @@ impl ParkedFields {
                 data: Data::from_msgpack(self.data.0)?,
             },
         })
+    }
+}
+
+#[cfg(all(test, feature = "encryption"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_copy_is_of_a_time_before_the_key_or_refused() {
+        let parked = |seq: Seq| ParkedEvent {
+            seq,
+            event: Event::new("a", "b", &7).unwrap().with_id(EventId(9)),
+            reason: "it fails".to_owned(),
+            attempts: 1,
+            appended_at: Timestamp(1),
+            parked_at: Timestamp(2),
+            sealed: None,
+        };
+        let key = DataKey::generate(Seq(5)).unwrap();
+        assert!(parked(Seq(4)).opened(&key).unwrap().is_none());
+        let error = parked(Seq(5)).opened(&key).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.seq()),
+            (ErrorKind::Corrupt, Some(Seq(5)))
+        );
+        let mut sealed = parked(Seq(5));
+        sealed.seal(&key).unwrap();
+        assert_eq!(
+            sealed.opened(&key).unwrap().unwrap().event,
+            parked(Seq(5)).event
+        );
+        // With one of a log that was begun with it there is no such time.
+        let key = DataKey::generate(Seq::ZERO).unwrap();
+        assert!(parked(Seq::ZERO).opened(&key).is_err());
     }
 }

@@ -51,14 +51,15 @@ pub(crate) fn encode(
     Ok(bytes)
 }
 
-/// The event, when it is due, and from which Seq on it may be in the log; `None` if the file is damaged.
-/// `open` opens a sealed one, if it can.
+/// The event, when it is due, and from which Seq on it may be in the log; `None` if the file is damaged, or
+/// plain where that is not allowed. `open` opens a sealed one, if it can.
 pub(crate) fn decode(
     bytes: &[u8],
+    is_plain_allowed: bool,
     open: impl FnOnce(Sealed<'_>, &mut Opened) -> bool,
 ) -> Option<(Event, Timestamp, Seq)> {
     let mut opened = Opened::default();
-    let event = if let Some(plain) = checked::check(bytes, PLACE) {
+    let event = if let Some(plain) = checked::check(bytes, PLACE).filter(|_| is_plain_allowed) {
         EventRef::new(plain)?
     } else {
         let sealed = Sealed::of(frame::decode(bytes, PLACE).ok()?.bytes)?;
@@ -78,13 +79,14 @@ mod tests {
         let event = Event::new("a", "b", &7).unwrap().with_id(EventId(9));
         let bytes = encode(&event, EventId(9), Timestamp(5), Seq(12), None).unwrap();
         let due = (event.clone(), Timestamp(5), Seq(12));
-        assert_eq!(decode(&bytes, |_, _| false), Some(due));
+        assert_eq!(decode(&bytes, true, |_, _| false), Some(due));
+        assert_eq!(decode(&bytes, false, |_, _| true), None);
         let len = frame::HEADER_LEN + 3;
         for at in 0..len {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
-            assert_eq!(decode(&flipped, |_, _| false), None, "byte {at}");
+            assert_eq!(decode(&flipped, true, |_, _| false), None, "byte {at}");
         }
-        assert_eq!(decode(&bytes[..len - 1], |_, _| false), None);
+        assert_eq!(decode(&bytes[..len - 1], true, |_, _| false), None);
     }
 }

@@ -217,13 +217,16 @@ fn read_all(folder: &dyn Storage, key: Option<&DataKey>, table: &mut Table) -> R
             continue;
         }
         let bytes = folder.read(&entry.name)?.unwrap_or_default();
-        let decoded = scheduled::decode(&bytes, |sealed, opened| {
+        // Of a log that had plain events some may be from then, and nothing says which: they have no place in it.
+        let is_plain_allowed = key.is_none_or(|key| key.sealed_from() > Seq::ZERO);
+        let decoded = scheduled::decode(&bytes, is_plain_allowed, |sealed, opened| {
             key.is_some_and(|key| key.open(sealed, opened))
         });
         let Some((event, due, from)) = decoded else {
             tracing::error!(
                 target: "forelog::system", path = %folder.path(&entry.name).display(),
-                "a scheduled event is damaged; it is set aside and will not be emitted"
+                "a scheduled event is damaged, or was altered by somebody without the key; it is set aside and \
+                 will not be emitted"
             );
             folder.rename(&entry.name, &names::damaged(&entry.name))?;
             folder.sync_dir()?;

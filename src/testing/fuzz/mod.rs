@@ -51,7 +51,7 @@ fn read_frame(bytes: &[u8]) {
     let _ = frame::peek(bytes);
     let _ = frame::salt_told(bytes, PLACE.offset);
     let _ = frame::decode(bytes, PLACE);
-    let _ = scheduled::decode(bytes, |_, _| false);
+    let _ = scheduled::decode(bytes, true, |_, _| false);
     if let Some(event) = checked::check(bytes, PLACE).and_then(EventRef::new) {
         read_event(&event);
     }
