@@ -199,10 +199,8 @@ mod tests {
         );
         let mut sealed = parked(Seq(5));
         sealed.seal(&key).unwrap();
-        assert_eq!(
-            sealed.opened(&key).unwrap().unwrap().event,
-            parked(Seq(5)).event
-        );
+        let opened = sealed.opened(&key).unwrap().unwrap();
+        assert_eq!(opened.event, sealed.event);
         // With one of a log that was begun with it there is no such time.
         let key = DataKey::generate(Seq::ZERO).unwrap();
         assert!(parked(Seq::ZERO).opened(&key).is_err());

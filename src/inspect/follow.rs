@@ -8,20 +8,19 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::current::Current;
 use super::file::header_of;
 use super::logged::LoggedEvent;
 use super::place::Place;
 use super::records::Records;
 use super::selector::Selector;
-use super::walk::{Lent, Seen, Walk};
+use super::walk::{Lent, Seen};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::TRAILER_LEN;
 use crate::format::names;
-use crate::format::segment::SegmentHeader;
-use crate::keys::unlock::unlock_to_read;
+use crate::keys::data::DataKey;
 use crate::log::survey::read_footer;
 use crate::position::{SegmentId, Seq};
-use crate::storage::{Region, Storage};
+use crate::storage::Storage;
 
 /// A place in a log from which events are read as they come.
 #[derive(Debug)]
@@ -31,24 +30,14 @@ pub struct Follow {
     /// What the log had when following began.
     backlog: Option<Records>,
     current: Option<Current>,
+    /// What opens its events, once some are encrypted: from then on it says of a plain one whether it may be.
+    key: Option<Arc<DataKey>>,
     /// Events that passed, of whole batches.
     ready: VecDeque<LoggedEvent>,
     /// Events that passed, of the batch under way.
     held: Vec<LoggedEvent>,
     last: Seq,
     left: u64,
-}
-
-/// The segment that is read.
-#[derive(Debug)]
-struct Current {
-    header: SegmentHeader,
-    name: String,
-    walk: Walk,
-    /// Whether its last bytes were read after the next segment had begun.
-    settled: bool,
-    /// Whether it was told that something here cannot be read.
-    is_told: bool,
 }
 
 /// What a look at the end of the readable bytes has found.
@@ -69,6 +58,7 @@ impl Follow {
         Ok(Follow {
             place,
             left: backlog.left(),
+            key: backlog.key.clone(),
             selector,
             backlog: Some(backlog),
             current: None,
@@ -135,7 +125,13 @@ impl Follow {
         if let (Some(piece), Some(storage)) = (backlog.last_piece(), self.place.storage()) {
             let (header, name) = (piece.at.header, piece.at.name.clone());
             self.current = match storage.open_read_only(&name) {
-                Ok(region) => Some(Current::new(&self.place, header, name, region)?),
+                Ok(region) => Some(Current::new(
+                    &self.place,
+                    self.key.as_ref(),
+                    header,
+                    name,
+                    region,
+                )?),
                 // Removed or rewritten since: the first segment that is there now says more.
                 Err(error) if error.kind() == ErrorKind::NotFound => None,
                 Err(error) => return Err(error),
@@ -154,7 +150,7 @@ impl Follow {
             let Some(first) = self.successor(None)? else {
                 return Ok(false);
             };
-            self.current = Some(first);
+            self.enter(first);
             return Ok(true);
         };
         match current.walk.next()? {
@@ -219,7 +215,7 @@ impl Follow {
             Ahead::Next(next) => {
                 // A batch that was never finished is no part of the log.
                 self.held.clear();
-                self.current = Some(*next);
+                self.enter(*next);
                 Ok(true)
             }
             Ahead::Broken => {
@@ -316,10 +312,16 @@ impl Follow {
                 Err(error) => return Err(error),
             };
             if let Some(header) = header_of(&region)? {
-                return Current::new(&self.place, header, name, region).map(Some);
+                return Current::new(&self.place, self.key.as_ref(), header, name, region)
+                    .map(Some);
             }
         }
         Ok(None)
+    }
+
+    fn enter(&mut self, next: Current) {
+        self.key = self.key.take().or_else(|| next.key.clone());
+        self.current = Some(next);
     }
 
     /// A directory that had no log when following began may have one now.
@@ -330,32 +332,5 @@ impl Follow {
             self.place.access = access;
         }
         Ok(())
-    }
-}
-
-impl Current {
-    fn new(place: &Place, header: SegmentHeader, name: String, region: Region) -> Result<Self> {
-        let room = region.len().saturating_sub(TRAILER_LEN);
-        // The others are read as they grow, and may be sealed meanwhile.
-        let footer = if header.is_rewritten() {
-            read_footer(&region, &header)?
-        } else {
-            None
-        };
-        let end = footer.and_then(|footer| usize::try_from(footer.frames_end).ok());
-        let key = unlock_to_read([&header].into_iter(), &place.access, &place.path)?;
-        Ok(Current {
-            walk: Walk::new(
-                Arc::new(region),
-                &header,
-                footer.as_ref(),
-                end.unwrap_or(room),
-            )?
-            .with_key(key.as_ref()),
-            header,
-            name,
-            settled: false,
-            is_told: false,
-        })
     }
 }

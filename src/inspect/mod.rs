@@ -53,6 +53,7 @@ mod newest;
 mod rescue;
 mod slot;
 mod slots;
+mod current;
 mod follow;
 mod raw;
 mod verify;

@@ -35,7 +35,7 @@ pub struct Records {
     /// What the control log knows to be durable, read before the files were listed: beside a live
     /// writer it holds of them then. Taken where the tail begins.
     witness: Option<Result<Seq>>,
-    key: Option<Arc<DataKey>>,
+    pub(super) key: Option<Arc<DataKey>>,
     end: Option<End>,
     at: usize,
     walk: Option<Walk>,
