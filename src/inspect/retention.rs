@@ -31,6 +31,7 @@ pub(super) fn explain(place: &Place, limits: Retention) -> Result<RetentionRepor
     let explain = Explain {
         limits,
         when_pinned: WhenPinned::Keep,
+        compression: None,
         now: Timestamp::now(),
         ahead: prepared(place, &layout)?,
         needs,
@@ -98,6 +99,7 @@ fn facts(storage: &FileStorage, at: &Surveyed, is_last: bool) -> Result<Facts> {
             .filter(|footer| footer.count > 0)
             .map(|footer| footer.times.appended_max),
         standing,
+        is_encrypted: at.header.is_sealed(),
         is_expired: false,
     })
 }

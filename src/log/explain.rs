@@ -19,6 +19,9 @@ pub struct RetentionReport {
     pub limits: Retention,
     /// What happens where a limit meets somebody who still needs a segment.
     pub when_pinned: WhenPinned,
+    /// The level that segments are compressed at, if they are: by who writes the log, and nobody else knows.
+    /// Those with encrypted events never are, since they would not become smaller.
+    pub compression: Option<i32>,
     /// When this was found, by the system's clock.
     pub at: Timestamp,
     /// How many events are held.
@@ -55,6 +58,8 @@ pub struct SegmentRetention {
     pub saved_bytes: u64,
     /// What it takes on the disk.
     pub bytes: u64,
+    /// Whether its events are encrypted, and so not compressed.
+    pub encrypted: bool,
     /// When its newest event was appended.
     pub newest_at: Option<Timestamp>,
     /// All who have not seen all of it: `subscription NAME`, `projection NAME` and others.
@@ -68,6 +73,7 @@ pub struct SegmentRetention {
 pub(crate) struct Explain<'a> {
     pub(crate) limits: Retention,
     pub(crate) when_pinned: WhenPinned,
+    pub(crate) compression: Option<i32>,
     pub(crate) now: Timestamp,
     /// What is prepared behind the segments, in bytes.
     pub(crate) ahead: u64,
@@ -90,6 +96,7 @@ impl Explain<'_> {
             dropped: facts.dropped,
             saved_bytes: facts.saved,
             bytes: facts.bytes,
+            encrypted: facts.is_encrypted,
             newest_at: facts.newest_at,
             needed_by: self.names(facts),
             fate: judge.next(facts, self.needed),
@@ -99,6 +106,7 @@ impl Explain<'_> {
         RetentionReport {
             limits: self.limits,
             when_pinned: self.when_pinned,
+            compression: self.compression,
             at: self.now,
             events,
             bytes,
@@ -144,6 +152,13 @@ impl fmt::Display for RetentionReport {
                 f,
                 "{} bytes less than as written, {} events dropped",
                 self.saved_bytes, self.dropped
+            )?;
+        }
+        let encrypted = self.segments.iter().filter(|one| one.encrypted).count();
+        if self.compression.is_some() && encrypted > 0 {
+            writeln!(
+                f,
+                "{encrypted} segments are not compressed: encrypted events would not become smaller"
             )?;
         }
         if let Some(removed) = &self.removed {

@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     /// When its newest event was appended, as far as its footer tells.
     pub(crate) newest_at: Option<Timestamp>,
     pub(crate) standing: Standing,
+    /// Whether its events are encrypted.
+    pub(crate) is_encrypted: bool,
     /// Whether all its events have expired.
     pub(crate) is_expired: bool,
 }
@@ -67,6 +69,7 @@ impl Facts {
             used: segment.used_len(),
             newest_at: segment.newest_sealed_at(),
             standing,
+            is_encrypted: segment.header.is_sealed(),
             is_expired,
         }
     }

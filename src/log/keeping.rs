@@ -106,6 +106,7 @@ impl Mirror {
         let explain = Explain {
             limits: Retention::default(),
             when_pinned: WhenPinned::Keep,
+            compression: None,
             now: self.view.clock.now(),
             ahead: 0,
             needs: Vec::new(),

@@ -123,6 +123,7 @@ impl Shared {
         let explain = Explain {
             limits: self.config.retention,
             when_pinned: self.config.when_pinned,
+            compression: self.config.compression,
             now: self.clock.now(),
             ahead: self.ahead_len(),
             needs: self.pins.all(),

@@ -373,6 +373,11 @@ fn what_is_superseded_goes_from_an_encrypted_log() {
         .filter(|one| one.header.is_rewritten())
         .count();
     assert!(rewritten > 2 && log.segments().iter().all(|one| !one.header.is_packed()));
+    let report = log.explain_retention();
+    assert!(report.segments.iter().all(|one| one.encrypted));
+    let says = report.to_string();
+    let why = "not compressed: encrypted events would not become smaller";
+    assert_eq!(says.contains(why), cfg!(feature = "compression"), "{says}");
     let mut reader = log.reader(Seq::FIRST);
     let mut read = 0;
     while let Some(event) = reader.next_event().unwrap() {
