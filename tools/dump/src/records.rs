@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forelog::Error;
-use forelog::inspect::{Bound, Inspector, LoggedEvent, Selector};
+use forelog::inspect::{Bound, Follow, Inspector, LoggedEvent, Selector};
 
 use crate::args::{GetArgs, Key, QueryArgs, TailArgs};
 use crate::format::Format;
@@ -36,8 +36,9 @@ fn oldest_first(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let mut lines = Lines::begin(inspector, format, out)?;
+    // First: what cannot be read at all has no table head.
     let mut records = inspector.records(selector)?;
+    let mut lines = Lines::begin(inspector, format, out)?;
     print(&mut records, &mut lines, told)?;
     end(inspector, lines, records.torn_bytes())
 }
@@ -78,8 +79,8 @@ pub(crate) fn query(
     if !args.newest_first {
         return oldest_first(inspector, selector, format, out, told);
     }
-    let mut lines = Lines::begin(inspector, format, out)?;
     let mut records = inspector.newest(selector)?;
+    let mut lines = Lines::begin(inspector, format, out)?;
     print(&mut records, &mut lines, told)?;
     end(inspector, lines, records.torn_bytes())
 }
@@ -92,24 +93,17 @@ pub(crate) fn follow(
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
     let format = Format::of(args.json, Format::Table);
+    let follow = inspector.follow(args.selector.selector()?)?;
     let lines = Lines::begin(inspector, format, out)?;
-    follow_with(
-        inspector,
-        args.selector.selector()?,
-        lines,
-        told,
-        &mut sleep,
-    )
+    follow_with(follow, lines, told, &mut sleep)
 }
 
 fn follow_with(
-    inspector: &Inspector,
-    selector: Selector,
+    mut follow: Follow,
     mut lines: Lines<'_>,
     told: &mut Told<'_>,
     pause: &mut dyn FnMut(),
 ) -> Result<Exit, Fault> {
-    let mut follow = inspector.follow(selector)?;
     let mut failing = Failing::default();
     loop {
         let polled = follow.poll();
@@ -175,13 +169,14 @@ pub(crate) fn tail(
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
     let selector = args.more.add_to(args.selector.selector()?);
-    let lines = Lines::begin(inspector, args.place.format(), out)?;
     let first = first_of_tail(inspector, selector.clone(), args.lines)?;
     let selector = match first {
         Some(first) => selector.from(first),
         None => selector,
     };
-    follow_with(inspector, selector, lines, told, &mut sleep)
+    let follow = inspector.follow(selector)?;
+    let lines = Lines::begin(inspector, args.place.format(), out)?;
+    follow_with(follow, lines, told, &mut sleep)
 }
 
 /// Where the newest records begin; `None` if there are fewer than are wanted.
@@ -287,7 +282,8 @@ mod tests {
         let mut told = Told::new(false, &mut err);
         let lines = Lines::begin(&inspector, Format::Json, &mut out).unwrap();
         let mut pauses = 0;
-        let exit = follow_with(&inspector, Selector::all(), lines, &mut told, &mut || {
+        let follow = inspector.follow(Selector::all()).unwrap();
+        let exit = follow_with(follow, lines, &mut told, &mut || {
             pauses += 1;
             if pauses == 1 {
                 std::fs::rename(&dir, within.path().join("moved")).unwrap();

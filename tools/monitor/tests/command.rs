@@ -6,7 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use forelog::{Delivery, Event, EventMonitor, EventSystem, MonitorSettings, Outcome, Subscription};
+use forelog::{
+    Delivery, EncryptionKey, Event, EventMonitor, EventSystem, MonitorSettings, Outcome,
+    Subscription,
+};
 use forelog_bench::EventSystemPerformanceTest;
 use forelog_monitor::{Server, ServerSettings, get};
 
@@ -349,4 +352,57 @@ fn a_directory_is_served_until_the_program_ends() {
         String::from_utf8_lossy(&refused.stderr).contains("--token-file"),
         "{refused:?}"
     );
+}
+
+/// A directory whose events are encrypted is shown to whoever has the key, and to nobody else.
+#[test]
+fn an_encrypted_directory_is_served_and_reported_with_its_key_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let text = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (data, right, wrong) = (text("data"), text("right"), text("wrong"));
+    let key = EncryptionKey::generate().unwrap();
+    key.write_new_file(&right).unwrap();
+    let other = EncryptionKey::generate().unwrap();
+    other.write_new_file(&wrong).unwrap();
+    let settings = EventSystem::builder().persistence_path(&data);
+    let system = settings.encryption_key(key).open().unwrap();
+    for number in 0..10 {
+        let event = Event::new("user.login", "web", &number).unwrap();
+        system.emit(event).unwrap();
+    }
+    system.close().unwrap();
+    let serve = ["serve", &data, "--listen", "127.0.0.1:0"];
+    for command in [&["report", &data][..], &serve] {
+        for key in [&[][..], &["--key-file", &wrong]] {
+            let output = run(&[command, key].concat());
+            assert_eq!(output.status.code(), Some(4), "{output:?}");
+            assert!(output.stdout.is_empty(), "{output:?}");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(told.contains("encrypted"), "{told}");
+        }
+    }
+    let output = run(&["report", &data, "--key-file", &right]);
+    assert!(output.status.success(), "{output:?}");
+    let html = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "<td>Events held</td><td class=\"n\">10</td>",
+        "user.login</text>",
+    ] {
+        assert!(html.contains(part), "{part} is not in\n{html}");
+    }
+    let mut child = program()
+        .args(serve)
+        .args(["--key-file", &right])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let address = line.trim().strip_prefix("http://").unwrap();
+    let (status, body) = get(address, "/api/status", None).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(status == 200 && body.contains("user.login"), "{body}");
 }
