@@ -42,6 +42,10 @@ pub(super) enum Step {
     /// Ends without closing and opens again, in the same boot.
     Kill,
     /// Ends, in order or not, and opens again with a key, with which it is opened from then on.
+    #[cfg_attr(
+        not(feature = "encryption"),
+        expect(dead_code, reason = "a build that cannot encrypt is given none")
+    )]
     GiveKey(bool),
 }
 
