@@ -195,12 +195,11 @@ impl<'a> Follower<'a> {
         let tail = &mut state.tail;
         for _ in 0..BURST {
             // Nearly every event stands right behind the one before, and is not moved about then.
-            let added = match self.reader.step_on() {
-                Some(event) => Ok(Some((event.seq(), add(tail, &event, hashes)))),
-                None => {
-                    let next = self.reader.next_event();
-                    next.map(|found| found.map(|event| (event.seq(), add(tail, &event, hashes))))
-                }
+            let added = if let Some(event) = self.reader.step_on() {
+                Ok(Some((event.seq(), add(tail, &event, hashes))))
+            } else {
+                let next = self.reader.next_event();
+                next.map(|found| found.map(|event| (event.seq(), add(tail, &event, hashes))))
             };
             match added {
                 Ok(Some((seq, is_added))) => {

@@ -129,7 +129,8 @@ impl Reader {
 
     /// The next event, if it stands right behind the one before: for a follower that goes through millions,
     /// inlined so that the event is not moved about. `None` says nothing: [`Reader::step`] has the last word.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "its result is not copied then")]
+    #[inline(always)]
     pub(crate) fn step_on(&mut self) -> Option<EventRef<'_>> {
         let seq = self.next;
         let segment = self.segment.as_deref().filter(|_| seq <= self.run_end)?;
