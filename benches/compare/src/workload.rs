@@ -205,7 +205,7 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         "Each replay is the first one of a log opened a moment before: the pages of its map are still to be \
          found. A thread maps them ahead of the reader, which took the first replay from 0.69 to 0.87 of the \
          speed of a third one in one process; the threads that an opening starts use the other processor \
-         meanwhile. Later replays go through 23 to 27 million events a second.",
+         meanwhile. Later replays go through 20 to 27 million events a second, by the machine.",
     ),
     (
         Workload::Open,
