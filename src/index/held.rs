@@ -223,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_at_hand_is_the_last_of_what_is_held_until_that_is_handed_on() {
+        let (_, held) = both();
+        assert_eq!(held.last_at_hand(&[0], &[10]), Some(pair(9, 1)));
+        assert_eq!(held.last_at_hand(&[0], &[9]), Some(pair(7, 1)));
+        assert_eq!(held.last_at_hand(&[4], &[5]), Some(pair(4, 1)));
+        assert_eq!(held.last_at_hand(&[6], &[7]), None, "below, and not held");
+        held.flush().unwrap();
+        assert_eq!(held.last_at_hand(&[0], &[10]), None);
+    }
+
+    #[test]
     fn a_scan_ends_when_it_has_enough_wherever_that_is() {
         let (_, held) = both();
         for enough in 1..=10 {

@@ -186,25 +186,25 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         Workload::Batch100,
         "okaywal",
         "It writes the same few files of 1 MiB over and over and keeps no history, 265 bytes an event; \
-         Forelog keeps all, 320 bytes an event in a new file for each 64 MiB. Of its time for a batch \
-         nine tenths are the write and its sync (150 to 170 µs, as the same bytes take with raw calls on \
-         written blocks; 210 to 240 µs while the next file is written ahead), 10 to 15 µs are computing.",
+         Forelog keeps all, 320 bytes an event in a new file for each 64 MiB. Of its time for a batch, \
+         on an Intel Xeon, nine tenths are the write and its sync (150 to 170 µs, as the same bytes take with raw \
+         calls on written blocks; 210 to 240 µs while the next file is written ahead), 10 to 15 µs are computing.",
     ),
     (
         Workload::Batch1000,
         "okaywal",
         "It writes the same few files of 1 MiB over and over and keeps no history, 265 bytes an event; \
          Forelog keeps all, 320 bytes an event in a new file for each 64 MiB, and the disk has to write \
-         that file's blocks ahead as well. A batch takes about 95 µs of computing, 60 to 80 of writing, and \
-         the sync; raw calls take 260 µs for the same bytes on blocks that were written before, 380 on new \
+         that file's blocks ahead as well. On an Intel Xeon a batch takes about 95 µs of computing, 60 to 80 of \
+         writing, and the sync; raw calls take 260 µs for the same bytes on blocks that were written before, 380 on new \
          ones.",
     ),
     (
         Workload::Replay,
         "",
         "Each replay is the first one of a log opened a moment before: the pages of its map are still to be \
-         found. A thread maps them ahead of the reader, which took the first replay from 0.69 to 0.87 of the \
-         speed of a third one in one process; the threads that an opening starts use the other processor \
+         found. A thread maps them ahead of the reader, which on an Intel Xeon took the first replay from 0.69 to \
+         0.87 of the speed of a third one in one process; the threads that an opening starts use the other processor \
          meanwhile. Later replays go through 20 to 27 million events a second, by the machine.",
     ),
     (

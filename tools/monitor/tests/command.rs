@@ -319,29 +319,28 @@ fn an_output_that_is_full_is_an_error() {
     }
 }
 
-#[test]
-fn a_directory_is_served_until_the_program_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path());
-    let mut child = program()
-        .args([
-            "serve",
-            dir.path().to_str().unwrap(),
-            "--listen",
-            "127.0.0.1:0",
-        ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// What a server that is started with these arguments says of its state before it is ended.
+fn served(args: &[&str]) -> (u16, String) {
+    let mut command = program();
+    let mut child = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
     let address = line.trim().strip_prefix("http://").unwrap();
-    let (status, body) = get(address, "/api/status", None).unwrap();
-    assert!(status == 200 && body.contains("user.login"), "{body}");
+    let answer = get(address, "/api/status", None).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
+    answer
+}
+
+#[test]
+fn a_directory_is_served_until_the_program_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let serve = ["serve", dir.path().to_str().unwrap()];
+    let (status, body) = served(&[&serve[..], &["--listen", "127.0.0.1:0"]].concat());
+    assert!(status == 200 && body.contains("user.login"), "{body}");
     let refused = run(&[
         "serve",
         dir.path().to_str().unwrap(),
@@ -390,19 +389,6 @@ fn an_encrypted_directory_is_served_and_reported_with_its_key_alone() {
     ] {
         assert!(html.contains(part), "{part} is not in\n{html}");
     }
-    let mut child = program()
-        .args(serve)
-        .args(["--key-file", &right])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let address = line.trim().strip_prefix("http://").unwrap();
-    let (status, body) = get(address, "/api/status", None).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let (status, body) = served(&[&serve[..], &["--key-file", &right]].concat());
     assert!(status == 200 && body.contains("user.login"), "{body}");
 }
