@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::batch;
 use super::memory;
+use super::recent::Recent;
 use super::store::{Pair, Store};
 use crate::error::Result;
 
@@ -21,6 +22,7 @@ const BYTES_MAX: usize = 128 << 10;
 #[derive(Debug)]
 pub(super) struct Held {
     store: Arc<dyn Store>,
+    recent: Recent,
     newest: RwLock<Newest>,
 }
 
@@ -62,10 +64,19 @@ impl Newest {
     }
 }
 
+/// Of two with one key, the one that is held: it is the newer.
+fn later(held: Option<Pair>, below: Option<Pair>) -> Option<Pair> {
+    match (held, below) {
+        (Some(held), Some(below)) if below.0 > held.0 => Some(below),
+        (held, below) => held.or(below),
+    }
+}
+
 impl Held {
     pub(super) fn over(store: Arc<dyn Store>) -> Held {
         Held {
             store,
+            recent: Recent::default(),
             newest: RwLock::default(),
         }
     }
@@ -73,7 +84,9 @@ impl Held {
     /// Hands on all that is held. It is looked up here until it can be found there.
     fn hand_on(&self) -> Result<()> {
         let records = self.read().in_order();
-        batch::put(self.store.as_ref(), &records)?;
+        let put = batch::put(self.store.as_ref(), &records);
+        self.recent.forget();
+        put?;
         *self.write() = Newest::default();
         Ok(())
     }
@@ -127,16 +140,17 @@ impl Store for Held {
 
     fn last_in(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>> {
         let held = self.read().range(from, to).next_back();
+        let changes = self.recent.changes();
         let below = self.store.last_in(from, to)?;
-        // Of two with one key the one that is held is the newer.
-        Ok(match (held, below) {
-            (Some(held), Some(below)) if below.0 > held.0 => Some(below),
-            (held, below) => held.or(below),
-        })
+        if let Some(below) = &below {
+            self.recent.keep(below, changes);
+        }
+        Ok(later(held, below))
     }
 
     fn last_at_hand(&self, from: &[u8], to: &[u8]) -> Option<Pair> {
-        self.read().range(from, to).next_back()
+        let held = self.read().range(from, to).next_back();
+        later(held, self.recent.last_in(from, to))
     }
 
     /// Only one thread changes a store, the follower.
@@ -154,7 +168,9 @@ impl Store for Held {
         if removals.is_empty() {
             return Ok(());
         }
-        self.store.apply(&[], removals)
+        let removed = self.store.apply(&[], removals);
+        self.recent.forget();
+        removed
     }
 
     fn flush(&self) -> Result<()> {
@@ -231,6 +247,21 @@ mod tests {
         assert_eq!(held.last_at_hand(&[6], &[7]), None, "below, and not held");
         held.flush().unwrap();
         assert_eq!(held.last_at_hand(&[0], &[10]), None);
+    }
+
+    #[test]
+    fn what_was_found_below_is_at_hand_until_it_may_have_changed() {
+        let (_, held) = both();
+        held.flush().unwrap();
+        assert_eq!(held.last_in(&[0], &[8]).unwrap(), Some(pair(7, 1)));
+        assert_eq!(held.last_at_hand(&[0], &[8]), Some(pair(7, 1)));
+        held.apply(&[pair(7, 2)], &[]).unwrap();
+        assert_eq!(held.last_at_hand(&[0], &[8]), Some(pair(7, 2)), "the newer");
+        held.flush().unwrap();
+        assert_eq!(held.last_at_hand(&[0], &[8]), None);
+        assert_eq!(held.last_in(&[0], &[8]).unwrap(), Some(pair(7, 2)));
+        held.apply(&[], &[vec![7]]).unwrap();
+        assert_eq!(held.last_at_hand(&[0], &[8]), None, "removed");
     }
 
     #[test]

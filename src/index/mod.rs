@@ -42,6 +42,7 @@ mod spans;
 mod store;
 mod memory;
 mod batch;
+mod recent;
 mod held;
 mod pieces;
 mod lists;

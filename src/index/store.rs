@@ -40,8 +40,8 @@ pub(super) trait Store: Debug + Send + Sync {
     ) -> Result<()>;
     /// The last pair with `from <= key < to`.
     fn last_in(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>>;
-    /// The last pair with `from <= key < to` among the newest, which are at hand: for whoever can tell by the pair
-    /// whether it is the one that [`Store::last_in`] would find.
+    /// The last pair with `from <= key < to` among those that are at hand: for whoever can tell by the
+    /// pair whether it is the one that [`Store::last_in`] would find.
     fn last_at_hand(&self, _from: &[u8], _to: &[u8]) -> Option<Pair> {
         None
     }
