@@ -193,7 +193,11 @@ impl Examination {
         let mut batch = Batch::default();
         let mut scanner = Scanner::new(&open.region, open.at.header.salt, walked.point.frames_end);
         scanner.seek(point.frames_end);
-        while let Found::Frame { offset, frame, .. } = scanner.next()? {
+        loop {
+            let Found::Frame { offset, frame, .. } = scanner.next()? else {
+                open.check_end(&scanner, walked.point.frames_end)?;
+                break;
+            };
             let header = frame.header;
             let is_event = header.kind == Kind::Event;
             if batch.refuses(&header, point.last_seq).is_some() || (is_event && header.seq > seq) {
@@ -228,6 +232,9 @@ impl Examination {
     }
 
     /// Visits all events of the prefix behind `seq`, in order.
+    ///
+    /// # Errors
+    /// What `visit` returns; where a file cannot be read, or does not say any more what it said before.
     pub(super) fn visit_after(
         &self,
         seq: Seq,
@@ -248,6 +255,7 @@ impl Examination {
                     visit(&frame.header, bytes)?;
                 }
             }
+            open.check_end(&scanner, end.frames_end)?;
         }
         Ok(())
     }

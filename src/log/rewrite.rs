@@ -162,7 +162,7 @@ fn seal_anew(
         while let Found::Frame { frame, bytes, .. } = scanner.next()? {
             copier.copy(bytes, frame.header.content_crc)?;
         }
-        Ok(())
+        open.check_end(&scanner, end)
     })?;
     let name = names::segment(header.segment_id, header.generation);
     region.set_path(opening.storage.path(&name));

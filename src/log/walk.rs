@@ -24,6 +24,26 @@ pub(crate) struct Open {
     pub(crate) limit: usize,
 }
 
+impl Open {
+    /// Whether a scanner that goes through the frames once more has come to their end.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if it stands before it: memory or disk changed what had passed its check.
+    pub(super) fn check_end(&self, scanner: &Scanner<&Region>, end: usize) -> Result<()> {
+        let offset = scanner.offset();
+        if offset >= end {
+            return Ok(());
+        }
+        let message = "a frame that passed its check a moment ago does not any more: memory or disk are not to be \
+             trusted. No event was removed. Open the log once more; if that fails as well, copy the folder to \
+             another machine and run forelog-recovery doctor on it";
+        Err(Error::new(ErrorKind::Corrupt, message)
+            .at_path(self.region.path())
+            .at_segment(self.at.header.segment_id)
+            .at_offset(offset as u64))
+    }
+}
+
 /// The bytes behind the prefix that a crash left.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Torn {

@@ -6,8 +6,11 @@ use super::survive::open;
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::ErrorKind;
+use crate::format::frame::HEADER_LEN;
+use crate::format::names;
 use crate::format::record::Record;
-use crate::format::segment::frames_max;
+use crate::format::segment::{BLOCK_LEN, frames_max};
+use crate::log::{LogConfig, recovery};
 use crate::position::Seq;
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
 
@@ -40,6 +43,43 @@ fn loop_of_crashes(mut disk: SimDisk, promise: &Promise, kind: CrashKind) -> Vec
         disk = disk.crash(kind, Choice::AllLost);
     }
     counts
+}
+
+/// What is rewritten is read twice, and the second look may not end where the first did not.
+#[test]
+fn a_frame_that_changes_between_two_looks_ends_the_opening_and_not_the_log() {
+    let run = Run::of(Setup::SMALL, &[sync(2, 100), os(6, 100)], |_| {});
+    let disk = run.disk.crash(CrashKind::Process, Choice::AllKept);
+    let path = segment_files(&disk).pop().unwrap();
+    let bytes = disk.read_file(&path).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    // Of the first event, which a witness proves, and of the last.
+    for changed in [BLOCK_LEN + HEADER_LEN + 50, last] {
+        check_changed(&run, &disk, &path, changed);
+    }
+}
+
+fn check_changed(run: &Run, disk: &SimDisk, path: &str, at: usize) {
+    let disk = disk.crash(CrashKind::Process, Choice::AllKept);
+    let storage = disk.storage().folder(names::LOG).unwrap();
+    let examined = recovery::examine(storage.as_ref(), Seq::ZERO, None).unwrap();
+    let flip = || {
+        let flipped = disk.corrupt(path, at..at + 1, |bytes| bytes[0] ^= 1);
+        flipped.unwrap();
+    };
+    flip();
+    let config = LogConfig {
+        segment_len: Setup::SMALL.segment_len,
+        background: false,
+        ..LogConfig::default()
+    };
+    let opened = recovery::open(&storage, &config, Timestamp(1_000), examined);
+    let error = opened.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.offset().unwrap() <= at as u64 && error.segment().is_some());
+    flip();
+    let (_, found) = open(&disk, Setup::SMALL, &run.promise, CrashKind::Process).unwrap();
+    assert_eq!(found.len(), run.promise.events.len());
 }
 
 #[test]
