@@ -41,7 +41,7 @@ pub fn run(name: &str, input: &[u8]) {
 /// The files of a directory, by their path in it.
 pub type Files = Vec<(String, Vec<u8>)>;
 
-/// The golden directories of format v1.
+/// The golden directories of format v1 but for the encrypted one: without its key little of it is looked at.
 ///
 /// # Panics
 /// If they cannot be read.
@@ -50,6 +50,7 @@ pub fn golden() -> &'static [Files] {
     GOLDEN.get_or_init(|| {
         let mut all: Vec<_> = entries(&root().join("tests/golden/v1"));
         all.sort();
+        all.retain(|path| !path.ends_with("encrypted"));
         all.iter()
             .map(|path| unpacked(&path.join("directory"), ""))
             .collect()

@@ -17,8 +17,8 @@ use std::time::Duration;
 use clap::Parser;
 use forelog::inspect::{Inspector, Selector};
 use forelog::{
-    Delivery, Durability, ErrorKind, Event, EventId, EventSystem, Outcome, Seq, Subscription,
-    Timestamp,
+    Delivery, Durability, EncryptionKey, ErrorKind, Event, EventId, EventSystem, Outcome, Seq,
+    Subscription, Timestamp,
 };
 
 /// A directory, how it was made, and how many events it has.
@@ -75,6 +75,52 @@ const ALL: [Golden; 7] = [
     },
 ];
 
+/// One that got its key when it had twelve events: from then on all is encrypted.
+const ENCRYPTED: Golden = Golden {
+    name: "encrypted",
+    make: encrypted,
+    events: 32,
+    last: 32,
+};
+
+/// The key of [`ENCRYPTED`].
+const KEY: [u8; 32] = *b"the key of the golden directory.";
+
+/// What the tools are asked about it.
+const ASKED_WITH_KEY: [(&str, &[&str]); 8] = [
+    (
+        "dump.txt",
+        &["dump", "DIR", "--limit", "20", "--key-file", "KEY"],
+    ),
+    (
+        "dump.jsonl",
+        &[
+            "dump",
+            "DIR",
+            "--json",
+            "--limit",
+            "20",
+            "--key-file",
+            "KEY",
+        ],
+    ),
+    ("headers.jsonl", &["dump", "DIR", "--headers", "--json"]),
+    (
+        "stats.txt",
+        &["dump", "DIR", "--stats", "--key-file", "KEY"],
+    ),
+    (
+        "verify.json",
+        &["recovery", "verify", "DIR", "--json", "--key-file", "KEY"],
+    ),
+    ("doctor.txt", &["recovery", "doctor", "DIR"]),
+    (
+        "plan.json",
+        &["recovery", "repair", "DIR", "--plan", "--json"],
+    ),
+    ("cursors.txt", &["recovery", "cursors", "list", "DIR"]),
+];
+
 /// What the tools are asked about each.
 const ASKED: [(&str, &[&str]); 8] = [
     ("dump.txt", &["dump", "DIR", "--from", "1", "--limit", "20"]),
@@ -111,10 +157,18 @@ fn event(number: u64) -> Event {
     .with_header("trace", number.to_string())
 }
 
-fn open(dir: &Path) -> EventSystem {
+fn builder(dir: &Path) -> forelog::Builder {
     let builder = EventSystem::builder().persistence_path(dir);
-    let builder = builder.durability(Durability::Os).segment_size(64 << 10);
-    builder.open().unwrap()
+    builder.durability(Durability::Os).segment_size(64 << 10)
+}
+
+fn open(dir: &Path) -> EventSystem {
+    builder(dir).open().unwrap()
+}
+
+fn open_with_key(dir: &Path) -> EventSystem {
+    let key = EncryptionKey::from_bytes(KEY);
+    builder(dir).encryption_key(key).open().unwrap()
 }
 
 fn emit(system: &EventSystem, count: u64) {
@@ -137,18 +191,33 @@ fn rotated(dir: &Path) {
 }
 
 fn cursors(dir: &Path) {
-    let system = open(dir);
+    with_cursors(&open(dir), 0);
+}
+
+fn encrypted(dir: &Path) {
+    plain(dir);
+    with_cursors(&open_with_key(dir), 12);
+}
+
+/// Twenty events behind so many, two subscriptions, a projection and a scheduled event; then the end.
+fn with_cursors(system: &EventSystem, before: u64) {
     let billing = Subscription::named("billing");
-    let refuse = |delivery: &Delivery<'_>| match delivery.seq().0 {
-        7 => Outcome::Park("not this one".into()),
-        _ => Outcome::Ack,
+    let parked = Seq(before + 7);
+    let refuse = move |delivery: &Delivery<'_>| {
+        if delivery.seq() == parked {
+            Outcome::Park("not this one".into())
+        } else {
+            Outcome::Ack
+        }
     };
     system.register_handler(billing, refuse).unwrap();
     system
         .register_handler(Subscription::named("audit"), |_: &Delivery<'_>| {})
         .unwrap();
     system.start().unwrap();
-    emit(&system, 20);
+    for number in before + 1..=before + 20 {
+        system.emit(event(number)).unwrap();
+    }
     system.drain(None).unwrap();
     let add = |sum: &mut u64, event: &forelog::EventRef<'_>| {
         *sum += event.seq().0;
@@ -327,16 +396,39 @@ fn answer(question: &[&str], dir: &Path) -> String {
 fn the_tools_say_of_golden_directories_what_they_always_said() {
     for golden in &ALL {
         let dir = unpacked(golden);
-        for (file, question) in ASKED {
-            let said = answer(question, dir.path());
-            let path = home().join(golden.name).join(file);
-            let to_write = std::env::var("FORELOG_GOLDEN").as_deref() == Ok("write");
-            if to_write && !path.exists() {
-                fs::write(&path, &said).unwrap();
-            }
-            let due = fs::read_to_string(&path).unwrap();
-            assert_eq!(said, due, "{} {question:?}", golden.name);
+        check_answers(golden, dir.path(), &ASKED);
+    }
+}
+
+#[test]
+fn the_tools_say_of_the_golden_encrypted_directory_what_they_always_said() {
+    let dir = unpacked(&ENCRYPTED);
+    let home = tempfile::tempdir().unwrap();
+    let key = home.path().join("key");
+    EncryptionKey::from_bytes(KEY).write_new_file(&key).unwrap();
+    let with_key = |question: &[&'static str]| -> Vec<String> {
+        let words = question
+            .iter()
+            .map(|word| word.replace("KEY", key.to_str().unwrap()));
+        words.collect()
+    };
+    for (file, question) in ASKED_WITH_KEY {
+        let question = with_key(question);
+        let words: Vec<&str> = question.iter().map(String::as_str).collect();
+        check_answers(&ENCRYPTED, dir.path(), &[(file, &words)]);
+    }
+}
+
+fn check_answers(golden: &Golden, dir: &Path, asked: &[(&str, &[&str])]) {
+    for (file, question) in asked {
+        let said = answer(question, dir);
+        let path = home().join(golden.name).join(file);
+        let to_write = std::env::var("FORELOG_GOLDEN").as_deref() == Ok("write");
+        if to_write && !path.exists() {
+            fs::write(&path, &said).unwrap();
         }
+        let due = fs::read_to_string(&path).unwrap();
+        assert_eq!(said, due, "{} {question:?}", golden.name);
     }
 }
 
@@ -364,20 +456,25 @@ fn golden_directories_open_and_go_on() {
         let next = system.emit(event(golden.last + 1)).unwrap().seq;
         assert!(next.0 > golden.last, "{}: {next}", golden.name);
         if golden.name == "cursors" {
-            check_cursors(&system);
+            check_cursors(&system, 0);
         }
         system.close().unwrap();
     }
 }
 
-fn check_cursors(system: &EventSystem) {
+/// As [`with_cursors`] has left it, and one event more.
+fn check_cursors(system: &EventSystem, before: u64) {
     let parked = system.parked("billing");
     assert_eq!(parked.len(), 1);
-    assert_eq!(parked[0].seq, Seq(7));
+    assert_eq!(parked[0].seq, Seq(before + 7));
     assert_eq!(system.scheduled().len(), 1);
     let add = |_: &mut u64, _: &forelog::EventRef<'_>| Ok(());
     let sum = system.projection("sum of seqs", 1, 0_u64, add).unwrap();
-    assert_eq!((sum.position(), *sum.state()), (Seq(20), (1..=20).sum()));
+    let last = before + 20;
+    assert_eq!(
+        (sum.position(), *sum.state()),
+        (Seq(last), (1..=last).sum())
+    );
     let (sender, receiver) = std::sync::mpsc::channel();
     let audit = Subscription::named("audit");
     let tell = move |delivery: &Delivery<'_>| sender.send(delivery.seq()).unwrap();
@@ -386,8 +483,30 @@ fn check_cursors(system: &EventSystem) {
     // Of what it had acknowledged nothing comes again.
     assert_eq!(
         receiver.recv_timeout(Duration::from_secs(60)).unwrap(),
-        Seq(21)
+        Seq(last + 1)
     );
+}
+
+#[test]
+fn the_golden_encrypted_directory_opens_with_its_key_and_no_other_and_goes_on() {
+    let dir = unpacked(&ENCRYPTED);
+    let refused = builder(dir.path()).open().map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Key, "{refused}");
+    let other = EncryptionKey::from_bytes([7; 32]);
+    let refused = builder(dir.path()).encryption_key(other).open();
+    let refused = refused.map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Key, "{refused}");
+    let system = open_with_key(dir.path());
+    let stored = system.store().query().run().unwrap();
+    let events: Vec<Event> = stored
+        .map(|stored| stored.unwrap().event().to_event().unwrap())
+        .collect();
+    let due: Vec<Event> = (1..=ENCRYPTED.events).map(event).collect();
+    assert_eq!(events, due);
+    let next = system.emit(event(ENCRYPTED.last + 1)).unwrap().seq;
+    assert!(next.0 > ENCRYPTED.last, "{next}");
+    check_cursors(&system, 12);
+    system.close().unwrap();
 }
 
 /// Writes a header anew with a change, both copies, under a right checksum.
