@@ -128,6 +128,8 @@ pub enum Command {
     Retention(RetentionArgs),
     /// Room of compressed segments, and what reading them costs, beside the same events plain
     Compress(CompressArgs),
+    /// What appending to an encrypted log and reading it costs, beside the same events plain
+    Encrypt,
     /// Overhead on disk, and memory of the process
     Space(FullArgs),
     /// Everything, with the targets and whether each was met

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
     append, dispatch, durable, idle, monitored, open, pace, packed, pipeline, query, read, retain,
-    scale, several, sized, space, sustained, typed,
+    scale, sealed, several, sized, space, sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -35,6 +35,7 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
         Command::Latency(args) => vec![pace::run(&bench, args.rate, args.seconds)?],
         Command::Retention(args) => vec![retained(&bench, args)?],
         Command::Compress(args) => packed::run(&bench, args)?,
+        Command::Encrypt => sealed::run(&bench)?,
         Command::Space(args) => vec![space::disk(&bench)?, space::memory(&bench, args.full)?],
         Command::All(args) => all(&bench, args)?,
         Command::Child(_) | Command::ScaleAt(_) => Vec::new(),

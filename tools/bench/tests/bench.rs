@@ -171,6 +171,23 @@ fn people_get_a_table_with_floor_ratio_and_target() {
 }
 
 #[test]
+fn encrypted_logs_are_measured_beside_plain_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["encrypt", "--short", "--json", "--size", "100"];
+    let output = bench(dir.path(), &args);
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    let outcome: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let rows = outcome["rows"].as_array().unwrap();
+    let ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["encrypt_append", "encrypt_replay", "encrypt_get"]);
+    for row in rows {
+        assert!(row["value"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["ratio_to_floor"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert!(is_empty(dir.path()), "it removes what it made");
+}
+
+#[test]
 fn a_handler_that_lags_behind_retention_is_given_each_event_or_told_of_the_gap() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["retention", "--short", "--json", "--max-mib", "4"];

@@ -15,6 +15,7 @@ pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod retain;
 pub(crate) mod scale;
+pub(crate) mod sealed;
 pub(crate) mod several;
 pub(crate) mod sized;
 pub(crate) mod space;
