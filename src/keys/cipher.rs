@@ -1,9 +1,9 @@
 //! [`Cipher`]: AES-256-GCM under a key that HKDF-SHA256 made; the only file that names either.
 
 #[cfg(feature = "encryption")]
-use aes_gcm::aead::inout::InOutBuf;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 #[cfg(feature = "encryption")]
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
+use ring::hkdf::{HKDF_SHA256, Salt};
 
 #[cfg(not(feature = "encryption"))]
 use super::not_built;
@@ -16,7 +16,7 @@ use crate::format::key_slot::{NONCE_LEN, TAG_LEN};
 /// Encrypts and decrypts under one key.
 pub(super) struct Cipher {
     #[cfg(feature = "encryption")]
-    aes: Box<Aes256Gcm>,
+    aes: Box<LessSafeKey>,
     /// There is none in a build that cannot encrypt.
     #[cfg(not(feature = "encryption"))]
     none: std::convert::Infallible,
@@ -26,13 +26,11 @@ pub(super) struct Cipher {
 impl Cipher {
     /// Under the key for this purpose and salt that comes of a secret.
     pub(super) fn new(secret: &Secret, purpose: &str, salt: &[u8]) -> Result<Cipher> {
-        let impossible = || Error::new(ErrorKind::Io, "a key cannot be derived");
-        let mut key = Secret::new([0; 32]);
-        let derived = hkdf::Hkdf::<sha2::Sha256>::new(None, secret.expose());
-        derived
-            .expand_multi_info(&[purpose.as_bytes(), salt], key.expose_mut())
-            .map_err(|_| impossible())?;
-        let aes = Aes256Gcm::new_from_slice(key.expose()).map_err(|_| impossible())?;
+        let derived = Salt::new(HKDF_SHA256, &[]).extract(secret.expose());
+        let parts = [purpose.as_bytes(), salt];
+        let key = derived.expand(&parts, &AES_256_GCM);
+        let key = key.map_err(|_| Error::new(ErrorKind::Io, "a key cannot be derived"))?;
+        let aes = LessSafeKey::new(UnboundKey::from(key));
         Ok(Cipher { aes: Box::new(aes) })
     }
 
@@ -43,20 +41,19 @@ impl Cipher {
         associated: &[u8],
         bytes: &mut [u8],
     ) -> [u8; TAG_LEN] {
-        let nonce = (*nonce).into();
-        let sealed =
-            self.aes
-                .encrypt_inout_detached(&nonce, associated, InOutBuf::from(&mut *bytes));
-        if let Ok(tag) = sealed {
-            tag.into()
-        } else {
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let sealed = self
+            .aes
+            .seal_in_place_separate_tag(nonce, Aad::from(associated), bytes);
+        let tag = sealed.ok().and_then(|tag| tag.as_ref().try_into().ok());
+        tag.unwrap_or_else(|| {
             // Only more than 64 GiB are refused. Nothing plain must leave, and no tag fits zeros.
             bytes.fill(0);
             [0; TAG_LEN]
-        }
+        })
     }
 
-    /// Decrypts in place, if the tag fits.
+    /// Decrypts in place, if the tag fits; otherwise nothing of the bytes can be used.
     pub(super) fn open(
         &self,
         nonce: &[u8; NONCE_LEN],
@@ -64,10 +61,11 @@ impl Cipher {
         bytes: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> bool {
-        let (nonce, tag) = ((*nonce).into(), (*tag).into());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let associated = Aad::from(associated);
         let opened =
             self.aes
-                .decrypt_inout_detached(&nonce, associated, InOutBuf::from(bytes), &tag);
+                .open_in_place_separate_tag(nonce, associated, (*tag).into(), bytes, 0..);
         opened.is_ok()
     }
 }
