@@ -29,6 +29,8 @@ pub(super) struct Catalog {
     /// Of each of them.
     fences: VecDeque<Fences>,
     spans: Spans,
+    /// The windows with events that could not be read.
+    unread: VecDeque<u64>,
     names: Each<Vec<EraNames>>,
     /// The sum that the position carries.
     sum: u64,
@@ -96,6 +98,18 @@ impl Catalog {
     pub(super) fn manifests_from(&self, window: u64) -> impl Iterator<Item = &Manifest> {
         let start = self.manifests.partition_point(|held| held.window < window);
         self.manifests.range(start..)
+    }
+
+    /// The first window from this one on that has events which could not be read.
+    pub(super) fn unread_from(&self, window: u64) -> Option<u64> {
+        let start = self.unread.partition_point(|held| *held < window);
+        self.unread.get(start).copied()
+    }
+
+    /// The last window up to this one that has events which could not be read.
+    pub(super) fn unread_upto(&self, window: u64) -> Option<u64> {
+        let behind = self.unread.partition_point(|held| *held <= window);
+        self.unread.get(behind.checked_sub(1)?).copied()
     }
 
     /// The fences of a window.
@@ -201,6 +215,9 @@ impl Catalog {
     fn push(&mut self, manifest: Manifest, fences: Fences) {
         self.bytes = self.bytes.saturating_add(manifest.bytes.into());
         self.spans.add(&manifest);
+        if manifest.unreadable > 0 {
+            self.unread.push_back(manifest.window);
+        }
         self.manifests.push_back(manifest);
         self.fences.push_back(fences);
     }
@@ -219,6 +236,7 @@ impl Catalog {
             eras.retain(|held| held.era >= floor / ERA_LEN);
         }
         self.spans.retire(floor);
+        self.unread.retain(|window| *window >= floor);
         self.floor = self.floor.max(floor);
         before - self.manifests.len()
     }

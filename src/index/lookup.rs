@@ -116,17 +116,17 @@ impl Core {
             Ok(found.map_or(Look::Absent, Look::Found))
         } else if manifest.ordered {
             let fences = state.catalog.fences(manifest.window);
-            Ok(self.search(Aim::at(id, manifest, &fences), id))
+            self.search(Aim::at(id, manifest, &fences), id)
         } else {
             self.look_up(state, manifest.window, id)
         }
     }
 
     /// Searches a window whose ids ascend.
-    fn search(&self, mut aim: Aim, id: EventId) -> Look {
+    fn search(&self, mut aim: Aim, id: EventId) -> Result<Look> {
         while let Some(place) = aim.next() {
             match self.id_at(place) {
-                Ok(Some(held)) if held == id => return Look::Found(place),
+                Ok(Some(held)) if held == id => return Ok(Look::Found(place)),
                 Ok(Some(held)) => aim.missed(place, held),
                 Ok(None) if self.log.is_dropped(place) => {
                     // What stands behind those that were dropped tells on which side it is.
@@ -136,25 +136,43 @@ impl Core {
                         continue;
                     }
                     match self.id_at(behind) {
-                        Ok(Some(held)) if held == id => return Look::Found(behind),
+                        Ok(Some(held)) if held == id => return Ok(Look::Found(behind)),
                         Ok(Some(held)) if held < id => aim.missed(behind, held),
                         Ok(Some(_)) => aim.none_from(place),
                         // It cannot be read, or has been dropped just now.
                         Ok(None) | Err(_) => return self.scan_rest(&aim, id),
                     }
                 }
-                Ok(None) => return self.gone(place),
+                Ok(None) => return Ok(self.gone(place)),
                 // The event in the middle cannot be read; the one that is sought perhaps can.
                 Err(_) => return self.scan_rest(&aim, id),
             }
         }
-        Look::Absent
+        Ok(Look::Absent)
     }
 
-    fn scan_rest(&self, aim: &Aim, id: EventId) -> Look {
+    /// Reads what is left of a window whose ids ascend, where an event cannot be read. That one may be the one
+    /// that is sought if those before it are less, and those behind it greater.
+    fn scan_rest(&self, aim: &Aim, id: EventId) -> Result<Look> {
         let (low, high) = aim.range();
-        let found = scan_for(&self.log, id, low, high);
-        found.map_or(Look::Absent, Look::Found)
+        let mut reader = self.log.reader(low);
+        let mut doubtful = None;
+        loop {
+            match reader.next_event() {
+                Ok(Some(event)) if event.seq() > high || event.event_id() > id => break,
+                Ok(Some(event)) if event.event_id() == id => return Ok(Look::Found(event.seq())),
+                Ok(Some(_)) => doubtful = None,
+                Ok(None) => break,
+                Err(error) => {
+                    if reader.position() > high {
+                        break;
+                    }
+                    doubtful.get_or_insert(error);
+                    reader.seek(reader.position().next());
+                }
+            }
+        }
+        doubtful.map_or(Ok(Look::Absent), Err)
     }
 
     /// Looks an id up in the pieces of a window, and reads the events that its hash names.
@@ -173,7 +191,8 @@ impl Core {
         for offset in offsets {
             let seq = first_of(window).plus(u64::from(offset));
             match self.id_at(seq)? {
-                Some(held) if held == id => return Ok(Look::Found(seq)),
+                // Behind one that has gone, others may stand before this one.
+                Some(held) if held == id && first_gone.is_none() => return Ok(Look::Found(seq)),
                 Some(_) => {}
                 None => match self.gone(seq) {
                     Look::Absent => first_gone = first_gone.or(Some(seq)),

@@ -64,6 +64,7 @@ mod lookup;
 mod postings;
 mod names;
 mod tally;
+mod unread;
 pub(crate) mod verify;
 
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub(crate) use self::dimension::Dimension;
 pub(crate) use self::names::Names;
 pub(crate) use self::postings::{Postings, PostingsBack};
 pub(crate) use self::tally::Tally;
+pub(crate) use self::unread::Unread;
 pub(crate) use self::verify::Verifier;
 use crate::error::Result;
 use crate::event::EventId;

@@ -24,24 +24,33 @@ const RETIRE_WINDOWS: usize = 64;
 impl Follower<'_> {
     /// Hands the tail, which is complete, to the store, and makes the runs that it completes.
     pub(super) fn seal_tail(&mut self) -> Result<()> {
-        let (store, sealed, met, due) = {
+        let (store, start, sealed, met, due) = {
             let state = self.core.read();
             let met = self.dictionary.meet(&state.tail);
             let due = state.catalog.due_with(state.tail.number());
             let sealed = state.tail.seal(self.core.salt);
-            (state.store.clone(), sealed, met, due)
+            (
+                state.store.clone(),
+                state.catalog.next_window(),
+                sealed,
+                met,
+                due,
+            )
         };
         let window = sealed.manifest.window;
         self.core
             .names_bytes
             .store(self.dictionary.bytes() as u64, Ordering::Relaxed);
+        // What a crash may have left, of this window and of those that are skipped: the log may have lost events
+        // since, and gone on with others.
         for dimension in Dimension::ALL {
-            // What a crash may have left: the log may have lost events since, and gone on with others.
-            let (from, to) = Run::of(dimension, 0, window).keys();
+            let [from, to] = [start, window + 1].map(|window| Run::of(dimension, 0, window).key(0));
             batch::remove(store.as_ref(), &from, &to)?;
-            let [from, to] = [window, window + 1].map(|window| keys::names(dimension, window, 0));
+            let [from, to] = [start, window + 1].map(|window| keys::names(dimension, window, 0));
             batch::remove(store.as_ref(), &from, &to)?;
         }
+        let [from, to] = [start, window].map(keys::manifest);
+        batch::remove(store.as_ref(), &from, &to)?;
         let mut records = sealed.records;
         records.extend(met.records);
         if !due.is_empty() {

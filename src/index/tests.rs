@@ -9,6 +9,7 @@ mod measure;
 mod memory;
 mod parts;
 mod spans;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::path::Path;

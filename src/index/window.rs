@@ -81,6 +81,11 @@ impl Window {
         self.unreadable = self.unreadable.saturating_add(1);
     }
 
+    /// Whether it lacks events that could not be read.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unreadable > 0
+    }
+
     /// The first event from `from` on with this id.
     pub(super) fn find(&self, id: EventId, from: Seq) -> Option<Seq> {
         let same = self.ids.iter().zip(&self.offsets);

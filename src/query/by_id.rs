@@ -1,13 +1,15 @@
-//! [`ById`]: the events that have one of some ids, oldest first, each looked up when it is come to.
+//! [`ById`]: the events that have one of some ids, oldest first, each looked up when it is come to; and those
+//! that may have one for all that the index knows.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use super::bounds::Bounds;
 use crate::error::Result;
 use crate::event::EventId;
-use crate::index::Index;
+use crate::index::{Index, Unread};
 use crate::position::Seq;
 
 /// A list of events for each id, merged.
@@ -19,6 +21,7 @@ pub(super) struct ById {
     pending: Vec<(EventId, Seq)>,
     /// The next event of each of the others, the first on top.
     found: BinaryHeap<Reverse<(Seq, EventId)>>,
+    unread: Peekable<Unread>,
 }
 
 impl ById {
@@ -29,6 +32,7 @@ impl ById {
             last: bounds.last,
             pending: ids.iter().map(|id| (*id, bounds.first)).collect(),
             found: BinaryHeap::new(),
+            unread: index.unread(bounds.first, bounds.last).peekable(),
         }
     }
 
@@ -49,6 +53,12 @@ impl ById {
                 }
             }
         }
+        let next = self.found.peek().map(|Reverse((seq, _))| *seq);
+        let before = |seq: &Seq| next.is_none_or(|next| *seq < next);
+        if let Some(seq) = self.unread.next_if(before) {
+            return Ok(Some(seq));
+        }
+        self.unread.next_if(|seq| Some(*seq) == next);
         let next = self.found.pop();
         Ok(next.map(|Reverse((seq, id))| {
             self.pending.push((id, seq.next()));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::bounds::{Bounds, Direction};
 use super::criteria::Criteria;
-use crate::index::{Dimension, Index, Postings, PostingsBack};
+use crate::index::{Dimension, Index, Postings, PostingsBack, Unread};
 use crate::log::View;
 use crate::position::Seq;
 
@@ -15,6 +15,8 @@ use crate::position::Seq;
 enum List {
     Onward(Postings),
     Back(PostingsBack),
+    Unread(Unread),
+    UnreadBack(Unread),
 }
 
 impl List {
@@ -22,6 +24,7 @@ impl List {
         match self {
             List::Onward(list) => list.next(),
             List::Back(list) => list.next(),
+            List::Unread(list) | List::UnreadBack(list) => list.next(),
         }
     }
 }
@@ -37,8 +40,8 @@ impl Ord for Head {
     /// The greatest is the one whose turn it is.
     fn cmp(&self, other: &Head) -> Ordering {
         match self.list {
-            List::Onward(_) => other.seq.cmp(&self.seq),
-            List::Back(_) => self.seq.cmp(&other.seq),
+            List::Onward(_) | List::Unread(_) => other.seq.cmp(&self.seq),
+            List::Back(_) | List::UnreadBack(_) => self.seq.cmp(&other.seq),
         }
     }
 }
@@ -57,14 +60,16 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// The events of several names of one dimension. Those of segments whose times say that nothing
-/// wanted is in them are passed over unread.
+/// The events of several names of one dimension, and those that may have one of these names for all that the
+/// index knows. Those of segments whose times say that nothing wanted is in them are passed over unread.
 #[derive(Debug)]
 pub(super) struct Merge {
     log: Arc<View>,
     criteria: Arc<Criteria>,
     bounds: Bounds,
     heads: BinaryHeap<Head>,
+    /// What was taken last.
+    taken: Option<Seq>,
     /// The segment that was looked at last, and whether its events may be wanted.
     looked_at: Option<(Bounds, bool)>,
 }
@@ -84,16 +89,23 @@ impl Merge {
             }
             Direction::NewestFirst => List::Back(index.newest(dimension, name, bounds.last)),
         };
-        let head = |name: &str| {
-            let mut list = open(name);
+        let unread = match direction {
+            Direction::OldestFirst => List::Unread(index.unread(bounds.first, bounds.last)),
+            Direction::NewestFirst => {
+                List::UnreadBack(index.newest_unread(bounds.first, bounds.last))
+            }
+        };
+        let head = |mut list: List| {
             let seq = list.next().filter(|&seq| bounds.contains(seq))?;
             Some(Head { seq, list })
         };
+        let lists = names.iter().map(|name| open(name)).chain([unread]);
         Merge {
             log: log.clone(),
             criteria,
             bounds,
-            heads: names.iter().filter_map(|name| head(name)).collect(),
+            heads: lists.filter_map(head).collect(),
+            taken: None,
             looked_at: None,
         }
     }
@@ -139,7 +151,8 @@ impl Iterator for Merge {
     fn next(&mut self) -> Option<Seq> {
         loop {
             let seq = self.take()?;
-            if self.may_be_wanted(seq) {
+            // One that is listed may stand beside another that could not be read.
+            if self.taken.replace(seq) != Some(seq) && self.may_be_wanted(seq) {
                 return Some(seq);
             }
         }

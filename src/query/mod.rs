@@ -22,6 +22,7 @@ mod by_id;
 mod results;
 mod names;
 mod unindexed;
+mod of_type;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use bounds::{Bounds, Direction};
 use criteria::Criteria;
 pub use explain::{Explanation, Plan};
 pub use names::{NameSummaries, NameSummary};
+pub(crate) use of_type::ListedOfType;
 use results::Job;
 pub use results::QueryResults;
 use route::{Choice, Route};

@@ -111,7 +111,16 @@ impl Choice {
             lists_of(index, Dimension::Type, types, upto),
             lists_of(index, Dimension::Source, names_of(&sources), upto),
         ];
-        Choice::cheapest(log, lists, bounds, limit)
+        let mut choice = Choice::cheapest(log, lists, bounds, limit);
+        // An event that could not be read may have any name.
+        if let Route::Lists(lists) = &choice.route
+            && lists.names.is_empty()
+            && lists.upto >= bounds.last
+            && index.unread(bounds.first, bounds.last).next().is_none()
+        {
+            choice.route = Route::Nowhere;
+        }
+        choice
     }
 
     fn plain(route: Route) -> Choice {
@@ -138,7 +147,6 @@ impl Choice {
         let scan = part(bounds.len());
         let best = lists.into_iter().min_by_key(cost);
         Choice::plain(match best.filter(|lists| cost(lists) <= scan) {
-            Some(lists) if lists.names.is_empty() && lists.upto >= bounds.last => Route::Nowhere,
             Some(lists) => Route::Lists(lists),
             None => Route::Scan,
         })

@@ -5,6 +5,7 @@ mod program;
 mod opened;
 mod harm;
 mod rows;
+mod unread;
 mod world;
 
 use std::io::{Write, stderr};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::event::EventId;
-use crate::index::{Index, Postings};
+use crate::index::Index;
 use crate::log::mirror::Mirror;
 use crate::log::watermark::{Wanted, Watermark};
 use crate::log::{Log, RetentionReport, StoredEvent, View};
@@ -103,7 +103,8 @@ impl EventStore {
         }
     }
 
-    /// The events of this type that have not expired, in order, up to the last that is there now.
+    /// The events of this type that have not expired, in order, up to the last that is there now. One that
+    /// cannot be read, and may be of the type, is an error.
     ///
     /// ```
     /// # fn main() -> forelog::Result<()> {
@@ -121,7 +122,9 @@ impl EventStore {
     pub fn by_type(&self, event_type: &str) -> ByType {
         ByType {
             seqs: match &self.index {
-                Some(index) => Seqs::Listed(index.by_type(event_type, Seq::FIRST)),
+                Some(index) => {
+                    Seqs::Listed(query::ListedOfType::new(&self.view, index, event_type))
+                }
                 None => Seqs::Scanned(query::OfType::new(&self.view, event_type)),
             },
             store: self.clone(),
@@ -219,7 +222,7 @@ pub struct ByType {
 
 #[derive(Debug)]
 enum Seqs {
-    Listed(Postings),
+    Listed(query::ListedOfType),
     Scanned(query::OfType),
 }
 
@@ -228,7 +231,7 @@ impl Iterator for Seqs {
 
     fn next(&mut self) -> Option<Seq> {
         match self {
-            Seqs::Listed(postings) => postings.next(),
+            Seqs::Listed(listed) => listed.next(),
             Seqs::Scanned(scan) => scan.next(),
         }
     }

@@ -325,3 +325,46 @@ fn a_store_that_takes_too_long_to_open_is_passed_by() {
     assert!(index.state().in_memory);
     assert_equals_scan(&index, &log, "too late");
 }
+
+/// A crash has left records of a window that the position does not cover, and the log goes on behind it.
+#[test]
+fn what_a_crash_left_of_a_window_that_is_skipped_costs_no_rebuild() {
+    let dir = tempfile::tempdir().unwrap();
+    // The storage has no boot id, so that an unclean end leaves a gap, here of some windows.
+    let storage: Arc<dyn Storage> =
+        Arc::new(FileStorage::create(&dir.path().join("log"), Sys::PORTABLE).unwrap());
+    let config = || LogConfig {
+        segment_len: 1 << 20,
+        ..log_config()
+    };
+    let folder = dir.path().join("index");
+    let mut source = Source::new(43, 0, 3);
+    let log = log_with(storage.clone(), config());
+    let index = open(&log, &folder);
+    source.emit(&log, 4_200);
+    assert!(index.catch_up());
+    index.close();
+    // What was handed to the store of a window whose events the log has lost.
+    let probe = |_: &dyn store::Store| Ok(());
+    let (store, ()) = store::open_unclaimed(&folder, &IndexConfig::default(), probe).unwrap();
+    let records = [keys::names(Dimension::Type, 2, 0), keys::manifest(2)];
+    let records = records.map(|key| (key.clone(), keys::seal(&key, b"", b"")));
+    store.apply(&records, &[]).unwrap();
+    store.flush().unwrap();
+    drop((store, log));
+    let log = log_with(storage, config());
+    let index = open(&log, &folder);
+    source.emit(&log, 4_200);
+    assert!(log.get(log.watermark().appended()).unwrap().is_some());
+    assert!(
+        log.watermark().appended() > Seq(12_300),
+        "no window is skipped"
+    );
+    assert!(index.catch_up());
+    assert_equals_scan(&index, &log, "behind a gap");
+    assert_eq!(index.state().rebuilds, 0);
+    index.close();
+    let index = open(&log, &folder);
+    assert_equals_scan(&index, &log, "behind a gap, reopened");
+    assert_eq!(index.state().rebuilds, 0);
+}

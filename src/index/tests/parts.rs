@@ -240,3 +240,62 @@ fn lookups_beside_a_writer_are_right() {
         }
     });
 }
+
+/// In a store on the disk: what is handed on, merged and removed meanwhile is found before, during and after.
+#[test]
+fn lookups_in_a_folder_beside_a_writer_and_retention_are_right() {
+    const TYPES: u64 = 700;
+    let dir = tempfile::tempdir().unwrap();
+    let log = memory_log();
+    let index = open(&log, &dir.path().join("index"));
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let is_ended = || ended.load(std::sync::atomic::Ordering::Acquire);
+    let name_of = |seq: u64| format!("type.{}", seq % TYPES);
+    let look = |seed: u64| {
+        let mut random = Source::new(seed, 0, 1);
+        while !is_ended() {
+            let appended = log.watermark().appended().0;
+            let number = random.random() % TYPES;
+            let mut found = index.newest(Dimension::Type, &name_of(number), Seq::MAX);
+            let mut due = None;
+            for _ in 0..=random.random() % 300 {
+                let Some(Seq(seq)) = found.next() else {
+                    let past = due.unwrap_or(appended.saturating_sub(TYPES));
+                    assert!(past <= log.first_seq().0, "{number}: nothing at {past}");
+                    break;
+                };
+                assert_eq!(seq % TYPES, number);
+                match due {
+                    None => assert!(seq + TYPES > appended, "{seq} of {appended}"),
+                    // What retention removes meanwhile may be passed over.
+                    Some(due) => assert!(seq == due || due < log.first_seq().0, "{seq}, not {due}"),
+                }
+                let Some(next) = seq.checked_sub(TYPES).filter(|next| *next > 0) else {
+                    break;
+                };
+                due = Some(next);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for seed in [51, 52, 53] {
+            scope.spawn(move || look(seed));
+        }
+        for batch in 0..400 {
+            let seqs = batch * 1000 + 1..=(batch + 1) * 1000;
+            let names: Vec<String> = seqs.map(name_of).collect();
+            let records = names
+                .iter()
+                .map(|name| Record::new(name, "test", Timestamp(1), &[0xc0]).unwrap());
+            log.append(&records.collect::<Vec<_>>(), Durability::Os)
+                .unwrap();
+            if batch > 0 && batch % 100 == 0 {
+                assert!(index.catch_up());
+                log.retire_before(Seq((batch - 20) * 1000)).unwrap();
+            }
+        }
+        assert!(index.catch_up());
+        ended.store(true, std::sync::atomic::Ordering::Release);
+    });
+    assert_eq!(index.state().rebuilds, 0);
+}
