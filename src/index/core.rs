@@ -64,6 +64,8 @@ pub(super) struct Core {
     /// The bytes that the follower says it takes for names.
     pub(super) names_bytes: AtomicU64,
     pub(super) rebuilds: AtomicU64,
+    /// How often another state was put in place: what was learned of the one before may not be true of it.
+    pub(super) changes: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) rebuilding: AtomicBool,
     state: RwLock<State>,
@@ -93,6 +95,7 @@ impl Core {
             config,
             names_bytes: AtomicU64::new(0),
             rebuilds: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             rebuilding: AtomicBool::new(false),
             state: RwLock::new(State::empty(first, hashes)),
@@ -128,6 +131,7 @@ impl Core {
         let next = state.tail.next();
         let mut held = self.write();
         let before = std::mem::replace(&mut *held, state);
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.indexed.store(next.prev().0, Ordering::Release);
         self.broken.store(false, Ordering::Release);
         drop(held);

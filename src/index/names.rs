@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::Core;
+use super::core::{Core, State};
 use super::dictionary;
 use super::dimension::Dimension;
 use super::keys::{self, ERA_LEN, first_of};
@@ -76,6 +76,15 @@ fn fits(prefixes: &[Box<str>], name: &str) -> bool {
     prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(&**prefix))
 }
 
+/// Checks, once, that the names in the store are all there.
+fn check_names(state: &State) -> Result<()> {
+    if !state.names_checked.load(Ordering::Acquire) {
+        dictionary::check(state.store.as_ref(), &state.catalog)?;
+        state.names_checked.store(true, Ordering::Release);
+    }
+    Ok(())
+}
+
 impl Names {
     /// The names of the events up to the last that is appended now: those that begin with one of these
     /// prefixes, or all without any.
@@ -103,13 +112,7 @@ impl Names {
                 names: BTreeMap::new(),
                 more: false,
             };
-            let next = match self.read_indexed(&mut page) {
-                Ok(next) => next,
-                Err(reason) => {
-                    self.core.report(reason.message());
-                    Seq::ZERO
-                }
-            };
+            let next = self.read_indexed(&mut page);
             let held = self.core.log.first_seq();
             self.scan(next.max(held));
             let is_whole = self.core.log.dropped_count() == 0;
@@ -123,34 +126,40 @@ impl Names {
     }
 
     /// Adds the names of the indexed events to a page; returns the Seq behind them.
-    fn read_indexed(&self, page: &mut Page<'_>) -> Result<Seq> {
+    fn read_indexed(&self, page: &mut Page<'_>) -> Seq {
         let (core, dimension) = (&self.core, self.dimension);
-        let rebuilds = core.rebuilds.load(Ordering::Relaxed);
+        let changes = core.changes.load(Ordering::Relaxed);
         let held = core.log.first_seq();
         let has_all = core.log.dropped_count() == 0;
         let is_whole = |window| has_all && held <= first_of(window).max(Seq::FIRST);
         let mut from = None;
         while let Some(state) = core.trusted()
-            && core.rebuilds.load(Ordering::Relaxed) == rebuilds
+            && core.changes.load(Ordering::Relaxed) == changes
         {
             let (store, catalog) = (state.store.as_ref(), &state.catalog);
-            if !state.names_checked.load(Ordering::Acquire) {
-                dictionary::check(store, catalog)?;
-                state.names_checked.store(true, Ordering::Release);
-            }
             let start = catalog.floor() / ERA_LEN * ERA_LEN;
             let start = from.unwrap_or_else(|| keys::names(dimension, start, 0));
             let end = keys::names(dimension, catalog.next_window(), 0);
             let mut add = |window, name: &str| page.add(name, is_whole(window));
-            from = dictionary::visit(store, (&start, &end), BURST, &mut add)?;
+            let checked = check_names(&state);
+            let visited =
+                checked.and_then(|()| dictionary::visit(store, (&start, &end), BURST, &mut add));
+            match visited {
+                Ok(next) => from = next,
+                Err(reason) => {
+                    // While the state is held that it is said of.
+                    core.report(reason.message());
+                    break;
+                }
+            }
             if from.is_none() {
                 for named in state.tail.lists(dimension).names() {
                     page.add(&named.name, is_whole(state.tail.number()));
                 }
-                return Ok(state.tail.next());
+                return state.tail.next();
             }
         }
-        Ok(Seq::ZERO)
+        Seq::ZERO
     }
 
     /// Scans the events from `from` on, as far as they were not yet.

@@ -25,8 +25,8 @@ struct Walk {
     way: Way,
     /// The windows that are looked at next.
     group: Option<Group>,
-    /// The store that told of them.
-    rebuilds: u64,
+    /// The state that told of them.
+    changes: u64,
 }
 
 impl Walk {
@@ -37,7 +37,7 @@ impl Walk {
             hash: core.hashes.hash(name),
             way,
             group: None,
-            rebuilds: core.rebuilds.load(Ordering::Relaxed),
+            changes: core.changes.load(Ordering::Relaxed),
             core,
         }
     }
@@ -91,9 +91,9 @@ impl Walk {
 
     /// The next window from this one on that may have the name.
     fn next_window(&mut self, runs: &Runs<'_>, from: u64) -> Result<Option<(u64, bool)>> {
-        let rebuilds = self.core.rebuilds.load(Ordering::Relaxed);
-        if self.rebuilds != rebuilds {
-            self.rebuilds = rebuilds;
+        let changes = self.core.changes.load(Ordering::Relaxed);
+        if self.changes != changes {
+            self.changes = changes;
             self.group = None;
         }
         loop {
