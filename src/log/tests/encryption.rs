@@ -109,7 +109,7 @@ fn nothing_of_an_event_is_to_be_seen_on_the_disk() {
         assert!(log.segments().len() > 3);
         let is_plain = matches!(access, Access::Plain);
         for (path, bytes) in disk.files().iter().filter(|(path, _)| is_segment(path)) {
-            // Of a first frame some byte is none of zero, be it only of its length.
+            // A frame begins with its checksum and its length, which is never 0.
             let begins = |at: usize| bytes.get(at..at + 8).is_some_and(|bytes| bytes != [0; 8]);
             let is_used = begins(0) && begins(BLOCK_LEN);
             for what in [MARKER, b"secret.type", b"secret source"] {
