@@ -25,6 +25,8 @@ pub(super) struct Lists {
     events: Vec<u16>,
 }
 
+/// How many events are looked at together.
+const GROUP: usize = 32;
 /// How many names are found without their hashes.
 const RECENT: usize = 1024;
 
@@ -69,9 +71,15 @@ impl Lists {
     /// The places of the events that have this name among all events, ascending.
     pub(super) fn places_of(&self, name: &str) -> impl DoubleEndedIterator<Item = usize> {
         let wanted = self.places.get(&self.hashes.hash(name)).copied();
-        let places = self.events.iter().enumerate();
-        let places = places.filter(move |(_, held)| Some(**held) == wanted);
-        places.map(|(place, _)| place)
+        // No event has that place: a window has far fewer names.
+        let wanted = wanted.unwrap_or(u16::MAX);
+        let groups = self.events.chunks(GROUP).enumerate();
+        let groups = groups.filter(move |(_, group)| has(group, wanted));
+        groups.flat_map(move |(number, group)| {
+            let places = group.iter().enumerate();
+            let places = places.filter(move |(_, held)| **held == wanted);
+            places.map(move |(place, _)| number * GROUP + place)
+        })
     }
 
     /// The offsets of each name's events, by ascending hash; `offsets` has those of all events.
@@ -93,6 +101,14 @@ impl Lists {
         lists.sort_unstable_by_key(|(hash, _)| *hash);
         lists
     }
+}
+
+/// Whether an event of a group has its name at this place: without a branch for each, the processor compares many
+/// at once.
+fn has(group: &[u16], wanted: u16) -> bool {
+    group
+        .iter()
+        .fold(false, |any, held| any | (*held == wanted))
 }
 
 /// Where a name may have been noted: names differ most in their ends.
