@@ -105,6 +105,7 @@ impl Lists {
 
 /// Whether an event of a group has its name at this place: without a branch for each, the processor compares many
 /// at once.
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
 fn has(group: &[u16], wanted: u16) -> bool {
     group
         .iter()
