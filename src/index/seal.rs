@@ -49,8 +49,10 @@ impl Follower<'_> {
             let [from, to] = [start, window + 1].map(|window| keys::names(dimension, window, 0));
             batch::remove(store.as_ref(), &from, &to)?;
         }
-        let [from, to] = [start, window].map(keys::manifest);
-        batch::remove(store.as_ref(), &from, &to)?;
+        if start < window {
+            let [from, to] = [start, window].map(keys::manifest);
+            batch::remove(store.as_ref(), &from, &to)?;
+        }
         let mut records = sealed.records;
         records.extend(met.records);
         if !due.is_empty() {

@@ -1,19 +1,22 @@
 //! [`Unread`]: where the index may not know of an event, because it could not read it.
 //!
 //! Such an event stands in no list, and may be of any name and have any id. Who is to miss none looks at every
-//! event of these windows as well.
+//! event of these windows as well. Where nothing is indexed the lists are a scan, which passes over what cannot be
+//! read, and only that.
 
-use std::ops::RangeInclusive;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Index;
 use super::core::{Core, State};
 use super::keys::{first_of, last_of, window_of};
 use super::runs::Way;
+use super::visit::visit_all;
+use crate::log::Log;
 use crate::position::Seq;
 
-/// The Seqs of the windows that have events which could not be read, and of what is not indexed; one after the
-/// other.
+/// The Seqs of the windows that have events which could not be read, and those that cannot be read where nothing is
+/// indexed; one after the other.
 #[derive(Debug)]
 pub(crate) struct Unread {
     core: Arc<Core>,
@@ -22,7 +25,7 @@ pub(crate) struct Unread {
     first: Seq,
     last: Seq,
     /// What is left of the window that was come to last.
-    here: RangeInclusive<u64>,
+    here: VecDeque<Seq>,
 }
 
 impl Unread {
@@ -32,7 +35,7 @@ impl Unread {
             way,
             first,
             last,
-            here: RangeInclusive::new(1, 0),
+            here: VecDeque::new(),
         }
     }
 
@@ -49,15 +52,19 @@ impl Unread {
             },
             // The index knows nothing at all.
             None => match self.way {
-                Way::Up => Some((self.first, last_of(window_of(self.first)))),
-                Way::Down => Some((first_of(window_of(self.last)), self.last)),
+                Way::Up => Some(Part::Not(self.first, last_of(window_of(self.first)))),
+                Way::Down => Some(Part::Not(first_of(window_of(self.last)), self.last)),
             },
         };
-        let Some((from, upto)) = found else {
+        let Some(part) = found else {
             return false;
         };
+        let (Part::Indexed(from, upto) | Part::Not(from, upto)) = part;
         let (from, upto) = (from.max(self.first), upto.min(self.last));
-        self.here = from.0..=upto.0;
+        self.here = match part {
+            Part::Indexed(..) => (from.0..=upto.0).map(Seq).collect(),
+            Part::Not(..) => unreadable(&self.core.log, from, upto),
+        };
         match self.way {
             Way::Up => self.first = upto.next(),
             Way::Down => self.last = from.prev(),
@@ -72,43 +79,61 @@ impl Iterator for Unread {
     fn next(&mut self) -> Option<Seq> {
         loop {
             let next = match self.way {
-                Way::Up => self.here.next(),
-                Way::Down => self.here.next_back(),
+                Way::Up => self.here.pop_front(),
+                Way::Down => self.here.pop_back(),
             };
             if next.is_some() || !self.go_on() {
-                return next.map(Seq);
+                return next;
             }
         }
     }
 }
 
+/// A part of the log of which the index may not know all.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// It lacks some events, which may be mended by now.
+    Indexed(Seq, Seq),
+    Not(Seq, Seq),
+}
+
+/// The Seqs of a part whose events cannot be read.
+fn unreadable(log: &Log, first: Seq, last: Seq) -> VecDeque<Seq> {
+    let mut found = VecDeque::new();
+    visit_all(log, first, last, |event| {
+        found.extend(event.err());
+        true
+    });
+    found
+}
+
 /// The first part of a state from `at` on, up to `last`, of which it may not know all.
-fn first_part(state: &State, at: Seq, last: Seq) -> Option<(Seq, Seq)> {
+fn first_part(state: &State, at: Seq, last: Seq) -> Option<Part> {
     let (stored, next) = (first_of(state.catalog.next_window()), state.tail.next());
     if at < stored
         && let Some(window) = state.catalog.unread_from(window_of(at))
     {
-        return Some((first_of(window), last_of(window)));
+        return Some(Part::Indexed(first_of(window), last_of(window)));
     }
     if at < next && state.tail.has_unread() {
-        return Some((stored, next.prev()));
+        return Some(Part::Indexed(stored, next.prev()));
     }
     let behind = at.max(next);
-    (behind <= last).then(|| (behind, last_of(window_of(behind))))
+    (behind <= last).then(|| Part::Not(behind, last_of(window_of(behind))))
 }
 
 /// The last part of a state up to `at`.
-fn last_part(state: &State, at: Seq) -> Option<(Seq, Seq)> {
+fn last_part(state: &State, at: Seq) -> Option<Part> {
     let (stored, next) = (first_of(state.catalog.next_window()), state.tail.next());
     if at >= next {
-        return Some((next.max(first_of(window_of(at))), at));
+        return Some(Part::Not(next.max(first_of(window_of(at))), at));
     }
     if at >= stored && state.tail.has_unread() {
-        return Some((stored, at));
+        return Some(Part::Indexed(stored, at));
     }
     let window = window_of(at.min(stored.prev()));
     let window = state.catalog.unread_upto(window)?;
-    Some((first_of(window), last_of(window)))
+    Some(Part::Indexed(first_of(window), last_of(window)))
 }
 
 impl Index {

@@ -5,6 +5,33 @@ use crate::format::record::EventRef;
 use crate::log::Log;
 use crate::position::Seq;
 
+/// Visits the events of `from..=upto`, those that cannot be read by their Seqs, until `visit` has enough.
+pub(super) fn visit_all(
+    log: &Log,
+    from: Seq,
+    upto: Seq,
+    mut visit: impl FnMut(Result<EventRef<'_>, Seq>) -> bool,
+) {
+    let mut reader = log.reader(from);
+    loop {
+        let wants_more = match reader.next_event() {
+            Ok(Some(event)) if event.seq() <= upto => visit(Ok(event)),
+            Ok(_) => return,
+            // The follower passes over what cannot be read, counts it and says so; whoever reads
+            // the event itself gets the error.
+            Err(_) => {
+                let seq = reader.position();
+                let wants_more = seq <= upto && visit(Err(seq));
+                reader.seek(seq.next());
+                wants_more
+            }
+        };
+        if !wants_more {
+            return;
+        }
+    }
+}
+
 /// Visits the events of `from..=upto` that can be read, until `visit` has enough. Says how many it came to
 /// that cannot.
 pub(super) fn for_each(
@@ -14,26 +41,14 @@ pub(super) fn for_each(
     mut visit: impl FnMut(EventRef<'_>) -> bool,
 ) -> u64 {
     let mut unread = 0;
-    let mut reader = log.reader(from);
-    loop {
-        match reader.next_event() {
-            Ok(Some(event)) if event.seq() <= upto => {
-                if !visit(event) {
-                    return unread;
-                }
-            }
-            Ok(_) => return unread,
-            // The follower passes over what cannot be read, counts it and says so; whoever reads
-            // the event itself gets the error.
-            Err(_) => {
-                unread += u64::from(reader.position() <= upto);
-                if reader.position() >= upto {
-                    return unread;
-                }
-                reader.seek(reader.position().next());
-            }
+    visit_all(log, from, upto, |found| {
+        if let Ok(event) = found {
+            return visit(event);
         }
-    }
+        unread += 1;
+        true
+    });
+    unread
 }
 
 /// How many events of `from..=upto` cannot be read.
