@@ -1,6 +1,7 @@
 //! [`Checked`]: a frame as readers go through it.
 
 use super::bytes::{u8_at, u16_at, u32_at, u64_at, u128_at};
+use super::crc::crc32;
 use super::frame::{
     APPENDED_AT, BATCH_COUNT, BATCH_PLACE, CHECKSUM, DURABLE_LAG, EVENT_ID, FLAGS, FLAGS_PLAIN,
     HEADER_LEN, HEADERS_LEN, KIND, Kind, LAG_UNKNOWN, LEN, Place, SEQ, SOURCE_LEN, TIMESTAMP,
@@ -26,7 +27,7 @@ pub(crate) fn check(bytes: &[u8], place: Place) -> Option<Checked<'_>> {
     let len = usize::try_from(u32_at(bytes, LEN)?).ok()?;
     let bytes = bytes.get(..len)?;
     let checked = Checked::of(bytes)?;
-    let content_crc = crc32fast::hash(bytes.get(LEN..)?);
+    let content_crc = crc32(bytes.get(LEN..)?);
     let is_whole = u32_at(bytes, CHECKSUM) == Some(content_crc ^ place.mask());
     (is_whole && checked.is_in_range()).then_some(checked)
 }

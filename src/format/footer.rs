@@ -5,6 +5,7 @@
 //! 0 where the event was dropped by compaction.
 
 use super::bytes::{array_at, i64_at, put, u32_at, u64_at};
+use super::crc::crc32;
 use super::frame::Chain;
 pub(crate) use super::segment::TRAILER_LEN;
 use super::segment::{BLOCK_LEN, SEQ_LIMIT};
@@ -204,7 +205,7 @@ impl Footer {
         );
         put(&mut out, DURABLE_UPTO, &self.durable_upto.0.to_le_bytes());
         self.rewritten.encode(&mut out);
-        let checksum = crc32fast::hash(out.get(..CHECKSUM).unwrap_or_default());
+        let checksum = crc32(out.get(..CHECKSUM).unwrap_or_default());
         put(&mut out, CHECKSUM, &checksum.to_le_bytes());
         out
     }
@@ -213,7 +214,7 @@ impl Footer {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Footer> {
         let sector: [u8; TRAILER_LEN] = array_at(bytes, 0)?;
         let bytes = sector.as_slice();
-        let checksum = crc32fast::hash(bytes.get(..CHECKSUM)?);
+        let checksum = crc32(bytes.get(..CHECKSUM)?);
         if array_at::<8>(bytes, MAGIC_AT)? != *MAGIC
             || u32_at(bytes, CHECKSUM)? != checksum
             || ![PLAIN, ZSTD].contains(&u32_at(bytes, CODEC)?)

@@ -10,6 +10,7 @@
 //! of the content alone, from which the [`Chain`] is built: it survives a move to another segment.
 
 use super::bytes::{i64_at, put, u8_at, u16_at, u32_at, u64_at, u128_at};
+use super::crc::crc32;
 use super::payload::Record;
 use crate::clock::Timestamp;
 use crate::event::EventId;
@@ -200,7 +201,7 @@ pub(super) fn finish(out: &mut [u8], len: usize, place: Place) -> u32 {
     if let Some(padding) = out.get_mut(len..padded(len)) {
         padding.fill(0);
     }
-    let content_crc = crc32fast::hash(out.get(LEN..len).unwrap_or_default());
+    let content_crc = crc32(out.get(LEN..len).unwrap_or_default());
     put(out, CHECKSUM, &(content_crc ^ place.mask()).to_le_bytes());
     content_crc
 }
@@ -284,7 +285,7 @@ pub(crate) fn claimed_len(bytes: &[u8]) -> Result<usize, Invalid> {
 pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<Frame<'_>, Invalid> {
     let len = claimed_len(bytes)?;
     let bytes = bytes.get(..len).ok_or(Invalid::Length)?;
-    let content_crc = crc32fast::hash(bytes.get(LEN..).unwrap_or_default());
+    let content_crc = crc32(bytes.get(LEN..).unwrap_or_default());
     let is_right = u32_at(bytes, CHECKSUM) == Some(content_crc ^ place.mask());
     if !is_right && !mutant::is(Mutant::IgnoreChecksum) {
         return Err(Invalid::Checksum);
@@ -304,7 +305,7 @@ pub(crate) fn peek(bytes: &[u8]) -> Option<FrameHeader> {
 /// length is none. For bytes that are no frame it is any number.
 pub(crate) fn salt_told(bytes: &[u8], offset: usize) -> Option<u64> {
     let bytes = bytes.get(..claimed_len(bytes).ok()?)?;
-    let content_crc = crc32fast::hash(bytes.get(LEN..)?);
+    let content_crc = crc32(bytes.get(LEN..)?);
     let unsalted = Place { salt: 0, offset };
     Some(u64::from(
         u32_at(bytes, CHECKSUM)? ^ content_crc ^ unsalted.mask(),

@@ -8,6 +8,7 @@
 //! plain there or behind was put there by somebody without the key.
 
 use super::bytes::{array_at, put, u16_at, u32_at, u64_at};
+use super::crc::crc32;
 use crate::position::Seq;
 
 /// What disks write whole or not at all.
@@ -80,14 +81,14 @@ impl WrappedKey {
         put(&mut slot, NONCE, &self.nonce);
         put(&mut slot, WRAPPED, &self.wrapped);
         put(&mut slot, TAG, &self.tag);
-        let checksum = crc32fast::hash(slot.get(..CHECKSUM).unwrap_or_default());
+        let checksum = crc32(slot.get(..CHECKSUM).unwrap_or_default());
         put(&mut slot, CHECKSUM, &checksum.to_le_bytes());
         slot
     }
 
     /// Reads a slot; `None` if it is empty, damaged, or of a newer version.
     pub(crate) fn decode(slot: &[u8]) -> Option<WrappedKey> {
-        let checksum = crc32fast::hash(slot.get(..CHECKSUM)?);
+        let checksum = crc32(slot.get(..CHECKSUM)?);
         let is_whole = u32_at(slot, CHECKSUM) == Some(checksum)
             && array_at::<8>(slot, MAGIC_AT).as_ref() == Some(MAGIC)
             && u16_at(slot, VERSION) == Some(VERSION_NOW)

@@ -14,6 +14,7 @@
 )]
 
 mod bytes;
+pub(crate) mod crc;
 pub(crate) mod names;
 pub(crate) mod payload;
 pub(crate) mod frame;

@@ -41,14 +41,39 @@ impl<'a> Record<'a> {
     /// [`Invalid`](ErrorKind::Invalid) if type or source is empty or too long, or the headers are.
     #[inline]
     pub(crate) fn of(event: &'a Event) -> Result<Self> {
-        let data = event.data.as_bytes();
-        let mut record = Record::new(&event.event_type, &event.source, event.timestamp, data)?;
-        record.event_id = event.event_id;
-        // Handing a record on through memory costs more than making one.
-        if event.headers.is_empty() {
-            return Ok(record);
+        let record = Record::unchecked(event);
+        record.check()?;
+        Ok(record)
+    }
+
+    /// The same before it is known whether it is possible, which [`check`](Record::check) says: who is in a
+    /// hurry makes it where it stays, since to hand it on through memory costs more than to make it.
+    #[inline]
+    pub(crate) fn unchecked(event: &'a Event) -> Self {
+        let (event_type, source) = (&event.event_type, &event.source);
+        Record {
+            event_id: event.event_id,
+            timestamp: event.timestamp,
+            event_type,
+            source,
+            headers: &event.headers,
+            data: event.data.as_bytes(),
+            type_len: u8::try_from(event_type.len()).unwrap_or(u8::MAX),
+            source_len: u16::try_from(source.len()).unwrap_or(u16::MAX),
+            headers_len: u16::try_from(headers_len(&event.headers)).unwrap_or(u16::MAX),
         }
-        record.with_headers(&event.headers)
+    }
+
+    /// Whether such a record is possible.
+    ///
+    /// # Errors
+    /// As [`Record::of`].
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        checked_len("event type", self.event_type, TYPE_LEN_MAX)?;
+        checked_len("source", self.source, SOURCE_LEN_MAX)?;
+        checked_headers_len(self.headers)?;
+        Ok(())
     }
 
     /// The same record with these headers in place of its own.
@@ -57,7 +82,7 @@ impl<'a> Record<'a> {
     /// [`Invalid`](ErrorKind::Invalid) if they are too long.
     pub(crate) fn with_headers(mut self, headers: &'a [(String, String)]) -> Result<Self> {
         self.headers = headers;
-        self.headers_len = headers_len(headers)?;
+        self.headers_len = checked_headers_len(headers)?;
         Ok(self)
     }
 
@@ -179,14 +204,20 @@ fn wrong_len(what: &str, len: usize, max: usize) -> Error {
     Error::new(ErrorKind::Invalid, message)
 }
 
+/// How many bytes headers take.
 #[inline]
-fn headers_len(headers: &[(String, String)]) -> Result<u16> {
+fn headers_len(headers: &[(String, String)]) -> usize {
     let pairs = headers.iter().map(|(name, value)| {
         PAIR_HEAD
             .saturating_add(name.len())
             .saturating_add(value.len())
     });
-    let len = pairs.fold(0_usize, usize::saturating_add);
+    pairs.fold(0, usize::saturating_add)
+}
+
+#[inline]
+fn checked_headers_len(headers: &[(String, String)]) -> Result<u16> {
+    let len = headers_len(headers);
     u16::try_from(len).map_err(|_| {
         let message =
             format!("the headers have {len} bytes; at most {HEADERS_LEN_MAX} are possible");

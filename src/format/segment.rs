@@ -10,6 +10,7 @@
 
 use super::FORMAT_VERSION;
 use super::bytes::{array_at, i64_at, put, u16_at, u32_at, u64_at, u128_at};
+use super::crc::crc32;
 use super::frame::{Chain, HEADER_LEN as FRAME_HEADER_LEN};
 pub(crate) use super::key_slot::SECTOR_LEN;
 use super::key_slot::{KEY_SLOT_A, KEY_SLOT_B, KeySlots};
@@ -197,7 +198,7 @@ impl SegmentHeader {
         put(&mut sector, SALT, &self.salt.to_le_bytes());
         put(&mut sector, BOOT_ID, &self.boot_id.to_le_bytes());
         put(&mut sector, CREATED_AT, &self.created_at.0.to_le_bytes());
-        let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
+        let checksum = crc32(sector.get(..CHECKSUM).unwrap_or_default());
         put(&mut sector, CHECKSUM, &checksum.to_le_bytes());
 
         let mut block = [0_u8; BLOCK_LEN];
@@ -344,7 +345,7 @@ fn sector_state(sector: &[u8]) -> HeaderState {
 }
 
 fn is_whole(sector: &[u8]) -> bool {
-    let checksum = crc32fast::hash(sector.get(..CHECKSUM).unwrap_or_default());
+    let checksum = crc32(sector.get(..CHECKSUM).unwrap_or_default());
     u32_at(sector, CHECKSUM) == Some(checksum)
 }
 

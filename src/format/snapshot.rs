@@ -2,6 +2,7 @@
 //! an encrypted log, `salt ‖ ciphertext ‖ tag` of it.
 
 use super::bytes::{array_at, put, u32_at, u64_at, u128_at};
+use super::crc::crc32;
 use crate::position::Seq;
 
 const MAGIC: &[u8; 8] = b"FORELOGS";
@@ -66,7 +67,7 @@ impl<'a> Snapshot<'a> {
             &(self.state.len() as u64).to_le_bytes(),
         );
         out.extend_from_slice(self.state);
-        let checksum = crc32fast::hash(out.get(FORMAT..).unwrap_or_default());
+        let checksum = crc32(out.get(FORMAT..).unwrap_or_default());
         put(&mut out, CHECKSUM, &checksum.to_le_bytes());
         out
     }
@@ -82,7 +83,7 @@ impl<'a> Snapshot<'a> {
 
     /// Reads a file; `None` if it is damaged or of another format.
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<Snapshot<'a>> {
-        let checksum = crc32fast::hash(bytes.get(FORMAT..)?);
+        let checksum = crc32(bytes.get(FORMAT..)?);
         let state = bytes.get(HEADER_LEN..)?;
         if array_at::<8>(bytes, MAGIC_AT)? != *MAGIC
             || u32_at(bytes, CHECKSUM)? != checksum

@@ -13,6 +13,7 @@
 
 use super::dimension::Dimension;
 use crate::event::EventId;
+use crate::format::crc::{crc32, crc32_append};
 use crate::position::Seq;
 
 /// The version of all this; an index of another one is rebuilt.
@@ -175,11 +176,8 @@ pub(super) fn unseal<'a>(key: &[u8], owner: &[u8], value: &'a [u8]) -> Option<&'
 }
 
 fn checksum(key: &[u8], owner: &[u8], body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for part in [key, owner, body] {
-        hasher.update(part);
-    }
-    hasher.finalize()
+    let parts = [key, owner, body];
+    parts.into_iter().fold(0, crc32_append)
 }
 
 /// A mix of 64 bits, one to one: the finalizer of `SplitMix64` (Steele, Lea and Flood, 2014).
@@ -192,7 +190,7 @@ pub(super) fn mix(value: u64) -> u64 {
 
 /// A hash of bytes, to be summed up with others: sums do not depend on order.
 pub(super) fn digest(bytes: &[u8]) -> u64 {
-    mix(u64::from(crc32fast::hash(bytes)) << 32 | (bytes.len() as u64 & 0xffff_ffff))
+    mix(u64::from(crc32(bytes)) << 32 | (bytes.len() as u64 & 0xffff_ffff))
 }
 
 /// Where an id's hash lies: the piece, and 32 bits to look for in it.

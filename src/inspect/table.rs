@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::format::crc::crc32_append;
 use crate::format::footer::{ENTRY_LEN, Footer, table_entry};
 use crate::position::Seq;
 use crate::storage::Region;
@@ -20,7 +21,8 @@ pub(super) struct TableCheck {
     /// How much of the table was read.
     done: usize,
     piece: Vec<u8>,
-    hasher: crc32fast::Hasher,
+    /// Of what was read.
+    checksum: u32,
 }
 
 impl TableCheck {
@@ -32,7 +34,7 @@ impl TableCheck {
             footer,
             done: 0,
             piece: Vec::new(),
-            hasher: crc32fast::Hasher::new(),
+            checksum: 0,
         }
     }
 
@@ -56,7 +58,7 @@ impl TableCheck {
         while self.done < self.len {
             self.read_piece()?;
         }
-        Ok(self.hasher.finalize() == self.footer.table_checksum)
+        Ok(self.checksum == self.footer.table_checksum)
     }
 
     /// Where the table starts.
@@ -69,7 +71,7 @@ impl TableCheck {
             .resize(self.len.saturating_sub(self.done).min(PIECE), 0);
         let at = self.start.saturating_add(self.done);
         self.region.read_at(at, &mut self.piece)?;
-        self.hasher.update(&self.piece);
+        self.checksum = crc32_append(self.checksum, &self.piece);
         self.done = self.done.saturating_add(self.piece.len());
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::packs::{read_frames, read_pack};
 use super::scan::Source;
 use super::segment::Segment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::crc::crc32;
 use crate::format::dropped::{DroppedRange, DroppedRanges};
 use crate::format::footer::{Footer, Part};
 use crate::format::packs::{Pack, Packs};
@@ -132,7 +133,7 @@ fn read_part(region: &Region, part: &Part, what: &str) -> Result<Vec<u8>> {
     if len > 0 {
         region.read_at(at, &mut bytes)?;
     }
-    if within.is_some() && (part.len == 0 || crc32fast::hash(&bytes) == part.checksum) {
+    if within.is_some() && (part.len == 0 || crc32(&bytes) == part.checksum) {
         return Ok(bytes);
     }
     let message = format!("{what} do not pass their check; restore the segment from a backup");

@@ -1,6 +1,7 @@
 //! What stands at the end of a sealed segment's file.
 
 use crate::error::Result;
+use crate::format::crc::crc32;
 use crate::format::footer::{Footer, Rewritten, TRAILER_LEN};
 use crate::format::segment::{BLOCK_LEN, SegmentHeader};
 use crate::storage::Region;
@@ -11,7 +12,7 @@ pub(crate) fn has_whole_table(region: &Region, footer: &Footer) -> Result<bool> 
     // A footer that was read is known to fit its region.
     let mut table = vec![0; footer.table_len().unwrap_or(0)];
     region.read_at(start, &mut table)?;
-    Ok(crc32fast::hash(&table) == footer.table_checksum)
+    Ok(crc32(&table) == footer.table_checksum)
 }
 
 /// The footer of a segment, if it is valid and of this very segment.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::segment::Segment;
 use super::view::View;
+use crate::format::crc::crc32;
 use crate::format::dropped::DroppedRanges;
 use crate::position::Seq;
 
@@ -19,8 +20,7 @@ impl Segment {
         // Ranges that say too much would hide events without a word.
         let check = || {
             let ranges = DroppedRanges::of(bytes);
-            crc32fast::hash(bytes) == part.checksum
-                && ranges.lie_within(footer.first_seq, footer.last_seq)
+            crc32(bytes) == part.checksum && ranges.lie_within(footer.first_seq, footer.last_seq)
         };
         if *self.has_whole_ranges.get_or_init(check) {
             DroppedRanges::of(bytes)

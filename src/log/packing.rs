@@ -7,6 +7,7 @@ use super::packs::not_built;
 use super::scan::Source;
 use super::segment::Segment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::crc::crc32;
 use crate::format::frame::{self, Place};
 use crate::format::packs::Pack;
 use crate::format::segment::BLOCK_LEN;
@@ -101,7 +102,7 @@ impl<'a> Packer<'a> {
             frames_at: self.start,
             file_at: BLOCK_LEN.saturating_add(self.scratch.published()),
             len: packed.len(),
-            checksum: crc32fast::hash(&packed),
+            checksum: crc32(&packed),
         };
         if !self.scratch.append(&packed)? {
             let message = "the room for compressed frames is full";

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::frames::Frames;
 use super::segment::Segment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::crc::crc32;
 use crate::format::packs::{Pack, Packs};
 use crate::position::{SegmentId, Seq};
 use crate::storage::Region;
@@ -144,7 +145,7 @@ impl Segment {
             return Packs::default();
         };
         let bytes = self.part(&part);
-        let check = || crc32fast::hash(bytes) == part.checksum;
+        let check = || crc32(bytes) == part.checksum;
         if *self.has_whole_packs.get_or_init(check) {
             Packs::of(bytes)
         } else {
@@ -202,7 +203,7 @@ pub(super) fn read_pack(region: &Region, pack: &Pack) -> Result<Option<Vec<u8>>>
 /// The frames of a pack, which reach to the offset `end`; `None` if they do not pass their check.
 fn unpack(pack: &Pack, bytes: &[u8], end: usize) -> Option<Vec<u8>> {
     let len = end.checked_sub(pack.frames_at)?;
-    if crc32fast::hash(bytes) != pack.checksum {
+    if crc32(bytes) != pack.checksum {
         return None;
     }
     if bytes.len() == len {

@@ -16,6 +16,7 @@ mod tests;
 use super::copier::{Copier, Sink};
 use super::opening::{begin_segment, random};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::crc::crc32;
 use crate::format::dropped::{DroppedRange, RANGE_LEN};
 use crate::format::footer::{ENTRY_LEN, Footer, Part, Rewritten, TRAILER_LEN, TimeRanges};
 use crate::format::frame::{Chain, FrameHeader};
@@ -301,7 +302,7 @@ fn seal(
     let mut rest = left.table.clone();
     let table_len = usize::try_from(span).unwrap_or(usize::MAX);
     rest.resize(table_len.saturating_mul(ENTRY_LEN), 0);
-    let table_checksum = crc32fast::hash(&rest);
+    let table_checksum = crc32(&rest);
     let ranges: Vec<u8> = left.ranges.iter().flat_map(DroppedRange::encode).collect();
     let footer = Footer {
         segment_id: header.segment_id,
@@ -320,7 +321,7 @@ fn seal(
             dropped: Part {
                 at: frames_end.saturating_add(rest.len() as u64),
                 len: ranges.len() as u64,
-                checksum: crc32fast::hash(&ranges),
+                checksum: crc32(&ranges),
             },
             packed: None,
         },

@@ -34,6 +34,7 @@ use super::scan::{Found, Scanner};
 use super::segment::Segment;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::crc::crc32;
 use crate::format::dropped::RANGE_LEN;
 use crate::format::footer::{Footer, Packed, Part, Rewritten, TRAILER_LEN};
 use crate::format::frame::Kind;
@@ -116,7 +117,7 @@ impl<'a> Anew<'a> {
         let part = |at: u64, bytes: &[u8]| Part {
             at,
             len: bytes.len() as u64,
-            checksum: crc32fast::hash(bytes),
+            checksum: crc32(bytes),
         };
         let dropped = part(table_at + course.table.len() as u64, &course.ranges);
         let packed = frames.packs.is_some().then(|| Packed {
@@ -128,7 +129,7 @@ impl<'a> Anew<'a> {
             salt: header.salt,
             count: course.count,
             frames_end: frames.end as u64,
-            table_checksum: crc32fast::hash(&course.table),
+            table_checksum: crc32(&course.table),
             times: course.times,
             rewritten: Rewritten {
                 pinned_end: self.footer.pinned_end(),

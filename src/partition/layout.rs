@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::crc::crc32;
 use crate::format::names;
 use crate::storage::Storage;
 
@@ -41,7 +42,7 @@ impl Layout {
             partitions: self.partitions,
             key: self.key.clone(),
             hash: hash::NAME.to_owned(),
-            check: format!("{:08x}", crc32fast::hash(fields.as_bytes())),
+            check: format!("{:08x}", crc32(fields.as_bytes())),
         }
     }
 

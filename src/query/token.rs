@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::crc::crc32;
 use crate::position::Seq;
 
 /// The version of the bytes that a token stands for.
@@ -56,7 +57,7 @@ impl PageToken {
             *place = byte;
         }
         if let Some((body, checksum)) = bytes.split_last_chunk_mut::<4>() {
-            *checksum = crc32fast::hash(body).to_be_bytes();
+            *checksum = crc32(body).to_be_bytes();
         }
         bytes
     }

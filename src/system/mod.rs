@@ -272,10 +272,16 @@ impl EventSystem {
     /// to that of its type.
     fn emit_event(&self, event: &Event, durability: Durability, is_asked: bool) -> Result<Receipt> {
         if self.is_attended() {
-            let asked = is_asked.then_some(durability);
-            return self.emit_attended(Record::of(event)?, &event.headers, asked);
+            return self.emit_event_attended(event, is_asked.then_some(durability));
         }
-        self.emit_record(&Record::of(event)?, durability)
+        let record = Record::unchecked(event);
+        record.check()?;
+        self.emit_record(&record, durability)
+    }
+
+    #[inline(never)]
+    fn emit_event_attended(&self, event: &Event, asked: Option<Durability>) -> Result<Receipt> {
+        self.emit_attended(Record::of(event)?, &event.headers, asked)
     }
 
     #[inline]

@@ -11,6 +11,7 @@ use super::super::segment::{
 };
 use super::{Random, place_of, rounds};
 use crate::clock::Timestamp;
+use crate::format::crc::crc32;
 use crate::position::{Gap, SegmentId, Seq};
 
 /// Whether a feature bit is known that a reader must know.
@@ -61,7 +62,7 @@ fn forged(block: &[u8], field: &str, value: &[u8], copies: &[usize]) -> Vec<u8> 
     for &start in copies {
         let sector = &mut out[start..start + SECTOR_LEN];
         sector[place_of(FIELDS, field)].copy_from_slice(value);
-        let checksum = crc32fast::hash(&sector[..SECTOR_LEN - 4]);
+        let checksum = crc32(&sector[..SECTOR_LEN - 4]);
         sector[SECTOR_LEN - 4..].copy_from_slice(&checksum.to_le_bytes());
     }
     out

@@ -6,13 +6,14 @@ use super::super::payload::Headers;
 use super::super::record::EventRef;
 use super::{PLACE, Random, frame_of, place_of, rounds, sample_frame};
 use crate::event::{Data, Event};
+use crate::format::crc::crc32;
 
 /// Overwrites a field and mends the checksum.
 fn forged(bytes: &[u8], field: &str, value: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
     out[place_of(FIELDS, field)].copy_from_slice(value);
     let len = frame::claimed_len(&out).unwrap().min(out.len());
-    let content_crc = crc32fast::hash(&out[4..len]);
+    let content_crc = crc32(&out[4..len]);
     let copy = out.clone();
     frame::relocate(&mut out, &copy, content_crc, PLACE);
     out

@@ -9,6 +9,7 @@
 
 use super::super::keys::{WINDOW_LEN, mix};
 use crate::event::EventId;
+use crate::format::crc::crc32_append;
 
 pub(in super::super) const BLOCK_LEN: usize = 512;
 pub(in super::super) const ENTRIES_MAX: usize = (BLOCK_LEN - CHECK_LEN) / ENTRY_LEN;
@@ -105,8 +106,5 @@ pub(super) fn bytes_of(entries: &[u64], owner: u32, number: u64) -> [u8; BLOCK_L
 }
 
 fn checksum(owner: u32, number: u64, body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new_with_initial(owner);
-    hasher.update(&number.to_le_bytes());
-    hasher.update(body);
-    hasher.finalize()
+    crc32_append(crc32_append(owner, &number.to_le_bytes()), body)
 }

@@ -15,6 +15,7 @@ use super::super::keys::{first_of, mix};
 use super::super::values::RunNote;
 use super::block::{self, BLOCK_LEN, Block, ENTRIES_MAX};
 use crate::error::Result;
+use crate::format::crc::crc32;
 use crate::format::names;
 use crate::position::Seq;
 use crate::storage::plain::{PlainFile, PlainWriter};
@@ -231,7 +232,7 @@ pub(in super::super) fn digest(hash: u64, seq: Seq) -> u64 {
 
 /// A hash over what a run is, which its blocks' checks begin with.
 fn owner_of(note: RunNote, salt: u64) -> u32 {
-    crc32fast::hash(&fields(note, salt))
+    crc32(&fields(note, salt))
 }
 
 fn fields(note: RunNote, salt: u64) -> Vec<u8> {
@@ -248,7 +249,7 @@ fn fields(note: RunNote, salt: u64) -> Vec<u8> {
 fn header(note: RunNote, salt: u64) -> [u8; BLOCK_LEN] {
     let mut block = [0; BLOCK_LEN];
     let fields = fields(note, salt);
-    let check = crc32fast::hash(&fields).to_le_bytes();
+    let check = crc32(&fields).to_le_bytes();
     for (byte, field) in block.iter_mut().zip(fields.iter().chain(&check)) {
         *byte = *field;
     }

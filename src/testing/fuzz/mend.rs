@@ -1,5 +1,6 @@
 //! [`mend`]: checksums that are right for whatever a file holds.
 
+use crate::format::crc::crc32;
 use crate::format::footer::{Footer, Part, TRAILER_LEN};
 use crate::format::frame::{self, HEADER_LEN, Place};
 use crate::format::segment::{BLOCK_LEN, COPY, HeaderState, SECTOR_LEN, SegmentHeader};
@@ -20,7 +21,7 @@ pub fn mend(file: &mut [u8]) {
         return;
     };
     let mut sector = sector.to_vec();
-    let checksum = crc32fast::hash(&sector[..SECTOR_LEN - SUM_LEN]);
+    let checksum = crc32(&sector[..SECTOR_LEN - SUM_LEN]);
     put(&mut sector, SECTOR_LEN - SUM_LEN, &checksum.to_le_bytes());
     put(file, 0, &sector);
     put(file, COPY, &sector);
@@ -46,7 +47,7 @@ fn mend_frames(file: &mut [u8], salt: u64) {
 pub(super) fn mend_frame(bytes: &mut [u8], place: Place) -> Option<usize> {
     let len = frame::claimed_len(bytes).ok()?;
     let content = bytes.get(SUM_LEN..len.max(HEADER_LEN))?;
-    let content_crc = crc32fast::hash(content);
+    let content_crc = crc32(content);
     let frame = bytes.get(..len)?.to_vec();
     frame::relocate(bytes, &frame, content_crc, place);
     Some(len)
@@ -58,7 +59,7 @@ fn mend_footer(file: &mut [u8]) {
     let Some(sums) = trailer.get(..TRAILER_LEN - SUM_LEN) else {
         return;
     };
-    let checksum = crc32fast::hash(sums);
+    let checksum = crc32(sums);
     put(&mut trailer, TRAILER_LEN - SUM_LEN, &checksum.to_le_bytes());
     let Some(mut footer) = Footer::decode(&trailer) else {
         return;
@@ -66,7 +67,7 @@ fn mend_footer(file: &mut [u8]) {
     let sum = |part: &Part| {
         let at = usize::try_from(part.at).ok()?;
         let end = at.checked_add(usize::try_from(part.len).ok()?)?;
-        file.get(at..end).map(crc32fast::hash)
+        file.get(at..end).map(crc32)
     };
     let table = Part {
         at: footer.table_at() as u64,
@@ -84,7 +85,7 @@ fn mend_footer(file: &mut [u8]) {
 
 /// The same for the file of a snapshot: its checksum stands behind eight bytes and covers what follows.
 pub(super) fn mend_snapshot(file: &mut [u8]) {
-    let checksum = crc32fast::hash(file.get(8 + SUM_LEN..).unwrap_or_default());
+    let checksum = crc32(file.get(8 + SUM_LEN..).unwrap_or_default());
     put(file, 8, &checksum.to_le_bytes());
 }
 
