@@ -28,6 +28,7 @@ pub const OWN: &str = "forelog";
 pub const ALL: &[Facts] = &[
     forelog::FACTS,
     okaywal::FACTS,
+    okaywal::KEPT,
     commitlog::FACTS,
     walrus::FACTS,
     raft_engine::FACTS,

@@ -1,8 +1,9 @@
 //! okaywal. Durable: a commit returns after the fdatasync that covers it; threads share one. There is
 //! no commit without a sync. The checksum covers each chunk; it is compared where the reader asks, as
 //! here. A checkpoint gives its segments back, which is how it is meant: appends are measured at its
-//! defaults, so it recycles files of 1 MiB and keeps no history; what is read back was loaded with
-//! checkpoints out of reach. It reads all records only while it opens, so a replay is an opening, and
+//! defaults, so it recycles files of 1 MiB and keeps no history, and once more with checkpoints out of reach
+//! (`okaywal-kept`), so that it keeps what it is given, as a log of events has to; what is read back was
+//! loaded in that way. It reads all records only while it opens, so a replay is an opening, and
 //! each opening has to read them: a manager that skips them makes it lose all but the first (0.3.1).
 
 use std::fmt;
@@ -28,6 +29,16 @@ pub(super) const FACTS: Facts = Facts {
     open,
 };
 
+/// The same, told to keep all that it is given.
+pub(super) const KEPT: Facts = Facts {
+    name: "okaywal-kept",
+    remarks: &[(Group::Durable, KEEPS)],
+    open: open_kept,
+    ..FACTS
+};
+
+const KEEPS: &str =
+    "okaywal with checkpoints out of reach, so that it keeps the events, as the others do";
 const RECYCLES: &str = "at its defaults it recycles files of 1 MiB and keeps no history";
 const CHECKPOINT_NEVER: u64 = 1 << 40;
 
@@ -37,10 +48,18 @@ struct Okaywal {
 }
 
 fn open(dir: &Path, mode: Mode) -> Offer<Box<dyn Engine>> {
-    let mut config = Configuration::default_for(dir);
-    if mode == Mode::Buffered {
-        config = config.checkpoint_after_bytes(CHECKPOINT_NEVER);
+    match mode {
+        Mode::Buffered => open_kept(dir, mode),
+        Mode::Durable => start(dir, Configuration::default_for(dir)),
     }
+}
+
+fn open_kept(dir: &Path, _mode: Mode) -> Offer<Box<dyn Engine>> {
+    let config = Configuration::default_for(dir);
+    start(dir, config.checkpoint_after_bytes(CHECKPOINT_NEVER))
+}
+
+fn start(dir: &Path, config: Configuration) -> Offer<Box<dyn Engine>> {
     let log = config.open(Keep { read: None })?;
     let dir = dir.to_path_buf();
     Ok(Some(Box::new(Okaywal { log, dir })))
