@@ -262,13 +262,14 @@ impl Drop for WrittenFile {
     }
 }
 
+/// Writes all the bytes at this offset.
 #[cfg(unix)]
-fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
 }
 
 #[cfg(not(unix))]
-fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
     use std::io::{Seek, SeekFrom, Write};
     let mut file = file;
     file.seek(SeekFrom::Start(at))?;

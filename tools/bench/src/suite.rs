@@ -8,8 +8,8 @@ use crate::args::{AppendArgs, Command, FullArgs, Options, RetentionArgs, ScaleAt
 use crate::bench::Bench;
 use crate::row::Row;
 use crate::work::{
-    append, dispatch, durable, idle, monitored, open, pace, packed, pipeline, query, read, retain,
-    scale, sealed, several, sized, space, sustained, typed,
+    append, dispatch, durable, idle, kept, monitored, open, pace, packed, pipeline, query, read,
+    retain, scale, sealed, several, sized, space, sustained, typed,
 };
 
 const SUSTAINED: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ pub(crate) fn rows(options: &Options, command: &Command) -> Result<Vec<Row>> {
         Command::Append(args) => vec![appended(&bench, args)?],
         Command::Durable => vec![durable::single(&bench, threads.unwrap_or(1))?],
         Command::Pipeline => vec![pipeline::run(&bench)?],
-        Command::Batch => vec![durable::batches(&bench, options.batch.unwrap_or(100))?],
+        Command::Batch => batched(&bench, options.batch.unwrap_or(100))?,
         Command::Replay => vec![read::replay(&bench, "replay")?],
         Command::Get => vec![read::get(&bench)?],
         Command::Query => query::run(&bench)?,
@@ -53,6 +53,13 @@ fn appended(bench: &Bench, args: &AppendArgs) -> Result<Row> {
         None if args.typed => typed::run(bench),
         None => append::burst(bench, bench.options.threads.unwrap_or(1)),
     }
+}
+
+fn batched(bench: &Bench, batch: u64) -> Result<Vec<Row>> {
+    Ok(vec![
+        durable::batches(bench, batch)?,
+        kept::batches(bench, batch)?,
+    ])
 }
 
 fn retained(bench: &Bench, args: &RetentionArgs) -> Result<Row> {
@@ -108,7 +115,7 @@ fn written(bench: &Bench, args: &FullArgs) -> Result<Vec<Row>> {
         rows.push(durable::single(bench, threads)?);
     }
     for batch in [100, 1000] {
-        rows.push(durable::batches(bench, batch)?);
+        rows.extend(batched(bench, batch)?);
     }
     rows.push(pipeline::run(bench)?);
     Ok(rows)

@@ -5,6 +5,7 @@ pub(crate) mod dispatch;
 pub(crate) mod durable;
 mod find;
 pub(crate) mod idle;
+pub(crate) mod kept;
 mod keyed;
 pub(crate) mod monitored;
 pub(crate) mod open;
