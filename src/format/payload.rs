@@ -64,16 +64,16 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Whether such a record is possible.
+    /// The record, if such a one is possible.
     ///
     /// # Errors
     /// As [`Record::of`].
     #[inline]
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<&Self> {
         checked_len("event type", self.event_type, TYPE_LEN_MAX)?;
         checked_len("source", self.source, SOURCE_LEN_MAX)?;
         checked_headers_len(self.headers)?;
-        Ok(())
+        Ok(self)
     }
 
     /// The same record with these headers in place of its own.

@@ -7,6 +7,7 @@
     reason = "a panic here is a failed test"
 )]
 
+mod crc;
 mod dropped;
 mod frames;
 mod headers;

@@ -9,7 +9,6 @@ use super::guesses::Guesses;
 use super::live_table::LiveTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::crc::crc32;
 use crate::format::footer::{Footer, Part, Rewritten, TRAILER_LEN, TimeRanges, table_entry};
 use crate::format::frame::{Chain, Place};
 use crate::format::record::EventRef;
@@ -326,7 +325,7 @@ impl Segment {
             last_seq: self.last_seq(),
             count: self.count(),
             frames_end: frames_end as u64,
-            table_checksum: crc32(&table),
+            table_checksum: crate::format::crc::crc32(&table),
             chain: seal.chain,
             times: seal.times,
             durable_upto: seal.durable_upto,

@@ -6,6 +6,7 @@ use super::receipt::Receipt;
 use crate::dispatch::lineage;
 use crate::durability::Durability;
 use crate::error::Result;
+use crate::event::Event;
 use crate::format::record::Record;
 
 impl EventSystem {
@@ -13,6 +14,16 @@ impl EventSystem {
     #[inline]
     pub(super) fn is_attended(&self) -> bool {
         self.0.attends || lineage::is_handling()
+    }
+
+    /// As [`emit_attended`](EventSystem::emit_attended), of an event.
+    #[cold]
+    pub(super) fn emit_event_attended(
+        &self,
+        event: &Event,
+        asked: Option<Durability>,
+    ) -> Result<Receipt> {
+        self.emit_attended(Record::of(event)?, &event.headers, asked)
     }
 
     /// Emits a record with the headers that are passed on to it beside its own, all checks, and the

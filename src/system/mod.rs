@@ -175,7 +175,7 @@ impl EventSystem {
     pub fn emit_with(&self, event: impl Borrow<Event>, durability: Durability) -> Result<Receipt> {
         let event = event.borrow();
         if durability == Durability::Volatile {
-            return self.emit_attended(Record::of(event)?, &event.headers, Some(durability));
+            return self.emit_event_attended(event, Some(durability));
         }
         self.emit_event(event, durability, true)
     }
@@ -274,14 +274,7 @@ impl EventSystem {
         if self.is_attended() {
             return self.emit_event_attended(event, is_asked.then_some(durability));
         }
-        let record = Record::unchecked(event);
-        record.check()?;
-        self.emit_record(&record, durability)
-    }
-
-    #[inline(never)]
-    fn emit_event_attended(&self, event: &Event, asked: Option<Durability>) -> Result<Receipt> {
-        self.emit_attended(Record::of(event)?, &event.headers, asked)
+        self.emit_record(Record::unchecked(event).check()?, durability)
     }
 
     #[inline]
