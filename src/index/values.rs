@@ -121,9 +121,9 @@ pub(super) fn find_ids(value: &[u8], key: &[u8], hash: u32) -> Option<Vec<u16>> 
 const ORDERED: u8 = 1;
 /// There are ids that are no `UUIDv7`.
 const FOREIGN: u8 = 2;
-/// The other bits count the events that could not be read.
+/// The other bits count the events that could not be read; where they are all set, the count stands behind.
 const UNREADABLE_SHIFT: u32 = 2;
-pub(super) const UNREADABLE_MAX: u8 = u8::MAX >> UNREADABLE_SHIFT;
+const UNREADABLE_MANY: u8 = u8::MAX >> UNREADABLE_SHIFT;
 
 /// What a window holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +134,8 @@ pub(super) struct Manifest {
     pub(super) ordered: bool,
     /// Whether there are ids that are no `UUIDv7`: they are in a run.
     pub(super) foreign: bool,
-    /// How many events could not be read, [`UNREADABLE_MAX`] at most: nothing is known of them but their Seqs.
-    pub(super) unreadable: u8,
+    /// How many events could not be read: nothing is known of them but their Seqs.
+    pub(super) unreadable: u16,
     /// The earliest time in a `UUIDv7` there, in milliseconds; above `millis_max` if there is none.
     pub(super) millis_min: u64,
     pub(super) millis_max: u64,
@@ -161,12 +161,17 @@ impl Manifest {
         if self.foreign {
             flags |= FOREIGN;
         }
-        flags |= self.unreadable.min(UNREADABLE_MAX) << UNREADABLE_SHIFT;
+        let few = u8::try_from(self.unreadable).unwrap_or(UNREADABLE_MANY);
+        let few = few.min(UNREADABLE_MANY);
+        flags |= few << UNREADABLE_SHIFT;
         let mut body = self.count.to_le_bytes().to_vec();
         body.push(flags);
         body.extend(self.millis_min.to_le_bytes());
         body.extend(self.millis_max.to_le_bytes());
         body.extend(self.bytes.to_le_bytes());
+        if few == UNREADABLE_MANY {
+            body.extend(self.unreadable.to_le_bytes());
+        }
         if self.ordered {
             body.extend(fences.0.into_iter().flat_map(u32::to_le_bytes));
         }
@@ -178,16 +183,19 @@ impl Manifest {
         let mut fields = Fields(unseal(&keys::manifest(window), &[], value)?);
         let count = fields.u16()?;
         let flags = fields.u8()?;
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             window,
             count,
             ordered: flags & ORDERED != 0,
             foreign: flags & FOREIGN != 0,
-            unreadable: flags >> UNREADABLE_SHIFT,
+            unreadable: (flags >> UNREADABLE_SHIFT).into(),
             millis_min: fields.u64()?,
             millis_max: fields.u64()?,
             bytes: fields.u32()?,
         };
+        if manifest.unreadable == u16::from(UNREADABLE_MANY) {
+            manifest.unreadable = fields.u16()?;
+        }
         let mut fences = Fences::default();
         if manifest.ordered {
             for kept in &mut fences.0 {

@@ -9,7 +9,7 @@ use super::keys::{self, Run, first_of, millis_of, offset_of};
 use super::lists::Lists;
 use super::pieces::{PieceWriter, encode_offsets};
 use super::store::Pair;
-use super::values::{Manifest, UNREADABLE_MAX, encode_ids};
+use super::values::{Manifest, encode_ids};
 use crate::event::EventId;
 use crate::position::Seq;
 
@@ -175,9 +175,7 @@ impl Window {
                 .saturating_add(self.unreadable),
             ordered: held == whole && !foreign && self.ids.is_sorted_by(|a, b| a < b),
             foreign,
-            unreadable: u8::try_from(self.unreadable)
-                .unwrap_or(UNREADABLE_MAX)
-                .min(UNREADABLE_MAX),
+            unreadable: self.unreadable,
             millis_min: times().min().unwrap_or(u64::MAX),
             millis_max: times().max().unwrap_or(0),
             bytes: 0,

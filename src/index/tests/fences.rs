@@ -110,6 +110,16 @@ fn fences_are_kept_with_the_manifest_and_such_as_descend_are_none() {
     let mut fences = Fences(std::array::from_fn(|nth| 5 * u32::try_from(nth).unwrap()));
     let value = manifest.encode(&fences);
     assert_eq!(Manifest::decode(6, &value), Some((manifest, fences)));
+    for unreadable in [1, 62, 63, 64, 256, 4095] {
+        let manifest = Manifest {
+            ordered: false,
+            unreadable,
+            ..manifest
+        };
+        let value = manifest.encode(&Fences::default());
+        let decoded = Manifest::decode(6, &value);
+        assert_eq!(decoded, Some((manifest, Fences::default())));
+    }
     assert_eq!(Manifest::decode(7, &value), None);
     fences.0.swap(3, 4);
     assert_eq!(Manifest::decode(6, &manifest.encode(&fences)), None);

@@ -70,3 +70,39 @@ fn the_id_of_an_event_that_cannot_be_read_is_an_error() {
     }
     assert_eq!(index.state().rebuilds, 0);
 }
+
+/// However many of a window could not be read: that one of them can be by now shows by their number.
+#[test]
+fn an_event_that_was_mended_among_many_that_were_not_is_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log_folder = dir.path().join("log");
+    let log = file_log(&log_folder);
+    Source::new(43, 0, 3).emit(&log, 9000);
+    let lasting = (2000..2070).map(Seq);
+    let mended = Seq(2100);
+    lasting.for_each(|seq| harm(&log, &log_folder, seq));
+    let segments = log.segments();
+    let segment = segments
+        .iter()
+        .find(|one| one.last_seq() >= mended)
+        .unwrap();
+    let path = log_folder.join(&segment.name);
+    let before = std::fs::read(&path).unwrap();
+    harm(&log, &log_folder, mended);
+
+    let index = open(&log, &dir.path().join("index"));
+    assert!(index.catch_up());
+    assert_eq!(index.state().unreadable, 71);
+    index.close();
+    let index = open(&log, &dir.path().join("index"));
+    assert_eq!(index.opened_state().rebuilds, 0);
+    index.close();
+
+    std::fs::write(&path, before).unwrap();
+    let id = log.get(mended).unwrap().unwrap().event().event_id();
+    let index = open(&log, &dir.path().join("index"));
+    assert!(index.catch_up());
+    assert_eq!(index.by_id(id).unwrap(), Some(mended));
+    assert_eq!(index.state().rebuilds, 1);
+    assert_eq!(index.state().unreadable, 70);
+}
