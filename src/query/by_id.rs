@@ -2,7 +2,7 @@
 //! that may have one for all that the index knows.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::iter::Peekable;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(super) struct ById {
     /// The next event of each of the others, the first on top.
     found: BinaryHeap<Reverse<(Seq, EventId)>>,
     unread: Peekable<Unread>,
+    /// The events that cannot be read of which an error has told: they may have several of the ids.
+    told: BTreeSet<Seq>,
 }
 
 impl ById {
@@ -33,6 +35,7 @@ impl ById {
             pending: ids.iter().map(|id| (*id, bounds.first)).collect(),
             found: BinaryHeap::new(),
             unread: index.unread(bounds.first, bounds.last).peekable(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -47,16 +50,21 @@ impl ById {
                 Ok(Some(seq)) if seq <= self.last => self.found.push(Reverse((seq, id))),
                 Ok(_) => {}
                 Err(error) => {
-                    let sick = error.seq().filter(|seq| *seq >= from);
-                    self.pending.extend(sick.map(|seq| (id, seq.next())));
-                    return Err(error);
+                    let sick = error.seq();
+                    let behind = sick.filter(|seq| *seq >= from).map(Seq::next);
+                    self.pending.extend(behind.map(|from| (id, from)));
+                    if sick.is_none_or(|seq| self.told.insert(seq)) {
+                        return Err(error);
+                    }
                 }
             }
         }
         let next = self.found.peek().map(|Reverse((seq, _))| *seq);
         let before = |seq: &Seq| next.is_none_or(|next| *seq < next);
-        if let Some(seq) = self.unread.next_if(before) {
-            return Ok(Some(seq));
+        while let Some(seq) = self.unread.next_if(before) {
+            if self.told.insert(seq) {
+                return Ok(Some(seq));
+            }
         }
         self.unread.next_if(|seq| Some(*seq) == next);
         let next = self.found.pop();

@@ -11,7 +11,9 @@ use crate::index::{Index, IndexConfig};
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
 use crate::query::{ListedOfType, OfType, Plan, Query};
+use crate::storage::file::FileStorage;
 use crate::storage::sim::{Choice, CrashKind, SimDisk};
+use crate::storage::sys::Sys;
 
 fn open(disk: &SimDisk) -> Arc<Log> {
     let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
@@ -124,4 +126,40 @@ fn a_query_by_the_index_tells_of_them_as_a_scan_does() {
         let scanned = OfType::new(&log.view(), event_type);
         assert!(listed.eq(scanned), "{event_type}");
     }
+}
+
+/// Two ids that lie at one place of the log, whose event was damaged once it was indexed.
+#[test]
+fn an_event_that_may_have_either_id_is_told_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp(1_000_000_000)));
+    let config = LogConfig {
+        segment_len: 1 << 20,
+        background: false,
+        ..LogConfig::default()
+    };
+    let storage = FileStorage::create(&dir.path().join("log"), Sys::native()).unwrap();
+    let log = Log::open(Arc::new(storage), config, clock, Seq::ZERO).unwrap();
+    let log = Arc::new(log);
+    for _ in 0..9_000 {
+        let record = Record::new("a", "b", Timestamp(1), &[0xc0]).unwrap();
+        log.append(&[record], Durability::Os).unwrap();
+    }
+    let index = Arc::new(Index::open(log.clone(), None, IndexConfig::default()));
+    assert!(index.catch_up());
+    let sick = Seq(1_234);
+    let id = log.get(sick).unwrap().unwrap().event().event_id();
+    let path = dir.path().join("log").join(&log.segments()[0].name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let mut places = bytes.windows(8);
+    let at = places
+        .position(|held| held == sick.0.to_le_bytes())
+        .unwrap();
+    bytes[at + 57] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(log.get(sick).is_err());
+
+    let query = Query::new(log.view(), Some(index), Arc::default());
+    let query = query.ids([id, EventId(id.0 + 1)]);
+    assert_eq!(given(&query), (Vec::new(), vec![sick.0]));
 }
