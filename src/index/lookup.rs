@@ -31,7 +31,11 @@ impl Core {
             let first = self.log.first_seq();
             // A window that is looked at in part has to be scanned: all of it is looked up at once.
             let whole = first_of(window_of(from)).max(first);
-            let mut found = self.find(id, whole)?;
+            let mut found = match self.find(id, whole) {
+                // Behind one that lies before, and cannot be read, there may be another.
+                Err(error) if error.seq().is_some_and(|seq| seq < from) => self.find(id, from)?,
+                found => found?,
+            };
             if found.is_some_and(|seq| seq < from) {
                 found = self.find(id, from)?;
             }

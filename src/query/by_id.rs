@@ -22,7 +22,7 @@ pub(super) struct ById {
     /// The next event of each of the others, the first on top.
     found: BinaryHeap<Reverse<(Seq, EventId)>>,
     unread: Peekable<Unread>,
-    /// The events that cannot be read of which an error has told: they may have several of the ids.
+    /// The events that cannot be read of which an error of a look-up has told: they may have several of the ids.
     told: BTreeSet<Seq>,
 }
 
@@ -50,9 +50,8 @@ impl ById {
                 Ok(Some(seq)) if seq <= self.last => self.found.push(Reverse((seq, id))),
                 Ok(_) => {}
                 Err(error) => {
-                    let sick = error.seq();
-                    let behind = sick.filter(|seq| *seq >= from).map(Seq::next);
-                    self.pending.extend(behind.map(|from| (id, from)));
+                    let sick = error.seq().filter(|seq| *seq >= from);
+                    self.pending.extend(sick.map(|seq| (id, seq.next())));
                     if sick.is_none_or(|seq| self.told.insert(seq)) {
                         return Err(error);
                     }
@@ -62,7 +61,7 @@ impl ById {
         let next = self.found.peek().map(|Reverse((seq, _))| *seq);
         let before = |seq: &Seq| next.is_none_or(|next| *seq < next);
         while let Some(seq) = self.unread.next_if(before) {
-            if self.told.insert(seq) {
+            if !self.told.contains(&seq) {
                 return Ok(Some(seq));
             }
         }

@@ -1,5 +1,6 @@
 //! An event that could not be read when the index came to it may be of any name, and have any id.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::{ManualClock, Timestamp};
@@ -128,38 +129,65 @@ fn a_query_by_the_index_tells_of_them_as_a_scan_does() {
     }
 }
 
-/// Two ids that lie at one place of the log, whose event was damaged once it was indexed.
-#[test]
-fn an_event_that_may_have_either_id_is_told_of_once() {
-    let dir = tempfile::tempdir().unwrap();
+/// A log of so many events in a folder, with what ids it is told, and its index.
+fn indexed(folder: &Path, count: u64, id_of: fn(u64) -> EventId) -> (Arc<Log>, Arc<Index>) {
     let clock = Arc::new(ManualClock::new(Timestamp(1_000_000_000)));
     let config = LogConfig {
-        segment_len: 1 << 20,
+        segment_len: 4 << 20,
         background: false,
         ..LogConfig::default()
     };
-    let storage = FileStorage::create(&dir.path().join("log"), Sys::native()).unwrap();
-    let log = Log::open(Arc::new(storage), config, clock, Seq::ZERO).unwrap();
-    let log = Arc::new(log);
-    for _ in 0..9_000 {
-        let record = Record::new("a", "b", Timestamp(1), &[0xc0]).unwrap();
+    let storage = FileStorage::create(folder, Sys::native()).unwrap();
+    let log = Arc::new(Log::open(Arc::new(storage), config, clock, Seq::ZERO).unwrap());
+    for number in 1..=count {
+        let mut record = Record::new("a", "b", Timestamp(1), &[0xc0]).unwrap();
+        record.event_id = id_of(number);
         log.append(&[record], Durability::Os).unwrap();
     }
     let index = Arc::new(Index::open(log.clone(), None, IndexConfig::default()));
     assert!(index.catch_up());
-    let sick = Seq(1_234);
-    let id = log.get(sick).unwrap().unwrap().event().event_id();
-    let path = dir.path().join("log").join(&log.segments()[0].name);
+    (log, index)
+}
+
+/// Damages an event of the first segment, once it was indexed.
+fn harm(folder: &Path, log: &Log, seq: u64) {
+    let path = folder.join(&log.segments()[0].name);
     let mut bytes = std::fs::read(&path).unwrap();
     let mut places = bytes.windows(8);
-    let at = places
-        .position(|held| held == sick.0.to_le_bytes())
-        .unwrap();
+    let at = places.position(|held| held == seq.to_le_bytes()).unwrap();
     bytes[at + 57] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    assert!(log.get(sick).is_err());
+    assert!(log.get(Seq(seq)).is_err());
+}
 
+/// Two ids that lie at one place of the log.
+#[test]
+fn an_event_that_may_have_either_id_is_told_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, index) = indexed(dir.path(), 9_000, |_| EventId::NIL);
+    let id = log.get(Seq(1_234)).unwrap().unwrap().event().event_id();
+    harm(dir.path(), &log, 1_234);
     let query = Query::new(log.view(), Some(index), Arc::default());
     let query = query.ids([id, EventId(id.0 + 1)]);
-    assert_eq!(given(&query), (Vec::new(), vec![sick.0]));
+    assert_eq!(given(&query), (Vec::new(), vec![1_234]));
+}
+
+/// The others that have its id stand in the same window and in a later one.
+#[test]
+fn behind_an_event_that_cannot_be_read_the_others_with_its_id_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let id_of = |number| match number {
+        10 | 20 | 8_000 => EventId(7),
+        30 | 9_000 => EventId(8),
+        number => EventId(u128::from(number) + 100),
+    };
+    let (log, index) = indexed(dir.path(), 9_000, id_of);
+    harm(dir.path(), &log, 10);
+    let all = || Query::new(log.view(), Some(index.clone()), Arc::default());
+    let one = all().ids([EventId(7)]);
+    assert_eq!(given(&one), (vec![20, 8_000], vec![10]));
+    let both = all().ids([EventId(7), EventId(8)]);
+    assert_eq!(given(&both), (vec![20, 30, 8_000, 9_000], vec![10]));
+    let later = all().ids([EventId(7), EventId(8)]).seqs(Seq(11)..);
+    assert_eq!(given(&later), (vec![20, 30, 8_000, 9_000], Vec::new()));
 }
