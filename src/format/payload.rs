@@ -19,7 +19,7 @@ pub const HEADERS_LEN_MAX: usize = u16::MAX as usize;
 /// What stands before the name and the value of each pair of headers.
 pub(super) const PAIR_HEAD: usize = 4;
 
-/// A record to append: borrowed, checked, its lengths known.
+/// A record to append: borrowed, its lengths known, and possible if [`check`](Record::check) says so.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
     /// [`EventId::NIL`] asks the log to make one.

@@ -121,7 +121,8 @@ pub(super) fn find_ids(value: &[u8], key: &[u8], hash: u32) -> Option<Vec<u16>> 
 const ORDERED: u8 = 1;
 /// There are ids that are no `UUIDv7`.
 const FOREIGN: u8 = 2;
-/// The other bits count the events that could not be read; where they are all set, the count stands behind.
+/// The other bits count the events that could not be read; where they are all set, the count
+/// stands as 16 bits behind `bytes`, before the fences.
 const UNREADABLE_SHIFT: u32 = 2;
 const UNREADABLE_MANY: u8 = u8::MAX >> UNREADABLE_SHIFT;
 

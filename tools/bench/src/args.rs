@@ -100,7 +100,8 @@ pub enum Command {
     /// Emit events that each wait for their own sync. Floor: pwrite and fdatasync of 4 KiB on blocks
     /// that were written before
     Durable,
-    /// Emit durable batches. Floor: pwrite of as many bytes and fdatasync
+    /// Emit durable batches: within one prepared segment, and through several. Floor: pwrite of as many bytes and
+    /// fdatasync, on blocks that were written before; on such that a second thread writes meanwhile
     Batch,
     /// Emit durable events of 1 KiB with thousands in flight. Floor: as many bytes in pieces of 16 MiB,
     /// each synced

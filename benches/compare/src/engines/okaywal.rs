@@ -37,8 +37,7 @@ pub(super) const KEPT: Facts = Facts {
     ..FACTS
 };
 
-const KEEPS: &str =
-    "okaywal with checkpoints out of reach, so that it keeps the events, as the others do";
+const KEEPS: &str = "okaywal with checkpoints out of reach, which it is not meant for, so that it keeps the events as the others do";
 const RECYCLES: &str = "at its defaults it recycles files of 1 MiB and keeps no history";
 const CHECKPOINT_NEVER: u64 = 1 << 40;
 
@@ -49,12 +48,20 @@ struct Okaywal {
 
 fn open(dir: &Path, mode: Mode) -> Offer<Box<dyn Engine>> {
     match mode {
-        Mode::Buffered => open_kept(dir, mode),
+        Mode::Buffered => keep(dir),
         Mode::Durable => start(dir, Configuration::default_for(dir)),
     }
 }
 
-fn open_kept(dir: &Path, _mode: Mode) -> Offer<Box<dyn Engine>> {
+/// What is loaded is kept by either; only what is written durably differs.
+fn open_kept(dir: &Path, mode: Mode) -> Offer<Box<dyn Engine>> {
+    match mode {
+        Mode::Buffered => Ok(None),
+        Mode::Durable => keep(dir),
+    }
+}
+
+fn keep(dir: &Path) -> Offer<Box<dyn Engine>> {
     let config = Configuration::default_for(dir);
     start(dir, config.checkpoint_after_bytes(CHECKPOINT_NEVER))
 }
