@@ -189,7 +189,7 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
          the table below is the same engine told to keep what it is given. Forelog keeps all, 320 bytes an event in a new file for each 64 MiB, and \
          the disk has to write that file's blocks ahead as well. Raw calls that keep what they write in this way, and \
          do nothing else, go through 690,000 to 800,000 events a second in batches of 100 on an AMD EPYC, and Forelog through \
-         0.93 of that (`forelog-bench batch --batch 100`).",
+         0.83 to 0.93 of that (`forelog-bench batch --batch 100`).",
     ),
     (
         Workload::Batch1000,
