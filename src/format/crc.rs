@@ -1,8 +1,8 @@
 //! The checksum of all that is written: CRC-32 as zlib, PNG and Ethernet have it (ISO-HDLC; polynomial
 //! 0x04C11DB7, reflected).
 //!
-//! Every event goes through it when it is written and each time it is read, and it is the largest part of a
-//! buffered emit and of a replay, so it comes from the library that is quickest with some hundred bytes: libdeflate.
+//! Every event goes through it when it is written and each time it is read, and it is a large part of a
+//! buffered emit and most of a replay, so it comes from the library that is quickest with some hundred bytes: libdeflate.
 
 pub(crate) use libdeflater::crc32;
 
