@@ -28,7 +28,10 @@ fn handlers_that_drain_do_not_wait_for_each_others_volatile_events() -> Result<(
     system.emit(number("order", 0))?;
     system.drain(Some(soon()))?;
     for seen in all {
-        assert_eq!(*seen.lock().unwrap(), [0, 1, 1]);
+        // A volatile event of the other's may come before the event in the log: each has an order of its own.
+        let mut seen = seen.lock().unwrap().clone();
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 1]);
     }
     system.close()
 }
