@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::frames::Frames;
 use super::packs::Unpacked;
 use super::prefault::PagesAhead;
 use super::segment::Segment;
@@ -11,7 +12,7 @@ use crate::format::frame::padded;
 use crate::format::record::EventRef;
 use crate::format::sealed::Opened;
 use crate::position::{Gap, Seq};
-use crate::storage::TO_READ;
+use crate::storage::{Readable, TO_READ};
 
 /// How far ahead of the reader bytes are fetched: the processor's own fetching ahead ends with each page.
 const AHEAD: usize = 2048;
@@ -23,8 +24,8 @@ const AHEAD: usize = 2048;
 pub(crate) struct Reader {
     view: Arc<View>,
     next: Seq,
-    segment: Option<Arc<Segment>>,
-    /// Every Seq from `next` up to here is published, and held by `segment`.
+    held: Option<Held>,
+    /// Every Seq from `next` up to here is published, and held by the segment.
     run_end: Seq,
     /// Where the frame of `next` starts, if nothing stands between it and the one before; 0 if that is
     /// not known.
@@ -36,6 +37,32 @@ pub(crate) struct Reader {
     opened: Opened,
     /// Whether events that were emitted to be synced first are held back until they are.
     await_sync: bool,
+}
+
+/// The segment that a reader is in, and what it knows to be published of it.
+#[derive(Debug)]
+struct Held {
+    segment: Arc<Segment>,
+    readable: Readable,
+}
+
+impl Held {
+    fn new(segment: Arc<Segment>) -> Self {
+        let readable = Readable::of(&segment.region);
+        Held { segment, readable }
+    }
+
+    fn holds(&self, seq: Seq) -> bool {
+        seq >= self.segment.base_seq() && seq <= self.segment.last_seq()
+    }
+
+    /// The event of this Seq, checked, if its frame starts at this offset; for whoever has read the one
+    /// before, which ends there.
+    #[inline]
+    fn event_at(&self, seq: Seq, offset: usize) -> Option<EventRef<'_>> {
+        let bytes = self.readable.bytes();
+        Frames::new(bytes, 0, self.segment.header.salt).event_at(seq, offset)
+    }
 }
 
 /// One step of a reader.
@@ -65,7 +92,7 @@ impl Reader {
         Reader {
             view,
             next: from.max(Seq::FIRST),
-            segment: None,
+            held: None,
             run_end: Seq::ZERO,
             next_at: 0,
             pages_ahead: PagesAhead::default(),
@@ -133,8 +160,8 @@ impl Reader {
     #[inline(always)]
     pub(crate) fn step_on(&mut self) -> Option<EventRef<'_>> {
         let seq = self.next;
-        let segment = self.segment.as_deref().filter(|_| seq <= self.run_end)?;
-        let event = segment.event_at(seq, self.next_at)?;
+        let held = self.held.as_ref().filter(|_| seq <= self.run_end)?;
+        let event = held.event_at(seq, self.next_at)?;
         if self.await_sync && event.awaits_sync() && seq > self.view.watermark.durable() {
             return None;
         }
@@ -143,9 +170,9 @@ impl Reader {
         self.next_at = self.next_at.saturating_add(len);
         if self.pages_ahead.are_due(self.next_at) {
             let prefault = &self.view.prefault;
-            self.pages_ahead.ask(prefault, segment, self.next_at);
+            self.pages_ahead.ask(prefault, &held.segment, self.next_at);
         }
-        segment
+        held.segment
             .region
             .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
         Some(event)
@@ -155,17 +182,17 @@ impl Reader {
     #[inline]
     fn event_here(&mut self) -> Result<Option<EventRef<'_>>> {
         let seq = self.next;
-        let held = self.segment.as_deref().filter(|_| seq <= self.run_end);
-        if held.is_some_and(|segment| !segment.header.lies_open()) {
+        let held = self.held.as_ref().filter(|_| seq <= self.run_end);
+        if held.is_some_and(|held| !held.segment.header.lies_open()) {
             return self.closed_event_here();
         }
-        let Some(segment) = self.segment.as_deref().filter(|_| seq <= self.run_end) else {
+        let Some(held) = self.held.as_ref().filter(|_| seq <= self.run_end) else {
             return Ok(None);
         };
-        let event = match segment.event_at(seq, self.next_at) {
+        let event = match held.event_at(seq, self.next_at) {
             Some(event) => event,
             // A mark stands between, or something is wrong: the table says where it should be.
-            None => match segment.locate(seq)? {
+            None => match held.segment.locate(seq)? {
                 Some((offset, event)) => {
                     self.next_at = offset;
                     event
@@ -181,9 +208,9 @@ impl Reader {
         self.next_at = self.next_at.saturating_add(len);
         if self.pages_ahead.are_due(self.next_at) {
             let prefault = &self.view.prefault;
-            self.pages_ahead.ask(prefault, segment, self.next_at);
+            self.pages_ahead.ask(prefault, &held.segment, self.next_at);
         }
-        segment
+        held.segment
             .region
             .prefetch::<TO_READ>(self.next_at.saturating_add(AHEAD), len.min(AHEAD));
         Ok(Some(event))
@@ -192,8 +219,8 @@ impl Reader {
     /// The same in a segment whose frames are compressed or encrypted.
     #[cold]
     fn closed_event_here(&mut self) -> Result<Option<EventRef<'_>>> {
-        let is_packed = |segment: &Arc<Segment>| segment.header.is_packed();
-        if self.segment.as_ref().is_some_and(is_packed) {
+        let is_packed = |held: &Held| held.segment.header.is_packed();
+        if self.held.as_ref().is_some_and(is_packed) {
             self.unpacked_event_here()
         } else {
             self.sealed_event_here()
@@ -203,7 +230,7 @@ impl Reader {
     /// The same in a segment with sealed frames. Those of before there was a key lie open.
     fn sealed_event_here(&mut self) -> Result<Option<EventRef<'_>>> {
         let seq = self.next;
-        let Some(segment) = self.segment.as_deref() else {
+        let Some(segment) = self.held.as_ref().map(|held| &held.segment) else {
             return Ok(None);
         };
         let Some(offset) = segment.offset_of(seq)? else {
@@ -225,7 +252,7 @@ impl Reader {
     /// The same in a compressed segment, all of which is synced.
     fn unpacked_event_here(&mut self) -> Result<Option<EventRef<'_>>> {
         let seq = self.next;
-        let Some(segment) = self.segment.as_deref() else {
+        let Some(segment) = self.held.as_ref().map(|held| &held.segment) else {
             return Ok(None);
         };
         let Some(offset) = segment.offset_of(seq)? else {
@@ -253,14 +280,17 @@ impl Reader {
         if seq > appended {
             return Ok(None);
         }
-        let is_here = |held: &Arc<Segment>| seq >= held.base_seq() && seq <= held.last_seq();
-        let segment = match self.segment.take().filter(is_here) {
-            Some(segment) => segment,
+        let held = match self.held.take().filter(|held| held.holds(seq)) {
+            Some(mut held) => {
+                held.readable.refresh();
+                held
+            }
             None => match self.enter(seq)? {
-                Some(segment) => segment,
+                Some(segment) => Held::new(segment),
                 None => return Ok(None),
             },
         };
+        let segment = &held.segment;
         let base = segment.base_seq();
         let dropped = segment.dropped().at_or_after(seq.max(base));
         let dropped_here = dropped.filter(|range| range.first <= seq);
@@ -275,7 +305,7 @@ impl Reader {
             Some(_) => Seq::ZERO,
             None => appended.min(held_upto),
         };
-        self.segment = Some(segment);
+        self.held = Some(held);
         Ok(gap)
     }
 

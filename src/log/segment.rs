@@ -186,8 +186,8 @@ impl Segment {
         found.map_err(|reason| self.corrupt(seq, offset, reason))
     }
 
-    /// The event of this Seq, checked, if its frame starts at this offset; for whoever has read the one
-    /// before, which ends there. The Seq must be held here, and its bytes be published.
+    /// The event of this Seq, checked, if its frame starts at this offset. The Seq must be held here, and its
+    /// bytes be published.
     #[inline]
     pub(crate) fn event_at(&self, seq: Seq, offset: usize) -> Option<EventRef<'_>> {
         self.frames().event_at(seq, offset)

@@ -16,7 +16,6 @@
 
 #![allow(unsafe_code, reason = "the crate's one file with unsafe code")]
 
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -50,9 +49,11 @@ pub(crate) struct Region {
 }
 
 /// What a region shares with its views.
+#[derive(Debug)]
 struct Shared {
     map: MmapRaw,
-    published: AtomicUsize,
+    /// Stored with each append: on a line of its own, so that the map is found without a look at it.
+    published: CachePadded<AtomicUsize>,
     /// How often the region was adopted; held while `published` may fall and while a view reads.
     adoptions: Mutex<u64>,
 }
@@ -62,7 +63,7 @@ impl Region {
     pub(super) fn new(map: MmapRaw, backing: Box<dyn Backing>, path: PathBuf) -> Self {
         let shared = Shared {
             map,
-            published: AtomicUsize::new(0),
+            published: CachePadded::default(),
             adoptions: Mutex::new(0),
         };
         Region {
@@ -211,29 +212,52 @@ impl Region {
     /// be asked to.
     #[inline]
     pub(crate) fn prefetch<const HINT: i32>(&self, start: usize, len: usize) {
-        for line in (start & !63..start.saturating_add(len).min(self.len())).step_by(64) {
+        let end = start.saturating_add(len).min(self.len());
+        let mut line = start & !63;
+        while line < end {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a prefetch of any address is no access; this one lies in the map.
             unsafe {
                 std::arch::x86_64::_mm_prefetch::<HINT>(self.shared.map.as_ptr().add(line).cast());
             }
-            #[cfg(not(target_arch = "x86_64"))]
-            let _ = line;
+            line += 64;
         }
     }
 }
 
-impl fmt::Debug for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Region")
-            .field("path", &self.path)
-            .field("len", &self.len())
-            .field("published", &self.published())
-            .finish_non_exhaustive()
+/// The bytes of a region that were published when it was asked last.
+///
+/// Whoever reads many events asks once for all of them: a look at the end of the published bytes takes its
+/// cache line away from the thread that appends, and each append has to get it back.
+#[derive(Debug)]
+pub(crate) struct Readable {
+    region: Arc<Region>,
+    upto: usize,
+}
+
+impl Readable {
+    pub(crate) fn of(region: &Arc<Region>) -> Self {
+        Readable {
+            region: region.clone(),
+            upto: region.published(),
+        }
+    }
+
+    /// Asks again.
+    pub(crate) fn refresh(&mut self) {
+        self.upto = self.region.published();
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: as in `Region::bytes`: `upto` was loaded from `published`, and does not fall while
+        // this holds the region, since `adopt` takes it exclusively.
+        unsafe { slice::from_raw_parts(self.region.shared.map.as_ptr(), self.upto) }
     }
 }
 
 /// The published bytes of a region, apart from its owner; keeps the map alive.
+#[derive(Debug)]
 pub(super) struct View(Arc<Shared>);
 
 impl View {
@@ -247,12 +271,6 @@ impl View {
         // it be claimed again, and it waits for the lock that is held until the reader returns.
         let bytes = unsafe { slice::from_raw_parts(self.0.map.as_ptr(), published) };
         reader(bytes, *adoptions)
-    }
-}
-
-impl fmt::Debug for View {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").finish_non_exhaustive()
     }
 }
 

@@ -49,7 +49,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use mmap::{Claim, Region, TO_READ, Writer};
+pub(crate) use mmap::{Claim, Readable, Region, TO_READ, Writer};
 pub(crate) use turns::Abandoned;
 
 use crate::error::Result;

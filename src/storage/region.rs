@@ -1,5 +1,6 @@
 //! What a [`Region`] does with its file rather than its map (writing, syncing, reading past the map), and with its pages.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::mmap::Region;
@@ -178,6 +179,16 @@ impl Region {
         self.backing
             .punch_hole(offset, len)
             .map_err(|e| Error::io("punch a hole", &self.path, e))
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region")
+            .field("path", &self.path)
+            .field("len", &self.len())
+            .field("published", &self.published())
+            .finish_non_exhaustive()
     }
 }
 

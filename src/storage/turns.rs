@@ -63,7 +63,15 @@ impl Turns {
     ///
     /// # Errors
     /// [`Abandoned`] if something before it never will be.
+    #[inline]
     pub(super) fn wait_for(&self, end: usize) -> Result<(), Abandoned> {
+        if self.turn() >= end {
+            return Ok(());
+        }
+        self.wait_long_for(end)
+    }
+
+    fn wait_long_for(&self, end: usize) -> Result<(), Abandoned> {
         let mut looks = 0_u32;
         while self.turn() < end {
             if self.abandoned.load(Ordering::Acquire) < end {
