@@ -117,7 +117,14 @@ impl IdSource {
 }
 
 impl IdRange {
+    /// The id of an event at this place, which may have one of its own.
+    #[inline]
+    pub(crate) fn of(self, own: EventId, place: usize) -> EventId {
+        if own.is_nil() { self.get(place) } else { own }
+    }
+
     /// The id at this place of the range, from 0.
+    #[inline]
     pub(crate) fn get(self, place: usize) -> EventId {
         let ticket = self.first.saturating_add(place as u64);
         let millis = u128::from(ticket >> COUNTER_BITS);

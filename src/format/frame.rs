@@ -179,8 +179,9 @@ pub(crate) const fn padded(len: usize) -> usize {
 
 impl Record<'_> {
     /// The length of the record's frame in bytes, without padding.
+    #[inline]
     pub(crate) fn frame_len(&self) -> usize {
-        HEADER_LEN.saturating_add(self.payload_len())
+        HEADER_LEN.wrapping_add(self.payload_len())
     }
 }
 
@@ -191,16 +192,21 @@ pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: P
     let len = record.frame_len();
     // Built apart and copied at once: a dozen small stores into the map cost more than all the rest.
     put(out, 0, &header_bytes(record, stamp, len));
+    put_padding(out, len);
     record.write_payload(out.get_mut(HEADER_LEN..).unwrap_or_default());
     finish(out, len, place)
 }
 
-/// Pads a frame of `len` bytes with zeros and gives it its checksum; returns that of its content.
+/// Zeroes the last word of a frame of `len` bytes, before its payload is written: what is left of it then
+/// is the padding.
+#[inline]
+pub(super) fn put_padding(out: &mut [u8], len: usize) {
+    put(out, padded(len).saturating_sub(ALIGN), &[0; ALIGN]);
+}
+
+/// Gives a frame of `len` bytes its checksum; returns that of its content.
 #[inline]
 pub(super) fn finish(out: &mut [u8], len: usize, place: Place) -> u32 {
-    if let Some(padding) = out.get_mut(len..padded(len)) {
-        padding.fill(0);
-    }
     let content_crc = crc32(out.get(LEN..len).unwrap_or_default());
     put(out, CHECKSUM, &(content_crc ^ place.mask()).to_le_bytes());
     content_crc
@@ -242,6 +248,20 @@ pub(crate) struct Gist {
 }
 
 impl Gist {
+    /// The gist of an event that was just encoded.
+    #[inline]
+    pub(crate) fn of(record: &Record<'_>, stamp: &Stamp, content_crc: u32) -> Self {
+        Gist {
+            is_event: true,
+            seq: stamp.seq,
+            flags: stamp.flags,
+            len: u32::try_from(record.frame_len()).unwrap_or(u32::MAX),
+            content_crc,
+            timestamp: record.timestamp,
+            appended_at: stamp.appended_at,
+        }
+    }
+
     /// The room that the frame takes, padding included.
     pub(crate) fn padded_len(self) -> usize {
         padded(usize::try_from(self.len).unwrap_or(usize::MAX))

@@ -72,7 +72,10 @@ impl<'a> Record<'a> {
     pub(crate) fn check(&self) -> Result<&Self> {
         checked_len("event type", self.event_type, TYPE_LEN_MAX)?;
         checked_len("source", self.source, SOURCE_LEN_MAX)?;
-        checked_headers_len(self.headers)?;
+        // It says no more than that they may be too long.
+        if self.headers_len == u16::MAX {
+            checked_headers_len(self.headers)?;
+        }
         Ok(self)
     }
 
@@ -159,11 +162,13 @@ impl<'a> Record<'a> {
     }
 
     /// The length of the payload region in bytes.
+    #[inline]
     pub(crate) fn payload_len(&self) -> usize {
+        // Three short lengths and that of a slice do not overflow.
         usize::from(self.type_len)
-            .saturating_add(usize::from(self.source_len))
-            .saturating_add(usize::from(self.headers_len))
-            .saturating_add(self.data.len())
+            .wrapping_add(usize::from(self.source_len))
+            .wrapping_add(usize::from(self.headers_len))
+            .wrapping_add(self.data.len())
     }
 
     /// Writes the payload region to the start of `out`.

@@ -28,7 +28,7 @@ use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventId, IdRange};
-use crate::format::frame::{self, FLAG_SYNC, Place, padded};
+use crate::format::frame::{self, FLAG_SYNC, Gist, Place, padded};
 use crate::format::record::Record;
 use crate::mutant::{self, Mutant};
 use crate::position::Seq;
@@ -45,26 +45,40 @@ pub(crate) struct Appended {
     pub(crate) first: Seq,
     /// The one before `first` if the batch was empty.
     pub(crate) last: Seq,
+    first_id: EventId,
     ids: IdRange,
 }
 
 impl Appended {
+    #[inline]
     fn of(batch: &Batch) -> Self {
         Appended {
             first: batch.first,
-            last: batch.first.plus(u64::from(batch.count)).prev(),
+            last: batch.last,
+            first_id: batch.first_id,
             ids: batch.ids,
         }
     }
 
     /// The id under which the record at this place of the batch is in the log.
+    #[inline]
     pub(crate) fn event_id(&self, record: &Record<'_>, place: usize) -> EventId {
-        if record.event_id.is_nil() {
-            self.ids.get(place)
-        } else {
-            record.event_id
+        match place {
+            0 => self.first_id,
+            _ => self.ids.of(record.event_id, place),
         }
     }
+}
+
+/// Where what has to be reckoned of frames that were just written is at hand.
+#[derive(Debug, Clone, Copy)]
+enum AtHand<'a> {
+    /// It was kept as the only one of them was encoded.
+    Gist(Gist),
+    /// In their bytes, here.
+    Bytes(&'a [u8]),
+    /// In their bytes, in the map.
+    Map,
 }
 
 /// What one thread has published.
@@ -91,11 +105,12 @@ impl Shared {
         durability: Durability,
     ) -> Result<Appended> {
         let len = self.config.room_of(records)?;
-        if records.is_empty() {
+        let Some(first) = records.first() else {
             return self.appended_nothing();
-        }
+        };
         let reservation = Reservation {
             len,
+            first_id: first.event_id,
             count: u16::try_from(records.len()).unwrap_or(u16::MAX),
             is_sync: durability == Durability::Sync,
             now: self.clock.now(),
@@ -125,11 +140,11 @@ impl Shared {
         let is_next = tail.active().region.published() == claim.offset();
         let held = (is_next && reservation.len <= HELD_MAX).then_some(tail);
         let place = place_of(&claim);
-        if claim.owner().header.lies_open() {
-            write(claim.bytes_mut(), place, records, &batch);
+        let at_hand = if claim.owner().header.lies_open() {
+            write(claim.bytes_mut(), place, records, &batch)
         } else {
-            write_claim_sealed(&mut claim, records, &batch)?;
-        }
+            write_claim_sealed(&mut claim, records, &batch)?
+        };
         if mutant::is(Mutant::PublishBeforeCopy)
             && records.len() == 1
             && batch.first.0.is_multiple_of(8)
@@ -137,7 +152,7 @@ impl Shared {
             let later = claim.bytes_mut().iter_mut().skip(reservation.len / 2);
             later.for_each(|byte| *byte = 0);
         }
-        let news = self.publish(claim, None)?;
+        let news = self.publish(claim, at_hand)?;
         drop(held);
         self.tell(&news);
         self.pass_on(asks);
@@ -145,6 +160,7 @@ impl Shared {
     }
 
     /// Stages frames: the next sync writes them, or whoever wants to see them published before.
+    #[inline(never)]
     fn append_staged(
         &self,
         mut tail: MutexGuard<'_, Tail>,
@@ -156,7 +172,7 @@ impl Shared {
         let batch = tail.hand_out(reservation, self.watermark.durable());
         let (segment, room, place) = tail.stage(reservation.len);
         match segment.sealer()? {
-            None => write(room, place, records, &batch),
+            None => drop(write(room, place, records, &batch)),
             Some(sealer) => write_sealed(room, place, records, &batch, sealer),
         }
         let asks = tail.asks(reservation);
@@ -188,7 +204,7 @@ impl Shared {
     pub(super) fn write_out(&self, mut claim: Claim<Segment>, bytes: &[u8]) -> Result<()> {
         self.check_alive()?;
         claim.write(bytes).map_err(|cause| self.fail(cause))?;
-        let news = self.publish(claim, Some(bytes))?;
+        let news = self.publish(claim, AtHand::Bytes(bytes))?;
         self.tell(&news);
         Ok(())
     }
@@ -218,6 +234,7 @@ impl Shared {
         Ok(Appended {
             first: last.next(),
             last,
+            first_id: EventId::NIL,
             ids: tail.ids.take(Timestamp(0), 0),
         })
     }
@@ -241,15 +258,19 @@ impl Shared {
         by_count && tail.fits(len, count)
     }
 
-    /// Lets readers see the frames of a claim, once all before them are seen. `bytes` are those of the
-    /// claim, where they are at hand elsewhere than in the map.
+    /// Lets readers see the frames of a claim, once all before them are seen.
     #[inline]
-    fn publish(&self, claim: Claim<Segment>, bytes: Option<&[u8]>) -> Result<News> {
+    fn publish(&self, claim: Claim<Segment>, at_hand: AtHand<'_>) -> Result<News> {
         let own = claim.offset();
         let mut news = News::default();
         let published = claim.publish(|segment, range| {
-            let at_hand = bytes.filter(|_| range.start == own);
-            self.note(segment, range, at_hand, &mut news);
+            let is_own = range.start == own;
+            self.note(
+                segment,
+                range,
+                if is_own { at_hand } else { AtHand::Map },
+                &mut news,
+            );
         });
         published.map_err(|_| self.abandoned())?;
         Ok(news)
@@ -265,25 +286,40 @@ impl Shared {
     }
 
     /// Reckons with frames that are visible now; for the thread that publishes them.
-    fn note(&self, segment: &Segment, range: Range<usize>, bytes: Option<&[u8]>, news: &mut News) {
-        let mut place = segment.place(range.start);
-        let mapped = || segment.region.bytes().get(range).unwrap_or_default();
-        let mut rest = bytes.unwrap_or_else(mapped);
+    #[inline]
+    fn note(&self, segment: &Segment, range: Range<usize>, at_hand: AtHand<'_>, news: &mut News) {
+        match at_hand {
+            AtHand::Gist(gist) => self.note_one(segment, range.start, &gist, news),
+            AtHand::Bytes(bytes) => self.note_each(segment, range.start, bytes, news),
+            AtHand::Map => {
+                let mapped = segment.region.bytes().get(range.clone());
+                self.note_each(segment, range.start, mapped.unwrap_or_default(), news);
+            }
+        }
+        if let Some(last) = news.last {
+            self.watermark.set_appended(last);
+        }
+    }
+
+    fn note_each(&self, segment: &Segment, offset: usize, mut rest: &[u8], news: &mut News) {
+        let mut place = segment.place(offset);
         while let Some(gist) = frame::gist(rest, place) {
             if gist.is_event {
-                self.sums.extend(gist.len, gist.content_crc);
-                self.sums.include(gist.timestamp, gist.appended_at);
-                segment.note(gist.seq, place.offset);
-                news.last = Some(gist.seq);
-                news.awaits_sync &= gist.flags & FLAG_SYNC != 0;
+                self.note_one(segment, place.offset, &gist, news);
             }
             let padded = gist.padded_len();
             place.offset += padded;
             rest = rest.get(padded..).unwrap_or_default();
         }
-        if let Some(last) = news.last {
-            self.watermark.set_appended(last);
-        }
+    }
+
+    #[inline]
+    fn note_one(&self, segment: &Segment, offset: usize, gist: &Gist, news: &mut News) {
+        self.sums.extend(gist.len, gist.content_crc);
+        self.sums.include(gist.timestamp, gist.appended_at);
+        segment.note(gist.seq, offset);
+        news.last = Some(gist.seq);
+        news.awaits_sync &= gist.flags & FLAG_SYNC != 0;
     }
 
     /// Ends the log's life because a thread died while it held a place in it.
@@ -296,7 +332,17 @@ impl Shared {
 
 /// Lays out the frames of a batch, which go to `place`.
 #[inline]
-fn write(mut out: &mut [u8], mut place: Place, records: &[Record<'_>], batch: &Batch) {
+fn write<'a>(
+    mut out: &mut [u8],
+    mut place: Place,
+    records: &[Record<'_>],
+    batch: &Batch,
+) -> AtHand<'a> {
+    if let [record] = records {
+        let stamp = batch.stamp(record, 0);
+        let content_crc = frame::encode(out, record, stamp, place);
+        return AtHand::Gist(Gist::of(record, &stamp, content_crc));
+    }
     for (place_in_batch, record) in records.iter().enumerate() {
         // More than 65,535 are refused.
         let batch_place = u16::try_from(place_in_batch).unwrap_or(u16::MAX);
@@ -305,6 +351,7 @@ fn write(mut out: &mut [u8], mut place: Place, records: &[Record<'_>], batch: &B
         place.offset += room.len();
         out = rest;
     }
+    AtHand::Map
 }
 
 /// As [`write`], into the claim of a segment with sealed frames.
@@ -313,12 +360,12 @@ fn write_claim_sealed(
     claim: &mut Claim<Segment>,
     records: &[Record<'_>],
     batch: &Batch,
-) -> Result<()> {
+) -> Result<AtHand<'static>> {
     let place = place_of(claim);
     if let Some(sealer) = claim.owner().sealer()?.cloned() {
         write_sealed(claim.bytes_mut(), place, records, batch, &sealer);
     }
-    Ok(())
+    Ok(AtHand::Map)
 }
 
 fn place_of(claim: &Claim<Segment>) -> Place {

@@ -86,16 +86,15 @@ impl LogConfig {
         for record in records {
             let len = record.frame_len().saturating_add(extra);
             if len > event_max {
-                let message = format!(
-                    "the event takes {len} bytes in the log, and at most {event_max} are allowed; \
-                     split it, or raise the limit or the segment size"
-                );
-                return Err(Error::new(ErrorKind::TooLarge, message));
+                return Err(event_too_large(len, event_max));
             }
             sum = sum.saturating_add(padded(len));
         }
+        if records.len() == 1 {
+            return Ok(sum);
+        }
         let batch_max = self.room_max(records.len());
-        if records.len() > usize::from(u16::MAX) || (records.len() > 1 && sum > batch_max) {
+        if records.len() > usize::from(u16::MAX) || sum > batch_max {
             let message = format!(
                 "the batch has {} events in {sum} bytes; a batch lies in one segment and takes at \
                  most {} events in {batch_max} bytes; split it",
@@ -113,4 +112,13 @@ impl LogConfig {
         let half = self.segment_len / 2;
         half.min(room_max(self.segment_len, count))
     }
+}
+
+#[cold]
+fn event_too_large(len: usize, most: usize) -> Error {
+    let message = format!(
+        "the event takes {len} bytes in the log, and at most {most} are allowed; split it, or raise the \
+         limit or the segment size"
+    );
+    Error::new(ErrorKind::TooLarge, message)
 }

@@ -312,6 +312,7 @@ pub(super) fn tail_of(
         stage: Stage::default(),
         buffered_len: 0,
         mapped_upto: 0,
+        asks_at: 0,
     })
 }
 

@@ -7,10 +7,7 @@ use crate::format::segment::BLOCK_LEN;
 /// Whether `len` more bytes of frames fit into a segment behind `frames_end`, where it then has this
 /// many events: with the offset table, the trailer and one last mark behind them.
 pub(crate) fn fits(segment_len: usize, frames_end: usize, events: usize, len: usize) -> bool {
-    frames_end
-        .saturating_add(len)
-        .saturating_add(behind(events))
-        <= segment_len
+    frames_end + len + behind(events) <= segment_len
 }
 
 /// The room for the frames of so many events in a new segment.
@@ -23,6 +20,5 @@ pub(crate) fn room_max(segment_len: usize, events: usize) -> usize {
 
 /// What has to fit behind the frames of so many events: offset table, trailer, one last mark.
 fn behind(events: usize) -> usize {
-    let table = events.saturating_mul(ENTRY_LEN);
-    table.saturating_add(TRAILER_LEN + frame::HEADER_LEN)
+    events * ENTRY_LEN + TRAILER_LEN + frame::HEADER_LEN
 }

@@ -47,6 +47,8 @@ pub(super) struct Tail {
     pub(super) buffered_len: usize,
     /// Up to where the active segment's pages were asked to be mapped.
     pub(super) mapped_upto: usize,
+    /// Where the active segment's frames end the next time that something may have to be asked for.
+    pub(super) asks_at: usize,
 }
 
 /// Frames that were staged, and the claim that they are to be written into.
@@ -57,6 +59,8 @@ pub(super) type Staged = (Claim<Segment>, Vec<u8>);
 pub(super) struct Reservation {
     pub(super) len: usize,
     pub(super) count: u16,
+    /// The id that the first event has of its own, if it has one.
+    pub(super) first_id: EventId,
     pub(super) is_sync: bool,
     /// The time by the clock.
     pub(super) now: Timestamp,
@@ -82,6 +86,9 @@ pub(super) struct Unsettled {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch {
     pub(super) first: Seq,
+    pub(super) last: Seq,
+    /// The id of the first event, which is the only one as a rule.
+    pub(super) first_id: EventId,
     pub(super) ids: IdRange,
     pub(super) appended_at: Timestamp,
     durable_upto: Seq,
@@ -97,10 +104,9 @@ impl Batch {
             kind: Kind::Event,
             flags: self.flags,
             seq: self.first.plus(u64::from(place)),
-            event_id: if record.event_id.is_nil() {
-                self.ids.get(usize::from(place))
-            } else {
-                record.event_id
+            event_id: match place {
+                0 => self.first_id,
+                _ => self.ids.of(record.event_id, usize::from(place)),
             },
             appended_at: self.appended_at,
             durable_upto: self.durable_upto,
@@ -112,6 +118,7 @@ impl Batch {
 
 impl Tail {
     /// Hands out Seqs to the events of a batch.
+    #[inline]
     pub(super) fn hand_out(&mut self, reservation: Reservation, durable_upto: Seq) -> Batch {
         let Reservation {
             count,
@@ -120,19 +127,22 @@ impl Tail {
             ..
         } = reservation;
         self.last_appended_at = self.last_appended_at.max(now);
-        let batch = Batch {
-            first: self.last_seq.next(),
-            ids: self.ids.take(self.last_appended_at, usize::from(count)),
-            appended_at: self.last_appended_at,
-            durable_upto,
-            flags: if is_sync { FLAG_SYNC } else { 0 },
-            count,
-        };
+        let ids = self.ids.take(self.last_appended_at, usize::from(count));
+        let first = self.last_seq.next();
         self.last_seq = self.last_seq.plus(u64::from(count));
         if is_sync {
             self.last_sync = self.last_seq;
         }
-        batch
+        Batch {
+            first,
+            last: self.last_seq,
+            first_id: ids.of(reservation.first_id, 0),
+            ids,
+            appended_at: self.last_appended_at,
+            durable_upto,
+            flags: if is_sync { FLAG_SYNC } else { 0 },
+            count,
+        }
     }
 
     /// Takes the room of a batch that goes into the map at once; `None` if there is none, or frames
@@ -182,10 +192,8 @@ impl Tail {
     /// table, the trailer and one last mark behind them.
     pub(super) fn fits(&self, len: usize, count: usize) -> bool {
         let region = &self.active().region;
-        usize::try_from(self.count()).is_ok_and(|held| {
-            let events = held.saturating_add(count);
-            room::fits(region.len(), self.reserved(), events, len)
-        })
+        usize::try_from(self.count())
+            .is_ok_and(|held| room::fits(region.len(), self.reserved(), held + count, len))
     }
 
     /// Writes a mark that witnesses `durable_upto`; `boot_id` goes into its id field. Returns whether
@@ -222,12 +230,43 @@ impl Tail {
     }
 
     /// What is to be done ahead of the tail now; says each thing once.
+    #[inline]
     pub(super) fn asks(&mut self, reservation: Reservation) -> Option<Asks> {
+        self.buffered_len = if reservation.is_sync {
+            0
+        } else {
+            self.buffered_len.saturating_add(reservation.len)
+        };
+        if self.reserved() < self.asks_at {
+            return None;
+        }
+        self.asks_now()
+    }
+
+    #[cold]
+    fn asks_now(&mut self) -> Option<Asks> {
         let asks = Asks {
             next_segment: self.asks_for_next(),
-            pages: self.asks_for_pages(reservation),
+            pages: self.asks_for_pages(),
         };
+        self.asks_at = self.next_to_ask();
         (asks.next_segment || asks.pages.is_some()).then_some(asks)
+    }
+
+    /// Up to where nothing is asked for, however many events come.
+    fn next_to_ask(&self) -> usize {
+        let (reserved, len) = (self.reserved(), self.active().region.len());
+        let next_segment = if self.is_next_wanted {
+            usize::MAX
+        } else {
+            len / 4
+        };
+        let pages = match PAGES_AFTER.checked_sub(self.buffered_len) {
+            Some(left) if left > 0 => reserved + left,
+            _ if self.mapped_upto >= len => usize::MAX,
+            _ => self.mapped_upto.saturating_sub(PAGES_AHEAD / 2),
+        };
+        next_segment.min(pages)
     }
 
     /// Whether it is time to have the next segment prepared; says so once for each segment. A log
@@ -249,18 +288,14 @@ impl Tail {
         let is_stream = self.is_stream();
         if is_stream {
             self.mapped_upto = 0;
+            self.asks_at = 0;
         }
         is_stream
     }
 
     /// The pages to be mapped ahead of a stream of buffered events. Each page that is mapped counts
     /// as dirty, so a log whose events are synced one by one never asks for any.
-    fn asks_for_pages(&mut self, reservation: Reservation) -> Option<Pages> {
-        if reservation.is_sync {
-            self.buffered_len = 0;
-            return None;
-        }
-        self.buffered_len = self.buffered_len.saturating_add(reservation.len);
+    fn asks_for_pages(&mut self) -> Option<Pages> {
         let region = &self.active().region;
         let reserved = region.reserved();
         let wanted = (reserved + PAGES_AHEAD).min(region.len());
@@ -282,6 +317,7 @@ impl Tail {
         let before = std::mem::replace(&mut self.writer, writer);
         self.is_next_wanted = false;
         self.mapped_upto = 0;
+        self.asks_at = 0;
         before.owner().clone()
     }
 }

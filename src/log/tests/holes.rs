@@ -12,6 +12,7 @@ use super::run::Setup;
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{ErrorKind, Result};
+use crate::event::EventId;
 use crate::format::record::Record;
 use crate::log::Log;
 use crate::log::tail::Reservation;
@@ -40,6 +41,7 @@ pub(super) fn append(log: &Log, number: u64, durability: Durability) -> Result<S
 fn leave_a_hole(log: &Log) {
     let mut tail = log.shared.tail();
     let reservation = Reservation {
+        first_id: EventId::NIL,
         len: 256,
         count: 1,
         is_sync: false,
