@@ -29,6 +29,7 @@ impl Default for Extent {
 
 impl Extent {
     /// Whether an event of the range is wanted.
+    #[inline]
     pub(crate) fn fits(&self, event: &EventRef<'_>) -> bool {
         let time = event.timestamp();
         time >= self.since

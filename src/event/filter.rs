@@ -72,16 +72,19 @@ impl Filter {
     }
 
     /// Whether an event of this type and source is wanted.
+    #[inline]
     pub fn matches(&self, event_type: &str, source: &str) -> bool {
         self.wants_type(event_type) && self.wants_source(source)
     }
 
     /// Whether some event of this type is wanted.
+    #[inline]
     pub(crate) fn wants_type(&self, event_type: &str) -> bool {
         self.types.is_empty() || self.types.iter().any(|pattern| pattern.fits(event_type))
     }
 
     /// Whether some event of this source is wanted.
+    #[inline]
     pub(crate) fn wants_source(&self, source: &str) -> bool {
         self.sources.is_empty() || self.sources.iter().any(|wanted| wanted == source)
     }

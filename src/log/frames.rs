@@ -37,7 +37,8 @@ impl<'a> Frames<'a> {
 
     /// The event of this Seq, checked, if its frame starts at this offset; for whoever has read the one
     /// before, which ends there. The Seq must be held here, and its bytes be published.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "its result is not copied then")]
+    #[inline(always)]
     pub(super) fn event_at(self, seq: Seq, offset: usize) -> Option<EventRef<'a>> {
         let bytes = self.from(offset)?;
         // Before anything else: what is no frame may give any length, and a checksum goes through all of it.

@@ -140,14 +140,14 @@ impl Replay {
         };
         loop {
             // Nearly every event stands right behind the one before, and is not moved about then.
-            let went = match reader.step_on() {
-                Some(event) => visit(&event)?,
+            let event = match reader.step_on() {
+                Some(event) => event,
                 None => match reader.next_event()? {
-                    Some(event) => visit(&event)?,
+                    Some(event) => event,
                     None => break,
                 },
             };
-            if went.is_break() {
+            if visit(&event)?.is_break() {
                 break;
             }
         }

@@ -212,15 +212,15 @@ impl Region {
     /// be asked to.
     #[inline]
     pub(crate) fn prefetch<const HINT: i32>(&self, start: usize, len: usize) {
-        let end = start.saturating_add(len).min(self.len());
         let mut line = start & !63;
-        while line < end {
+        while line < start.wrapping_add(len) {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a prefetch of any address is no access; this one lies in the map.
+            // SAFETY: a prefetch is no access, and may be of any address: also of one behind the map.
             unsafe {
-                std::arch::x86_64::_mm_prefetch::<HINT>(self.shared.map.as_ptr().add(line).cast());
+                let at = self.shared.map.as_ptr().wrapping_add(line);
+                std::arch::x86_64::_mm_prefetch::<HINT>(at.cast());
             }
-            line += 64;
+            line = line.wrapping_add(64);
         }
     }
 }
