@@ -191,13 +191,13 @@ impl Record<'_> {
 pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: Place) -> u32 {
     let len = record.frame_len();
     // Built apart and copied at once: a dozen small stores into the map cost more than all the rest.
-    put(out, 0, &header_bytes(record, stamp, len));
     put_padding(out, len);
+    put(out, 0, &header_bytes(record, stamp, len));
     record.write_payload(out.get_mut(HEADER_LEN..).unwrap_or_default());
     finish(out, len, place)
 }
 
-/// Zeroes the last word of a frame of `len` bytes, before its payload is written: what is left of it then
+/// Zeroes the last word of a frame of `len` bytes, before anything of it is written: what is left of it then
 /// is the padding.
 #[inline]
 pub(super) fn put_padding(out: &mut [u8], len: usize) {
@@ -236,7 +236,7 @@ pub(super) fn header_bytes(record: &Record<'_>, stamp: Stamp, len: usize) -> [u8
 }
 
 /// What is to be kept of a frame that was just encoded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gist {
     pub(crate) is_event: bool,
     pub(crate) seq: Seq,

@@ -65,8 +65,8 @@ pub(crate) fn encode(
         flags: stamp.flags | FLAG_SEALED,
         ..stamp
     };
-    put(out, 0, &frame::header_bytes(record, stamp, len));
     frame::put_padding(out, len);
+    put(out, 0, &frame::header_bytes(record, stamp, len));
     put(out, HEADER_LEN, seal.salt());
     record.write_payload(out.get_mut(TEXT..).unwrap_or_default());
     let associated: [u8; ASSOCIATED_LEN] = array_at(out, LEN).unwrap_or([0; ASSOCIATED_LEN]);

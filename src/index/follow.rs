@@ -195,15 +195,14 @@ impl<'a> Follower<'a> {
         let tail = &mut state.tail;
         for _ in 0..BURST {
             // Nearly every event stands right behind the one before, and is not moved about then.
-            let added = if let Some(event) = self.reader.step_on() {
-                Ok(Some((event.seq(), add(tail, &event, hashes))))
-            } else {
-                let next = self.reader.next_event();
-                next.map(|found| found.map(|event| (event.seq(), add(tail, &event, hashes))))
+            let found = match self.reader.step_on() {
+                Some(event) => Ok(Some(event)),
+                None => self.reader.next_event(),
             };
-            match added {
-                Ok(Some((seq, is_added))) => {
-                    if !is_added {
+            match found {
+                Ok(Some(event)) => {
+                    let seq = event.seq();
+                    if !add(tail, &event, hashes) {
                         self.reader.seek(seq);
                         break;
                     }

@@ -14,9 +14,9 @@ use crate::position::Seq;
 use crate::storage::{Abandoned, Claim, Region, Writer};
 
 /// After how many bytes of events that nobody waits to be synced pages are mapped ahead of them.
-const PAGES_AFTER: usize = 256 << 10;
+pub(super) const PAGES_AFTER: usize = 256 << 10;
 /// How far ahead pages are mapped.
-const PAGES_AHEAD: usize = 4 << 20;
+pub(super) const PAGES_AHEAD: usize = 4 << 20;
 
 /// What the appender changes with each event.
 #[derive(Debug)]
@@ -263,7 +263,7 @@ impl Tail {
         };
         let pages = match PAGES_AFTER.checked_sub(self.buffered_len) {
             Some(left) if left > 0 => reserved + left,
-            _ if self.mapped_upto >= len => usize::MAX,
+            _ if self.mapped_upto >= len.saturating_sub(PAGES_AHEAD / 2) => usize::MAX,
             _ => self.mapped_upto.saturating_sub(PAGES_AHEAD / 2),
         };
         next_segment.min(pages)

@@ -1,5 +1,6 @@
 //! The log's tests: on every storage, through every crash, over damage of every kind.
 
+mod asks;
 mod basics;
 mod compaction;
 #[cfg(feature = "compression")]

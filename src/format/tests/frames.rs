@@ -1,7 +1,7 @@
 //! Frames: what goes in comes out.
 
 use super::super::checked;
-use super::super::frame::{self, HEADER_LEN, Kind, Stamp};
+use super::super::frame::{self, Gist, HEADER_LEN, Kind, Stamp};
 use super::super::payload::Record;
 use super::super::record::EventRef;
 use super::{PLACE, Random, frame_of, rounds, sample_frame};
@@ -52,6 +52,26 @@ fn a_frame_moves_with_its_content_checksum() {
         let there = frame::decode(&moved, place).unwrap();
         assert_eq!(there.header, frame.header);
         assert_eq!(there.bytes[4..], frame.bytes[4..]);
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_frame_is_what_its_bytes_say_and_its_padding_is_zero() {
+    for len in 0..64 {
+        let mut random = Random::new(len);
+        let (event, place) = (random.event(), random.place());
+        let data = vec![0xff; usize::try_from(len).unwrap()];
+        let record = Record::new("t", "s", event.timestamp, &data).unwrap();
+        let stamp = Stamp {
+            kind: Kind::Event,
+            ..random.stamp()
+        };
+        let mut bytes = vec![0xaa; frame::padded(record.frame_len())];
+        let content_crc = frame::encode(&mut bytes, &record, stamp, place);
+        let gist = frame::gist(&bytes, place);
+        assert_eq!(gist, Some(Gist::of(&record, &stamp, content_crc)), "{len}");
+        let padding = &bytes[record.frame_len()..];
+        assert!(padding.iter().all(|&byte| byte == 0), "{len}: {padding:?}");
     }
 }
 
