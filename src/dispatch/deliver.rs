@@ -14,7 +14,11 @@ use crate::format::record::EventRef;
 use crate::position::Seq;
 
 /// Deals with the event that comes next in the log.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "the event is not moved through memory then"
+)]
+#[inline(always)]
 pub(super) fn pass_or_take(
     choice: &Choice,
     desk: &mut Desk,

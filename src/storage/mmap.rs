@@ -212,15 +212,16 @@ impl Region {
     /// be asked to.
     #[inline]
     pub(crate) fn prefetch<const HINT: i32>(&self, start: usize, len: usize) {
+        let end = start.saturating_add(len).min(usize::MAX - 64);
         let mut line = start & !63;
-        while line < start.wrapping_add(len) {
+        while line < end {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a prefetch is no access, and may be of any address: also of one behind the map.
             unsafe {
                 let at = self.shared.map.as_ptr().wrapping_add(line);
                 std::arch::x86_64::_mm_prefetch::<HINT>(at.cast());
             }
-            line = line.wrapping_add(64);
+            line += 64;
         }
     }
 }
