@@ -190,8 +190,8 @@ impl Record<'_> {
 #[inline]
 pub(crate) fn encode(out: &mut [u8], record: &Record<'_>, stamp: Stamp, place: Place) -> u32 {
     let len = record.frame_len();
-    // Built apart and copied at once: a dozen small stores into the map cost more than all the rest.
     put_padding(out, len);
+    // Built apart and copied, as one piece where the compiler leaves it at that.
     put(out, 0, &header_bytes(record, stamp, len));
     record.write_payload(out.get_mut(HEADER_LEN..).unwrap_or_default());
     finish(out, len, place)

@@ -143,7 +143,8 @@ impl Shared {
         let at_hand = if claim.owner().header.lies_open() {
             write(claim.bytes_mut(), place, records, &batch)
         } else {
-            write_claim_sealed(&mut claim, records, &batch)?
+            write_claim_sealed(&mut claim, records, &batch)?;
+            AtHand::Map
         };
         if mutant::is(Mutant::PublishBeforeCopy)
             && records.len() == 1
@@ -330,14 +331,15 @@ impl Shared {
     }
 }
 
-/// Lays out the frames of a batch, which go to `place`.
+/// Lays out the frames of a batch, which go to `place`; says where they are at hand afterwards, once they lie in
+/// the map.
 #[inline]
-fn write<'a>(
+fn write(
     mut out: &mut [u8],
     mut place: Place,
     records: &[Record<'_>],
     batch: &Batch,
-) -> AtHand<'a> {
+) -> AtHand<'static> {
     if let [record] = records {
         let stamp = batch.stamp(record, 0);
         let content_crc = frame::encode(out, record, stamp, place);
@@ -360,12 +362,12 @@ fn write_claim_sealed(
     claim: &mut Claim<Segment>,
     records: &[Record<'_>],
     batch: &Batch,
-) -> Result<AtHand<'static>> {
+) -> Result<()> {
     let place = place_of(claim);
     if let Some(sealer) = claim.owner().sealer()?.cloned() {
         write_sealed(claim.bytes_mut(), place, records, batch, &sealer);
     }
-    Ok(AtHand::Map)
+    Ok(())
 }
 
 fn place_of(claim: &Claim<Segment>) -> Place {

@@ -237,6 +237,7 @@ pub(crate) struct Readable {
 }
 
 impl Readable {
+    /// What is published of a region now.
     pub(crate) fn of(region: &Arc<Region>) -> Self {
         Readable {
             region: region.clone(),
@@ -249,6 +250,7 @@ impl Readable {
         self.upto = self.region.published();
     }
 
+    /// The bytes, from the region's first on.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: as in `Region::bytes`: `upto` was loaded from `published`, and does not fall while
