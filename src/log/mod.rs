@@ -58,6 +58,7 @@ mod going;
 mod spare;
 mod shared;
 mod alive;
+mod prewriting;
 mod rotation;
 mod recycle;
 mod drops;

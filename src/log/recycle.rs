@@ -28,18 +28,15 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::rotation::{Prepare, WRITE_AHEAD};
+use super::rotation::Prepare;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::spare::Spare;
 use crate::error::Result;
 use crate::format::names;
 use crate::format::segment::BLOCK_LEN;
-use crate::storage::Region;
+use crate::storage::{FILL_PIECE, Region};
 use crate::sync::MutexGuard;
-
-/// How much is made blank at once: as much as new files are filled with.
-const PIECE: usize = 64 << 10;
 
 impl Shared {
     /// Takes the name of a segment's file away, durably on return; keeps the file if it can be used again.
@@ -105,17 +102,15 @@ impl Shared {
 
     fn blank(&self, spare: &str, name: &str, how: Prepare) -> Result<Region> {
         let mut region = self.storage.open(spare)?;
-        let zeros = vec![0; PIECE];
+        let zeros = vec![0; FILL_PIECE];
         region.append(zeros.get(..BLOCK_LEN).unwrap_or_default())?;
         region.sync().map_err(|cause| self.fail(cause))?;
-        let mut synced = 0;
+        let mut prewriting = (how == Prepare::Write).then(|| self.prewriting());
         while region.published() < region.len() {
             let room = region.len() - region.published();
             region.append(zeros.get(..room).unwrap_or(&zeros))?;
-            let is_piece = region.published() - synced >= WRITE_AHEAD;
-            if how == Prepare::Write && (is_piece || region.published() == region.len()) {
-                region.sync().map_err(|cause| self.fail(cause))?;
-                synced = region.published();
+            if let Some(prewriting) = &mut prewriting {
+                prewriting.wrote(&region, region.published())?;
             }
         }
         self.storage.rename(spare, name)?;

@@ -29,9 +29,8 @@ pub(super) enum Prepare {
     Fill,
 }
 
-/// How much is written ahead between two syncs: a whole segment at once would keep the syncs of events
-/// waiting for tens of milliseconds.
-pub(super) const WRITE_AHEAD: usize = 4 << 20;
+/// How much is filled at a time.
+const FILL: usize = 256 << 10;
 
 impl Shared {
     /// Has everything synced, if that is due by an interval.
@@ -175,11 +174,13 @@ impl Shared {
 
     /// Writes and syncs all blocks of a file, piece by piece.
     fn write_ahead(&self, region: &mut Region) -> Result<()> {
-        for start in (0..region.len()).step_by(WRITE_AHEAD) {
-            if !region.fill(start..start.saturating_add(WRITE_AHEAD))? {
+        let mut prewriting = self.prewriting();
+        for start in (0..region.len()).step_by(FILL) {
+            let end = start.saturating_add(FILL);
+            if !region.fill(start..end)? {
                 return Ok(());
             }
-            region.sync().map_err(|cause| self.fail(cause))?;
+            prewriting.wrote(region, end)?;
         }
         Ok(())
     }

@@ -50,6 +50,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use mmap::{Claim, Readable, Region, TO_READ, Writer};
+pub(crate) use region::FILL_PIECE;
 pub(crate) use turns::Abandoned;
 
 use crate::error::Result;

@@ -9,7 +9,7 @@ use crate::sync::atomic::Ordering;
 
 /// How much is filled with one write: 64 KiB cost a fifth of pages one by one, and a sync after a store
 /// through the map hardly more than with those.
-const FILL_PIECE: usize = 64 << 10;
+pub(crate) const FILL_PIECE: usize = 64 << 10;
 
 impl Region {
     /// Whether the file still has its length. A file that is truncated from outside while its map is
@@ -81,9 +81,9 @@ impl Region {
         Ok(true)
     }
 
-    /// Has the system begin to write published bytes, so that a sync finds less to do.
+    /// Has the system begin to write a range of the file, so that a sync finds less to do.
     pub(crate) fn begin_write_back(&self, range: Range<usize>) {
-        let len = range.end.min(self.published()).saturating_sub(range.start);
+        let len = range.end.min(self.len()).saturating_sub(range.start);
         // No bytes would mean all of them to the system.
         if len > 0 {
             self.backing.begin_write_back(range.start, len);

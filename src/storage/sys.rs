@@ -120,8 +120,9 @@ impl Sys {
     pub(crate) fn begin_write_back(self, file: &File, offset: usize, len: usize) {
         #[cfg(target_os = "linux")]
         if self.native {
-            // Linux begins to write what is dirty, and drops what is clean and not mapped. It is the one
-            // such call that needs no unsafe code; what goes wrong is told by the sync.
+            // Linux begins to write what is dirty, and drops what is clean and not mapped: so only for
+            // ranges that were just written. It is the one such call that needs no unsafe code; what goes
+            // wrong is told by the sync.
             let advice = rustix::fs::Advice::DontNeed;
             let len = std::num::NonZeroU64::new(len as u64);
             let _ = rustix::fs::fadvise(file, offset as u64, len, advice);
