@@ -115,7 +115,9 @@ fn run(shared: &Arc<Shared>) {
             .signal
             .wait(again, || shared.watermark.appended() != seen)
         {
+            let hurry = shared.hurry();
             let _reported = preparer.finish();
+            drop(hurry);
             rewriter.finish();
             return;
         }
@@ -167,10 +169,12 @@ impl Preparer {
             prepared
         };
         let builder = std::thread::Builder::new().name("forelog-prepare".to_owned());
-        match builder.spawn(work) {
-            Ok(thread) => self.0 = Some(thread),
+        if let Ok(thread) = builder.spawn(work) {
+            self.0 = Some(thread);
+        } else {
             // No thread to be had: it is done here, a little slower.
-            Err(_) => shared.prepare_next(how)?,
+            let _other_chores_wait = shared.hurry();
+            shared.prepare_next(how)?;
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 //!
 //! A sync of events that meets zeros on their way to the disk waits for them. So zeros go there in small
 //! [pieces](PIECE): the system begins to write one, and the next one follows when a sync of events has
-//! ended. A log that grows so fast that the segment would not be ready in time is not waited for.
+//! ended. A log that grows so fast that the segment would not be ready in time is not waited for, nor is
+//! any sync once [somebody waits](Shared::hurry) for the file or for the end of the work.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use super::shared::Shared;
 use super::watermark::Wanted;
 use crate::error::Result;
 use crate::storage::Region;
+use crate::sync::atomic::Ordering;
 
 /// How much is begun to be written at least. Less at a time costs the syncs of batches more than it spares them.
 const PIECE_MIN: usize = 512 << 10;
@@ -79,6 +81,29 @@ impl Shared {
             pace: Pace::starting_at(tail.reserved(), tail.active().region.len()),
         }
     }
+
+    /// Has a file that is being written ahead got ready without a pause, for as long as what is returned
+    /// lives: its caller waits for that.
+    pub(super) fn hurry(&self) -> Hurry<'_> {
+        self.hurried.fetch_add(1, Ordering::SeqCst);
+        // Who lets a sync pass looks again.
+        self.watermark.notify();
+        Hurry(self)
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// That somebody waits for a file that is being written ahead.
+#[derive(Debug)]
+pub(super) struct Hurry<'a>(&'a Shared);
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.hurried.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Prewriting<'_> {
@@ -106,17 +131,19 @@ impl Prewriting<'_> {
     }
 
     /// Whether there is time, and another thread that appends meanwhile.
-    fn may_wait(&mut self, len: usize) -> bool {
+    pub(super) fn may_wait(&mut self, len: usize) -> bool {
         let tail = self.log.tail();
         let is_ahead = self.pace.is_ahead(tail.reserved(), self.begun, len);
-        is_ahead && self.log.config.background && !tail.closed
+        is_ahead && self.log.config.background && !tail.closed && !self.log.is_hurried()
     }
 
     fn let_a_sync_pass(&self) {
         let watermark = &self.log.watermark;
         let next = watermark.durable().next();
         let soon = Some(Instant::now() + PAUSE);
-        watermark.wait(Wanted::Durable(next), soon, |mark| mark.durable() >= next);
+        watermark.wait(Wanted::Durable(next), soon, |mark| {
+            mark.durable() >= next || self.log.is_hurried()
+        });
     }
 }
 

@@ -188,10 +188,11 @@ impl Shared {
     /// Makes the next segment's file ahead of need.
     pub(super) fn prepare_next(&self, how: Prepare) -> Result<()> {
         // Under this lock nobody else makes the file, and no rotation can begin without it.
-        let _one_at_a_time = self
-            .preparing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.preparing.try_lock().unwrap_or_else(|_| {
+            let _whoever_does = self.hurry();
+            let preparing = self.preparing.lock();
+            preparing.unwrap_or_else(PoisonError::into_inner)
+        });
         let id = {
             let tail = self.tail();
             if tail.prepared.is_some() || tail.closed {

@@ -32,6 +32,7 @@ use crate::mutant::{self, Mutant};
 use crate::position::{SegmentId, Seq};
 use crate::storage::process::Process;
 use crate::storage::{Region, Storage};
+use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, MutexGuard, hint};
 use crate::timings::Timings;
 
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(super) settling: Mutex<()>,
     /// One preparation at a time; taken before the tail's lock.
     pub(super) preparing: Mutex<()>,
+    /// How many wait for a preparation to end.
+    pub(super) hurried: AtomicUsize,
     /// One removal at a time: two could take the same segment for the oldest. The last segment that is
     /// noted as removed.
     pub(super) removing: Mutex<SegmentId>,
@@ -123,6 +126,7 @@ impl Shared {
             tail: CachePadded::new(Mutex::new(opened.tail)),
             settling: Mutex::new(()),
             preparing: Mutex::new(()),
+            hurried: AtomicUsize::new(0),
             removing: Mutex::new(SegmentId(0)),
             aging: Mutex::default(),
             waits: Mutex::new(None),

@@ -22,6 +22,7 @@ mod pending;
 #[cfg(feature = "encryption")]
 mod plain;
 mod portable;
+mod prewriting;
 mod promise;
 mod reading;
 mod recovery;
