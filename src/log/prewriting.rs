@@ -1,7 +1,7 @@
 //! [`Prewriting`]: the blocks of the segment to come are written ahead of need, between the syncs of events.
 //!
 //! A sync of events that meets zeros on their way to the disk waits for them. So zeros go there in small
-//! [pieces](PIECE): the system begins to write one, and the next one follows when a sync of events has
+//! [pieces](PIECE_MIN): the system begins to write one, and the next one follows when a sync of events has
 //! ended. A log that grows so fast that the segment would not be ready in time is not waited for, nor is
 //! any sync once [somebody waits](Shared::hurry) for the file or for the end of the work.
 
@@ -91,7 +91,8 @@ impl Shared {
         Hurry(self)
     }
 
-    fn is_hurried(&self) -> bool {
+    /// Whether somebody waits.
+    pub(super) fn is_hurried(&self) -> bool {
         self.hurried.load(Ordering::SeqCst) > 0
     }
 }

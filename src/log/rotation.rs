@@ -172,10 +172,14 @@ impl Shared {
         Ok(region)
     }
 
-    /// Writes and syncs all blocks of a file, piece by piece.
+    /// Writes and syncs all blocks of a new file, piece by piece. Where somebody waits for it, what is left
+    /// stays allocated: whoever syncs events there writes those blocks ahead.
     fn write_ahead(&self, region: &mut Region) -> Result<()> {
         let mut prewriting = self.prewriting();
         for start in (0..region.len()).step_by(FILL) {
+            if self.is_hurried() {
+                return Ok(());
+            }
             let end = start.saturating_add(FILL);
             if !region.fill(start..end)? {
                 return Ok(());

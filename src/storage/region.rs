@@ -59,6 +59,12 @@ impl Region {
         Ok(true)
     }
 
+    /// Up to where blocks were written; beyond the end if there is nothing to do about it.
+    #[cfg(test)]
+    pub(crate) fn filled_upto(&self) -> usize {
+        self.filled_upto.load(Ordering::Relaxed)
+    }
+
     /// Notes that no block of the file was ever written.
     pub(super) fn note_unwritten(&mut self) {
         *self.filled_upto.get_mut() = 0;

@@ -9,15 +9,24 @@ use crate::log::rotation::Prepare;
 use crate::log::shared::Shared;
 use crate::log::{Log, LogConfig};
 use crate::position::Seq;
+use crate::storage::Storage;
+use crate::storage::file::FileStorage;
 use crate::storage::memory::MemoryStorage;
+use crate::storage::sys::Sys;
 use crate::sync::atomic::Ordering;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Of a segment.
+const LEN: usize = 4 << 20;
+
 fn open() -> Log {
-    let storage = Arc::new(MemoryStorage::default());
+    open_in(Arc::new(MemoryStorage::default()))
+}
+
+fn open_in(storage: Arc<dyn Storage>) -> Log {
     let config = LogConfig {
-        segment_len: 4 << 20,
+        segment_len: LEN,
         ..LogConfig::default()
     };
     Log::open(storage, config, Arc::new(SystemClock), Seq::ZERO).unwrap()
@@ -41,13 +50,13 @@ fn await_hurried(shared: &Shared, count: usize) {
 fn syncs_are_let_pass_only_while_nobody_waits_for_the_file() {
     let log = open();
     let mut prewriting = log.shared.prewriting();
-    assert!(prewriting.may_wait(4 << 20));
+    assert!(prewriting.may_wait(LEN));
     let (first, second) = (log.shared.hurry(), log.shared.hurry());
-    assert!(!prewriting.may_wait(4 << 20));
+    assert!(!prewriting.may_wait(LEN));
     drop(first);
-    assert!(!prewriting.may_wait(4 << 20));
+    assert!(!prewriting.may_wait(LEN));
     drop(second);
-    assert!(prewriting.may_wait(4 << 20));
+    assert!(prewriting.may_wait(LEN));
 }
 
 /// As a rotation does by the number of events or for a large batch, long before three quarters of the
@@ -86,5 +95,23 @@ fn the_end_of_a_log_hurries_the_preparation_that_it_waits_for() {
             drop(under_way);
         });
         assert_eq!(hurried(&shared), 0);
+    }
+}
+
+/// All of a file is written ahead where nobody waits for it, and no more of it once somebody does.
+#[test]
+fn a_file_that_somebody_waits_for_is_left_as_it_is_allocated() {
+    for is_hurried in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Arc::new(FileStorage::create(dir.path(), Sys::native()).unwrap());
+        let log = open_in(storage);
+        let hurry = is_hurried.then(|| log.shared.hurry());
+        log.shared.prepare_next(Prepare::Write).unwrap();
+        drop(hurry);
+        let tail = log.shared.tail();
+        let filled = tail.prepared.as_ref().unwrap().filled_upto();
+        // Where map and file may have caches of their own nothing is written ahead.
+        let expected = if is_hurried { 0 } else { LEN };
+        assert!(filled == expected || filled == usize::MAX, "{filled}");
     }
 }
