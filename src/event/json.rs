@@ -1,5 +1,6 @@
 //! Events as JSON: one object with `event_id`, `event_type`, `source`, `timestamp` (RFC 3339,
-//! nanoseconds), `headers` where there are any, and `data`.
+//! nanoseconds), `headers` where there are any, and `data`. The values of a header that is there more than
+//! once are an array, in their order.
 //!
 //! JSON has no bytes: a `MessagePack` byte string appears as `{"$binary": "<base64>"}` and is read
 //! back as bytes. Numbers that JSON cannot hold (NaN, infinities) appear as `null`.
@@ -45,11 +46,8 @@ impl Event {
         object.insert("source".into(), self.source.clone().into());
         object.insert("timestamp".into(), self.timestamp.to_string().into());
         if !self.headers.is_empty() {
-            let headers = self
-                .headers
-                .iter()
-                .map(|(k, v)| (k.clone(), v.clone().into()));
-            object.insert("headers".into(), Value::Object(headers.collect()));
+            let headers = self.headers.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+            object.insert("headers".into(), headers_to_value(headers));
         }
         object.insert("data".into(), self.data.to_json_value());
         Value::Object(object)
@@ -65,22 +63,48 @@ impl Event {
             Error::new(ErrorKind::Decode, format!("the text is no event: {source}"))
                 .caused_by(source)
         })?;
-        let headers = fields.headers.into_iter().map(|(name, value)| match value {
-            Value::String(value) => Ok((name, value)),
-            other => {
-                let message = format!("the text is no event: header {name:?} is {other}, no text");
-                Err(Error::new(ErrorKind::Decode, message))
-            }
-        });
         Ok(Event {
             event_id: fields.event_id.unwrap_or(EventId::NIL),
             event_type: fields.event_type,
             source: fields.source,
             timestamp: fields.timestamp.unwrap_or_else(Timestamp::now),
-            headers: headers.collect::<Result<_>>()?,
+            headers: headers_from(fields.headers)?,
             data: Data::from_json_value(&fields.data)?,
         })
     }
+}
+
+/// Headers as a JSON object.
+pub(crate) fn headers_to_value<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    let mut object = Map::new();
+    for (name, value) in headers {
+        match object.get_mut(name) {
+            None => {
+                object.insert(name.to_owned(), value.into());
+            }
+            Some(Value::Array(values)) => values.push(value.into()),
+            Some(first) => *first = Value::Array(vec![first.take(), value.into()]),
+        }
+    }
+    Value::Object(object)
+}
+
+fn headers_from(object: Map<String, Value>) -> Result<Vec<(String, String)>> {
+    let mut headers = Vec::with_capacity(object.len());
+    for (name, value) in object {
+        let values = match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        for value in values {
+            let Value::String(value) = value else {
+                let message = format!("the text is no event: header {name:?} is {value}, no text");
+                return Err(Error::new(ErrorKind::Decode, message));
+            };
+            headers.push((name.clone(), value));
+        }
+    }
+    Ok(headers)
 }
 
 impl Data {
@@ -240,6 +264,20 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_is_there_twice_keeps_both_values() {
+        let event = Event::new("t", "s", &0).unwrap().with_header("tag", "a");
+        let event = event.with_header("tag", "b").with_header("trace", "1");
+        let headers = serde_json::json!({"tag": ["a", "b"], "trace": "1"});
+        assert_eq!(event.to_json_value()["headers"], headers);
+        assert_eq!(Event::from_json(&event.to_json()).unwrap(), event);
+        let system = crate::EventSystem::builder().open().unwrap();
+        let seq = system.emit(&event).unwrap().seq;
+        let stored = system.store().get(seq).unwrap().unwrap();
+        assert_eq!(stored.event().to_json_value()["headers"], headers);
+        system.close().unwrap();
+    }
+
+    #[test]
     fn what_is_no_event_is_a_clear_error() {
         for (text, says) in [
             ("", "EOF"),
@@ -255,6 +293,10 @@ mod tests {
             ),
             (
                 r#"{"event_type":"t","source":"s","headers":{"a":1}}"#,
+                "header \"a\"",
+            ),
+            (
+                r#"{"event_type":"t","source":"s","headers":{"a":["1",2]}}"#,
                 "header \"a\"",
             ),
         ] {

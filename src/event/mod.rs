@@ -18,7 +18,7 @@ pub use filter::Filter;
 pub(crate) use filter::Pattern;
 pub use id::EventId;
 pub(crate) use id::{IdRange, IdSource};
-pub(crate) use json::to_value;
+pub(crate) use json::{headers_to_value, to_value};
 pub use keep_last::StateKey;
 pub(crate) use keep_last::{KeepLast, Spared};
 pub use whole::MAX_DEPTH;

@@ -241,6 +241,12 @@ impl<'a> Headers<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Headers { rest: bytes }
     }
+
+    /// The pairs that are left as a JSON object; the values of a name that is there more than once are an
+    /// array, in their order.
+    pub fn to_json_value(&self) -> serde_json::Value {
+        crate::event::headers_to_value(self.clone())
+    }
 }
 
 impl<'a> Iterator for Headers<'a> {

@@ -197,8 +197,7 @@ impl<'a> EventRef<'a> {
         object.insert("timestamp".into(), self.timestamp().to_string().into());
         object.insert("appended_at".into(), self.appended_at().to_string().into());
         if self.has_headers() {
-            let headers = self.headers().map(|(k, v)| (k.to_owned(), v.into()));
-            object.insert("headers".into(), Value::Object(headers.collect()));
+            object.insert("headers".into(), self.headers().to_json_value());
         }
         object.insert(
             "data".into(),

@@ -1,7 +1,5 @@
 //! [`LoggedEvent`]: an event copied out of the log, its data not yet decoded.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -15,7 +13,8 @@ use crate::position::Seq;
 /// An event as the log has it, in memory of its own.
 ///
 /// Serializes as one object: `seq`, `event_id`, `event_type`, `source`, `timestamp` and `appended_at`
-/// (RFC 3339, nanoseconds), `headers` where there are any, `data`; and `data_error` in the place of
+/// (RFC 3339, nanoseconds), `headers` where there are any (the values of one that is there more than once are
+/// an array), `data`; and `data_error` in the place of
 /// data that cannot be decoded.
 #[derive(Debug, Clone)]
 pub struct LoggedEvent {
@@ -83,8 +82,8 @@ struct Line<'a> {
     source: &'a str,
     timestamp: Timestamp,
     appended_at: Timestamp,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    headers: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<Value>,
     data: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     data_error: Option<String>,
@@ -104,7 +103,7 @@ impl Serialize for LoggedEvent {
             source: event.source(),
             timestamp: event.timestamp(),
             appended_at: event.appended_at(),
-            headers: event.headers().collect(),
+            headers: event.has_headers().then(|| event.headers().to_json_value()),
             data,
             data_error,
         };

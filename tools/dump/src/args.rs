@@ -190,6 +190,15 @@ pub enum Key {
     Id(EventId),
 }
 
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Key::Seq(seq) => write!(f, "Seq {seq}"),
+            Key::Id(id) => write!(f, "id {id}"),
+        }
+    }
+}
+
 fn key(text: &str) -> Result<Key, String> {
     match text.parse() {
         Ok(seq) => Ok(Key::Seq(Seq(seq))),
@@ -335,7 +344,16 @@ pub struct MoreArgs {
 
 impl MoreArgs {
     /// The selector with these added.
-    pub fn add_to(&self, selector: Selector) -> Selector {
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if nothing can lie between the two times.
+    pub fn add_to(&self, selector: Selector) -> Result<Selector, Error> {
+        if let (Some(since), Some(until)) = (self.appended_since, self.appended_until)
+            && until < since
+        {
+            let message = "--appended-until lies before --appended-since, so that no event fits; exchange the two";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let mut selector = selector.ids(self.ids.iter().copied());
         for (name, value) in &self.headers {
             selector = selector.header(name, value);
@@ -343,10 +361,10 @@ impl MoreArgs {
         if let Some(time) = self.appended_since {
             selector = selector.appended_since(time);
         }
-        match self.appended_until {
+        Ok(match self.appended_until {
             Some(time) => selector.appended_until(time),
             None => selector,
-        }
+        })
     }
 }
 

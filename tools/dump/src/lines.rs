@@ -1,7 +1,6 @@
 //! [`Lines`]: records, one a line.
 
 use forelog::inspect::{Inspector, LoggedEvent, SegmentState};
-use serde_json::{Map, Value};
 
 use crate::format::Format;
 use crate::text::{clean, counted};
@@ -116,7 +115,6 @@ fn begin_table(inspector: &Inspector, out: Output<'_>) -> Result<(), Fault> {
 
 fn csv_record(out: Output<'_>, record: &LoggedEvent) -> Result<(), Fault> {
     let event = record.view()?;
-    let headers = headers_of(record)?;
     let fields = [
         event.seq().to_string(),
         event.event_id().to_string(),
@@ -124,10 +122,9 @@ fn csv_record(out: Output<'_>, record: &LoggedEvent) -> Result<(), Fault> {
         event.source().to_owned(),
         event.timestamp().to_string(),
         event.appended_at().to_string(),
-        if headers.is_empty() {
-            String::new()
-        } else {
-            Value::Object(headers).to_string()
+        match event.headers().next() {
+            None => String::new(),
+            Some(_) => event.headers().to_json_value().to_string(),
         },
         data_of(record),
     ];
@@ -145,15 +142,6 @@ pub(crate) fn csv_line<F: AsRef<[u8]>>(
         .into_inner()
         .map_err(|error| std::io::Error::other(error.to_string()))?;
     Ok(out.write_all(&bytes)?)
-}
-
-/// The headers as JSON.
-pub(crate) fn headers_of(record: &LoggedEvent) -> Result<Map<String, Value>, Fault> {
-    let event = record.view()?;
-    let headers = event.headers();
-    Ok(headers
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect())
 }
 
 /// The data as JSON, or why it cannot be shown.

@@ -53,7 +53,7 @@ pub(crate) fn show(
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
-    let selector = args.more.add_to(args.selector.selector()?);
+    let selector = args.more.add_to(args.selector.selector()?)?;
     for record in inspector.records(selector)? {
         match record {
             Ok(record) => add(&mut sums, by, &record.view()?),

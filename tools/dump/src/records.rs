@@ -7,7 +7,7 @@ use forelog::inspect::{Bound, Follow, Inspector, LoggedEvent, Selector};
 
 use crate::args::{GetArgs, Key, QueryArgs, TailArgs};
 use crate::format::Format;
-use crate::lines::{Lines, data_of, headers_of};
+use crate::lines::{Lines, data_of};
 use crate::text::clean;
 use crate::{Args, Exit, Fault, Output, Told};
 
@@ -74,7 +74,7 @@ pub(crate) fn query(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let selector = args.more.add_to(args.selector.selector()?);
+    let selector = args.more.add_to(args.selector.selector()?)?;
     let format = args.place.format();
     if !args.newest_first {
         return oldest_first(inspector, selector, format, out, told);
@@ -168,7 +168,7 @@ pub(crate) fn tail(
     out: Output<'_>,
     told: &mut Told<'_>,
 ) -> Result<Exit, Fault> {
-    let selector = args.more.add_to(args.selector.selector()?);
+    let selector = args.more.add_to(args.selector.selector()?)?;
     let first = first_of_tail(inspector, selector.clone(), args.lines)?;
     let selector = match first {
         Some(first) => selector.from(first),
@@ -215,7 +215,11 @@ pub(crate) fn get(
         lines.count()
     };
     if count == 0 && told.is_whole() {
-        told.note("there is no such event, or not any more");
+        let path = args.place.path.display();
+        told.note(&format!(
+            "there is no such event, or not any more: {} (path {path})",
+            args.key
+        ));
         return Ok(Exit::Absent);
     }
     Ok(Exit::Good)
@@ -251,9 +255,8 @@ fn fields(record: &LoggedEvent, out: Output<'_>) -> Result<(), Fault> {
     writeln!(out, "source       {}", clean(event.source()))?;
     writeln!(out, "timestamp    {}", event.timestamp())?;
     writeln!(out, "appended_at  {}", event.appended_at())?;
-    for (name, value) in headers_of(record)? {
-        let value = value.as_str().unwrap_or_default();
-        writeln!(out, "header       {}: {}", clean(&name), clean(value))?;
+    for (name, value) in event.headers() {
+        writeln!(out, "header       {}: {}", clean(name), clean(value))?;
     }
     writeln!(out, "data         {}", clean(&data_of(record)))?;
     Ok(())

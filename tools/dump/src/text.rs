@@ -3,18 +3,24 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Text from a log, or the name of a file, without what could steer a terminal: control characters are written
-/// as `\u{1b}`.
+/// Text from a log, or the name of a file, without what could steer a terminal: control characters, and those that
+/// turn the direction of a line or begin a new one, are written as `\u{1b}`.
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if c.is_control() || is_steering(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// The marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm, under which the columns
+/// behind them are shown in another order; and its separators of lines and paragraphs.
+fn is_steering(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A number with its digits in groups: `1,234,567`.
@@ -69,6 +75,9 @@ mod tests {
     #[test]
     fn control_characters_are_shown_and_not_sent() {
         assert_eq!(clean("a\u{1b}[2Jb\n\u{9b}ü"), "a\\u{1b}[2Jb\\n\\u{9b}ü");
+        let turned = "\u{202e}a\u{2066}b\u{2069}\u{2028}";
+        assert_eq!(clean(turned), "\\u{202e}a\\u{2066}b\\u{2069}\\u{2028}");
+        assert_eq!(clean("日本 👩\u{200d}👧"), "日本 👩\u{200d}👧");
     }
 
     #[test]

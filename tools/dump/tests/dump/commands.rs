@@ -54,11 +54,45 @@ data         {\"n\":2}
     assert_eq!(seqs(&json), [3]);
     let missing = forelog_dump("get", dir.path(), &["4"]);
     assert_eq!((code(&missing), stdout(&missing).as_str()), (5, ""));
-    assert!(stderr(&missing).contains("no such event"));
+    let told = stderr(&missing);
+    assert!(
+        told.contains("no such event") && told.contains("Seq 4"),
+        "{told}"
+    );
+    assert!(told.contains(dir.path().to_str().unwrap()), "{told}");
     assert_eq!(code(&forelog_dump("get", dir.path(), &["four"])), 2);
     flip(&segment(dir.path(), 1), 4096 + 64);
     let damaged = forelog_dump("get", dir.path(), &["1"]);
     assert_eq!(code(&damaged), 3, "it may have been there");
+}
+
+#[test]
+fn a_header_that_is_there_twice_is_shown_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = open(dir.path());
+    let tagged = event(1).with_header("tag", "a").with_header("tag", "b");
+    system.emit(tagged.with_header("other", "c")).unwrap();
+    system.close().unwrap();
+    let fields = stdout(&forelog_dump("get", dir.path(), &["1"]));
+    assert!(
+        fields.contains("header       tag: a\nheader       tag: b\n"),
+        "{fields}"
+    );
+    let headers = serde_json::json!({"tag": ["a", "b"], "other": "c"});
+    for command in ["get", "query"] {
+        let rest: &[&str] = if command == "get" { &["1"] } else { &[] };
+        let json = forelog_dump(command, dir.path(), &[rest, &["--json"]].concat());
+        assert_eq!(lines(&json)[0]["headers"], headers);
+        let csv = stdout(&forelog_dump(
+            command,
+            dir.path(),
+            &[rest, &["--format", "csv"]].concat(),
+        ));
+        assert!(
+            csv.contains(r#""{""tag"":[""a"",""b""],""other"":""c""}""#),
+            "{csv}"
+        );
+    }
 }
 
 #[test]
@@ -144,6 +178,15 @@ fn query_selects_by_everything_that_an_event_has() {
     }
     let both = forelog_dump("query", dir.path(), &["--json", "--format", "csv"]);
     assert_eq!(code(&both), 2);
+    let turned = [
+        "--appended-since",
+        "2023-11-14T22:13:33Z",
+        "--appended-until",
+        "2023-11-14T22:13:30Z",
+    ];
+    let turned = forelog_dump("query", dir.path(), &turned);
+    assert_eq!(code(&turned), 2);
+    assert!(stderr(&turned).contains("exchange the two"));
 }
 
 #[test]
