@@ -449,3 +449,28 @@ fn a_batch_may_have_as_many_events_as_a_frame_can_count() -> forelog::Result<()>
     assert_eq!(system.store().len(), 65_536);
     system.close()
 }
+
+#[test]
+fn where_the_headers_of_an_answer_have_no_room_the_error_says_whose_they_are() -> Result<()> {
+    let system = EventSystem::builder().open()?;
+    let full = number(2).with_header("own", "v".repeat(65_000));
+    let full = full.with_header("more", "v".repeat(520));
+    system.emit(&full)?;
+    let (inside, (told, heard)) = (system.clone(), std::sync::mpsc::channel());
+    let wanted = Subscription::named("answers").event_type("asked");
+    system.register_handler(wanted, move |_: &Delivery<'_>| {
+        let singly = inside.emit(&full).map(|_| ());
+        let all = inside.emit_batch(std::slice::from_ref(&full)).map(|_| ());
+        told.send([singly, all]).unwrap();
+    })?;
+    system.start()?;
+    system.emit(Event::new("asked", "test", &1)?)?;
+    for result in heard.recv().unwrap() {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let told = error.to_string();
+        assert!(told.contains("have 65535 bytes"), "{told}");
+        assert!(told.contains("Builder::correlation"), "{told}");
+    }
+    system.close()
+}

@@ -79,13 +79,14 @@ impl<'a> Record<'a> {
         Ok(self)
     }
 
-    /// The same record with these headers in place of its own.
+    /// The same record with these headers, its own and those that the system adds, in place of its own.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if they are too long.
     pub(crate) fn with_headers(mut self, headers: &'a [(String, String)]) -> Result<Self> {
+        let own = self.headers_len;
         self.headers = headers;
-        self.headers_len = checked_headers_len(headers)?;
+        self.headers_len = checked_headers_len(headers).map_err(|_| no_room(own, headers))?;
         Ok(self)
     }
 
@@ -228,6 +229,17 @@ fn checked_headers_len(headers: &[(String, String)]) -> Result<u16> {
             format!("the headers have {len} bytes; at most {HEADERS_LEN_MAX} are possible");
         Error::new(ErrorKind::Invalid, message)
     })
+}
+
+#[cold]
+fn no_room(own: u16, headers: &[(String, String)]) -> Error {
+    let len = headers_len(headers);
+    let message = format!(
+        "the event's headers have {own} bytes, and {len} with those that say what it is an answer to, and in \
+         which span it is emitted; at most {HEADERS_LEN_MAX} are possible: shorten its own, or see \
+         Builder::correlation"
+    );
+    Error::new(ErrorKind::Invalid, message)
 }
 
 /// The headers of an event, as pairs of name and value.
