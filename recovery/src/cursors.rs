@@ -9,7 +9,7 @@ use forelog_dump::{Exit, Fault, Output, clean};
 use serde::Serialize;
 
 use crate::options::{CursorPlace, CursorsArgs, CursorsCommand};
-use crate::shown::{json as as_json, line, path as shown, typed};
+use crate::shown::{json as as_json, line, lines, path as shown, typed};
 
 /// The version of the JSON reports.
 const VERSION: u32 = 1;
@@ -76,7 +76,8 @@ pub(crate) fn cursors(args: &CursorsArgs, json: bool, out: Output<'_>) -> Result
         name,
         from: one.cursor,
         to,
-        again: one.cursor.since(to),
+        // A cursor may stand beyond the end: by a seek, or in a log that was restored from an older copy.
+        again: one.cursor.min(report.log.last).since(to),
         skipped: to.since(one.cursor),
         applied: apply,
     };
@@ -116,14 +117,16 @@ fn list(path: &Path, json: bool, out: Output<'_>) -> Result<Exit, Fault> {
         return Ok(exit);
     }
     writeln!(out, "{}: the log ends at Seq {}", shown(path), list.last)?;
-    for one in list.subscriptions {
-        let behind = list.last.since(one.cursor);
-        let place = format!(
-            "at Seq {}, {behind} behind, {} parked",
-            one.cursor, one.parked
-        );
-        line(out, &one.name, &place)?;
-    }
+    let place = |one: &SubscriptionReport| {
+        let (at, parked) = (one.cursor, one.parked);
+        let behind = list.last.since(at);
+        format!("at Seq {at}, {behind} behind, {parked} parked")
+    };
+    let places = list
+        .subscriptions
+        .iter()
+        .map(|one| (one.name.as_str(), place(one)));
+    lines(out, &places.collect::<Vec<_>>())?;
     if list.subscriptions.is_empty() {
         writeln!(out, "  no named subscription is known")?;
     }
@@ -164,7 +167,8 @@ fn text(planned: &Move<'_>, out: &mut dyn Write) -> io::Result<()> {
     let verb = if planned.applied { "went" } else { "would go" };
     writeln!(out, "{name}: {verb} from Seq {from} to Seq {to}")?;
     if planned.again > 0 {
-        let again = format!("Seqs {} to {from} are delivered again", to.next());
+        let last = Seq(to.0.saturating_add(planned.again));
+        let again = format!("Seqs {} to {last} are delivered again", to.next());
         line(out, "again", &again)?;
     }
     if planned.skipped > 0 {

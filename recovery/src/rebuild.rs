@@ -8,7 +8,7 @@ use forelog_dump::{Exit, Fault, Output};
 use serde::Serialize;
 
 use crate::options::RebuildArgs;
-use crate::shown::{json as as_json, line, path as shown};
+use crate::shown::{json as as_json, line, lines, path as shown};
 
 /// The version of the JSON report.
 const VERSION: u32 = 1;
@@ -67,13 +67,15 @@ pub(crate) fn rebuild(args: &RebuildArgs, json: bool, out: Output<'_>) -> Result
         )?,
         (count, false) => writeln!(out, "{path}: {count} snapshots")?,
     }
-    for one in &snapshots {
+    let states = snapshots.iter().map(|one| {
+        let (version, seq, bytes) = (one.version, one.position, one.bytes);
         let state = format!(
-            "version {} at Seq {}, {} bytes, {}",
-            one.version, one.position, one.bytes, one.state
+            "version {version} at Seq {seq}, {bytes} bytes, {}",
+            one.state
         );
-        line(out, &one.projection, &state)?;
-    }
+        (one.projection.as_str(), state)
+    });
+    lines(out, &states.collect::<Vec<_>>())?;
     if !args.apply && !snapshots.is_empty() {
         line(out, "next", "the same command with --apply sets them aside")?;
     }

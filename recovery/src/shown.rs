@@ -22,6 +22,17 @@ pub(crate) fn line(out: &mut dyn Write, name: &str, value: &str) -> io::Result<(
     writeln!(out, "  {:<10} {}", clean(name), clean(value))
 }
 
+/// Lines of a report whose names are of any length, one under the other.
+pub(crate) fn lines(out: &mut dyn Write, pairs: &[(&str, String)]) -> io::Result<()> {
+    let names = || pairs.iter().map(|(name, _)| clean(name));
+    let width = names().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = width.max(10);
+    for (name, (_, value)) in names().zip(pairs) {
+        writeln!(out, "  {name:<width$} {}", clean(value))?;
+    }
+    Ok(())
+}
+
 /// Some ranges of Seqs, in words.
 pub(crate) fn seqs(gaps: &[Gap]) -> String {
     let one = |gap: &Gap| {

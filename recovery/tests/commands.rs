@@ -134,6 +134,40 @@ fn a_repair_that_is_killed_is_gone_on_with() {
 }
 
 #[test]
+fn of_a_cursor_beyond_the_end_only_what_is_there_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = corpus::open(dir.path());
+    let long = forelog::Subscription::named("a-name-of-some-length");
+    let id = system
+        .register_handler(long, |_: &forelog::Delivery<'_>| ())
+        .unwrap();
+    system.unregister_handler(id).unwrap();
+    let short = forelog::Subscription::named("short");
+    system
+        .register_handler(short, |_: &forelog::Delivery<'_>| ())
+        .unwrap();
+    let event = forelog::Event::new("t", "s", &1).unwrap();
+    for _ in 0..3 {
+        system.emit(&event).unwrap();
+    }
+    let far = forelog::Start::At(forelog::Seq(1_000));
+    system.seek("short", far).unwrap();
+    system.close().unwrap();
+    let path = text(dir.path());
+    let list = said(&run(&["cursors", "list", path]));
+    let places: Vec<_> = list
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.find(" at Seq"))
+        .collect();
+    assert!(places.len() == 2 && places[0] == places[1], "{list}");
+    let plan = said(&run(&["cursors", "set", path, "short", "1"]));
+    assert!(plan.contains("Seqs 2 to 3 are delivered again"), "{plan}");
+    let (_, plan) = json(&["cursors", "set", path, "short", "1", "--json"]);
+    assert_eq!(plan["again"], 2);
+}
+
+#[test]
 fn a_cursor_moves_only_when_told_and_never_beyond_the_end() {
     let dir = tempfile::tempdir().unwrap();
     whole(dir.path());
