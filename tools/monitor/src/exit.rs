@@ -191,8 +191,8 @@ fn write_report(
         (Some(path), None) => Subject::Directory(path, reach.key()?),
         (None, None) => Subject::None,
     };
-    let performance = performance.map(read).transpose()?;
-    let html = report::html(&subject, performance.as_deref())?;
+    let results = performance.map(read).transpose()?;
+    let html = report::html(&subject, performance.zip(results.as_deref()))?;
     if let Some(output) = output {
         return std::fs::write(output, html).map_err(|cause| Error::io("write", output, cause));
     }

@@ -31,7 +31,7 @@ pub(crate) enum Subject<'a> {
 ///
 /// # Errors
 /// If the directory cannot be read, or the results are none.
-pub(crate) fn html(subject: &Subject<'_>, performance: Option<&str>) -> Result<String> {
+pub(crate) fn html(subject: &Subject<'_>, performance: Option<(&Path, &str)>) -> Result<String> {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" \
@@ -44,8 +44,8 @@ pub(crate) fn html(subject: &Subject<'_>, performance: Option<&str>) -> Result<S
         Subject::Directory(path, key) => page += &directory(path, key.as_ref())?,
         Subject::Running(status) => page += &running::parts(status),
     }
-    if let Some(text) = performance {
-        page += &tests(text)?;
+    if let Some((path, text)) = performance {
+        page += &tests(text).map_err(|error| error.at_path(path))?;
     }
     Ok(page + "</body></html>\n")
 }
@@ -203,8 +203,18 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
+/// Text as it stands in a page, which has no place for control characters: they are written as `\u{1b}`.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")

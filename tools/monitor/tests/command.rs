@@ -37,6 +37,21 @@ fn filled(dir: &Path) {
 }
 
 #[test]
+fn a_page_has_no_control_characters() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = EventSystem::builder().persistence_path(dir.path());
+    let system = settings.open().unwrap();
+    let event = Event::new("a\u{0}\u{1b}[31m", "s", &1).unwrap();
+    system.emit(event).unwrap();
+    system.close().unwrap();
+    let output = run(&["report", dir.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(page.contains("a\\u{0}\\u{1b}[31m"), "{page}");
+    assert!(!page.chars().any(|c| c.is_control() && c != '\n'), "{page}");
+}
+
+#[test]
 fn a_report_is_one_page_of_a_directory_and_of_performance_tests() {
     let dir = tempfile::tempdir().unwrap();
     let (data, results, page) = (
@@ -287,10 +302,9 @@ fn what_cannot_be_read_is_told() {
     let wrong = dir.path().join("wrong.json");
     std::fs::write(&wrong, "{}").unwrap();
     let output = run(&["report", "--performance", wrong.to_str().unwrap()]);
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("save_results"),
-        "{output:?}"
-    );
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("save_results"), "{told}");
+    assert!(told.contains(wrong.to_str().unwrap()), "{told}");
     assert_eq!(run(&["dance"]).status.code(), Some(2));
 }
 
