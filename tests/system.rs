@@ -474,3 +474,15 @@ fn where_the_headers_of_an_answer_have_no_room_the_error_says_whose_they_are() -
     }
     system.close()
 }
+
+#[test]
+fn a_text_report_has_no_control_characters_of_names() -> Result<()> {
+    let system = EventSystem::builder().open()?;
+    let wanted = Subscription::named("a\u{1b}[31m\nb");
+    system.register_handler(wanted, |_: &Delivery<'_>| ())?;
+    let (_monitor, _health, dashboard) =
+        forelog::setup_event_monitoring(&system, Duration::from_secs(60), 0.8)?;
+    let report = dashboard.generate_text_report()?;
+    assert!(report.contains("a\\u{1b}[31m\\nb"), "{report}");
+    system.close()
+}

@@ -124,6 +124,19 @@ fn write(text: &mut String, report: &Report) -> fmt::Result {
     types(text, &metrics.types)
 }
 
+/// A name as it stands in the text: control characters would steer a terminal, or begin a line.
+fn shown(name: &str) -> String {
+    let mut shown = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// The types of which most was handled.
 fn types(text: &mut String, all: &[TypeFigures]) -> fmt::Result {
     let handled = all.iter();
@@ -132,7 +145,7 @@ fn types(text: &mut String, all: &[TypeFigures]) -> fmt::Result {
         writeln!(
             text,
             "  type {:<15} {:.1} delivered/s, p99 {:.3} ms lately, {:.1} % fail; {} delivered, {} failed",
-            one.event_type,
+            shown(&one.event_type),
             one.rate,
             one.latency.recent.p99_ms,
             one.error_rate * 100.0,
@@ -154,7 +167,7 @@ fn subscription(text: &mut String, one: &SubscriptionFigures) -> fmt::Result {
     write!(
         text,
         "  {:<20} {:<8} at {}, {} behind ({} ms), {} delivered, {} failed, {} parked",
-        one.name,
+        shown(&one.name),
         one.status,
         one.position,
         one.lag,
