@@ -41,6 +41,15 @@ impl Laid {
         self.is_open(index) && is_recovered && is_read
     }
 
+    /// Whether the last segment is written anew, so that the log goes on in another one behind it.
+    fn is_last_replaced(&self) -> bool {
+        let last = self.slots.each.last();
+        last.is_some_and(|slot| {
+            let index = self.slots.each.len().saturating_sub(1);
+            slot.is_refused || (!slot.damage.is_empty() && !self.is_recoverys(index, slot))
+        })
+    }
+
     /// Whether a segment that is in order cannot stay for what becomes of the last two: after a failed sync
     /// nothing of them is taken on trust once one of them is replaced, and where the last one is, the one
     /// before has to be sealed.
@@ -49,7 +58,7 @@ impl Laid {
         let is_replaced = self.is_end_broken() || open.any(|slot| slot.is_refused);
         let is_poisoned = self.slots.is_poisoned && is_replaced;
         let is_last = index.saturating_add(1) == self.slots.each.len();
-        let is_unsealed = self.is_end_refused() && !is_last && !is_sealed;
+        let is_unsealed = self.is_last_replaced() && !is_last && !is_sealed;
         self.is_open(index) && (is_poisoned || is_unsealed)
     }
 }

@@ -358,6 +358,17 @@ fn beside_the_log() -> Vec<Harm> {
     }
 }
 
+/// Takes table and trailer off a segment: a process may be killed before it has written them.
+fn unseal(dir: &Path, id: u64) {
+    let segments = Inspector::open(dir).unwrap().segments().unwrap();
+    let at = segments.iter().find(|at| at.segment.0 == id).unwrap();
+    // Where the copy was made before it was sealed there is nothing to take off.
+    if let Some(footer) = &at.footer {
+        let end = usize::try_from(footer.frames_end).unwrap();
+        edit(&segment(dir, id), |bytes| bytes[end..].fill(0));
+    }
+}
+
 /// What is done to a directory whose process was killed.
 pub(crate) fn harms_of_killed() -> Vec<Harm> {
     harms! {
@@ -368,6 +379,21 @@ pub(crate) fn harms_of_killed() -> Vec<Harm> {
         },
         killed_and_flipped => |dir| edit(&segment(dir, 2), |bytes| bytes[5000] ^= 1),
         killed_and_end_flipped => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes[4200] ^= 1),
+        killed_before_the_seal => |dir| unseal(dir, newest(dir) - 1),
+        killed_before_the_seal_and_end_flipped => |dir| {
+            unseal(dir, newest(dir) - 1);
+            edit(&segment(dir, newest(dir)), |bytes| bytes[4200] ^= 1);
+        },
+        killed_before_the_seal_and_cut_short => |dir| {
+            unseal(dir, newest(dir) - 1);
+            edit(&segment(dir, newest(dir)), |bytes| bytes.truncate(8000));
+        },
+        killed_before_the_seal_and_both_flipped => |dir| {
+            unseal(dir, newest(dir) - 1);
+            for id in [newest(dir) - 1, newest(dir)] {
+                edit(&segment(dir, id), |bytes| bytes[4200] ^= 1);
+            }
+        },
         killed_and_copy_damaged => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes[9] ^= 1),
         killed_and_cut_short => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes.truncate(8000)),
         killed_and_forerunner_flipped => |dir| {
