@@ -173,6 +173,9 @@ fn segment_step(slot: &Slot, anew: &Anew) -> RepairStep {
     };
     let why = match slot.damage.first() {
         Some(damage) => damage.reason.clone(),
+        None if slot.is_there() && slot.footer().is_none() => {
+            "it was not sealed yet, and others are to stand behind it".to_owned()
+        }
         None if slot.is_there() => "it has to fit the segment before".to_owned(),
         None => "the segment is missing".to_owned(),
     };
