@@ -156,7 +156,7 @@ fn what_a_handler_emits_names_its_cause_and_belongs_to_the_whole_chain() {
     let root = system.emit(number(0)).unwrap();
     let own = number(2).with_header(crate::CORRELATION_HEADER, "mine");
     let other = system.emit(own).unwrap();
-    while system.store().len() < 5 {
+    while system.store().len() < 6 {
         system.drain_within(LONG).unwrap();
     }
     system.unregister_handler(id.unwrap()).unwrap();
