@@ -206,7 +206,7 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         "Both write a batch with one call and sync it with another. It writes 280 bytes an event, once, into blocks \
          that were only allocated: 65 to 75 µs and 320 to 380 µs a batch by strace on an AMD EPYC. Forelog writes 320 \
          bytes an event into blocks that were written before, which half of the batches find ready in 290 µs in all; but \
-         the disk writes each block twice then, and the other half meet that. Per byte of a batch the two are about even.",
+         the disk writes each block twice then, 640 KB a batch in place of 280, and the other half meet that.",
     ),
     (
         Workload::Replay,
