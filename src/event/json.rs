@@ -38,7 +38,7 @@ impl Event {
         self.to_json_value().to_string()
     }
 
-    /// The event as a JSON object.
+    /// The event as a JSON object. The values of a header that is there more than once are an array.
     pub fn to_json_value(&self) -> Value {
         let mut object = Map::new();
         object.insert("event_id".into(), self.event_id.to_string().into());
@@ -54,7 +54,8 @@ impl Event {
     }
 
     /// Reads an event from a JSON object. `event_type` and `source` must be there; a missing
-    /// `timestamp` means now, a missing `event_id` that the system makes one.
+    /// `timestamp` means now, a missing `event_id` that the system makes one. A header is a text, or an array
+    /// of the texts that it has.
     ///
     /// # Errors
     /// [`Decode`](ErrorKind::Decode) if the text is no such object.
