@@ -13,6 +13,8 @@ pub(super) struct End {
     pub(super) clean: bool,
     /// What the next opening sets aside; 0 where it refuses.
     pub(super) torn_bytes: u64,
+    /// How many segments are sealed as a whole, whatever a crash may have done to those behind them.
+    pub(super) settled: usize,
 }
 
 impl End {

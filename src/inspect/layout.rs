@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::damage::Damage;
 use super::end::End;
 use super::file::{File, look_at};
-use super::piece::{Piece, UNSETTLED_MAX};
+use super::piece::Piece;
 use super::place::Place;
 use super::report::{SegmentReport, SegmentState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::TRAILER_LEN;
 use crate::format::names;
+use crate::format::segment::OPEN_MAX;
 use crate::log::Removed;
 use crate::log::examine::Examination;
 use crate::log::survey::{Survey, Surveyed};
@@ -171,10 +172,10 @@ impl Layout {
         self.check_links(storage)
     }
 
-    /// Holds neighbouring segments against each other. The last two are left to the examination: a
+    /// Holds neighbouring segments against each other. The last ones are left to the examination: a
     /// crash may have come before the footer was written.
     fn check_links(&mut self, storage: &dyn Storage) -> Result<()> {
-        let settled = self.pieces.len().saturating_sub(UNSETTLED_MAX);
+        let settled = self.pieces.len().saturating_sub(OPEN_MAX);
         for piece in self.pieces.iter().take(settled) {
             self.blemishes.extend(piece.footer_damage(storage)?);
         }
@@ -272,12 +273,16 @@ impl Layout {
         if self.pieces.is_empty() {
             return Ok(End::without_segments(witness));
         }
+        let settled = self.pieces.len().saturating_sub(1);
         if let Some(last) = self
             .pieces
             .last_mut()
             .filter(|it| it.at.header.is_rewritten())
         {
-            return Ok(End::of_rewritten(last, witness));
+            return Ok(End {
+                settled,
+                ..End::of_rewritten(last, witness)
+            });
         }
         let survey = Survey {
             segments: self.pieces.iter().map(|piece| piece.at.clone()).collect(),
@@ -285,6 +290,7 @@ impl Layout {
         };
         let examination = Examination::read(storage, &survey, witness)?;
         let torn = examination.torn.iter().map(|torn| torn.len as u64);
+        let first = self.pieces.len().saturating_sub(examination.open.len());
         let end = End {
             witness: examination.witness,
             clean: examination.clean,
@@ -294,8 +300,8 @@ impl Layout {
             } else {
                 torn.sum()
             },
+            settled: first,
         };
-        let first = self.pieces.len().saturating_sub(examination.open.len());
         if examination.is_damaged() {
             for piece in self.pieces.iter_mut().skip(first) {
                 piece.unsettled = true;

@@ -6,12 +6,13 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use super::index_check::IndexCheck;
-use super::piece::{Piece, UNSETTLED_MAX};
+use super::piece::Piece;
 use super::piece_check::{Outcome, Visitor, check};
 use super::report::LogReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::DroppedRange;
 use crate::format::record::EventRef;
+use crate::format::segment::OPEN_MAX;
 use crate::keys::data::DataKey;
 use crate::position::Seq;
 use crate::storage::Storage;
@@ -90,7 +91,7 @@ pub(super) fn check_ends(
     witness: Seq,
     tally: &mut Tally<'_>,
 ) -> Result<Vec<Outcome>> {
-    let (sealed, open) = pieces.split_at(pieces.len().saturating_sub(UNSETTLED_MAX));
+    let (sealed, open) = pieces.split_at(pieces.len().saturating_sub(OPEN_MAX));
     let mut outcomes: Vec<Outcome> = sealed.iter().map(by_footer).collect();
     outcomes.extend(check_in_order(storage, open, witness, tally)?);
     Ok(outcomes)

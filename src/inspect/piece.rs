@@ -1,18 +1,16 @@
 //! [`Piece`]: a segment that is read, how far, and what its neighbours and its end say of it.
 
 use super::damage::Damage;
+use super::end::End;
 use crate::error::Result;
 use crate::format::footer::{Footer, TRAILER_LEN};
-use crate::format::segment::SegmentHeader;
+use crate::format::segment::{OPEN_MAX, SegmentHeader};
 use crate::log::survey::Surveyed;
 use crate::position::Seq;
 use crate::storage::Storage;
 
 /// Why a log is damaged that is in order as far as it goes.
 pub(super) const CUT_SHORT: &str = "the log ends before events that were known to be durable";
-
-/// How many of the last segments a crash may have cut off.
-pub(super) const UNSETTLED_MAX: usize = 2;
 
 /// A segment to read.
 #[derive(Debug, Clone)]
@@ -99,14 +97,20 @@ impl Piece {
     }
 }
 
-/// What is wrong with the footers of the last segments.
+/// What is wrong with the footers of the last segments. Nothing but a clean end proves that all of them were
+/// written; those of segments that are settled were in any case.
 pub(super) fn last_footers(
     storage: &dyn Storage,
     pieces: &[Piece],
+    end: &End,
     alone: bool,
 ) -> Result<Vec<Damage>> {
-    let first = pieces.len().saturating_sub(UNSETTLED_MAX);
-    let last = pieces.len().saturating_sub(usize::from(!alone));
+    let first = pieces.len().saturating_sub(OPEN_MAX);
+    let last = match alone {
+        true => pieces.len(),
+        false if end.clean => pieces.len().saturating_sub(1),
+        false => end.settled,
+    };
     let mut found = Vec::new();
     for piece in pieces.get(first..last).unwrap_or_default() {
         // One file alone may be the segment that still grows.

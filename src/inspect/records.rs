@@ -7,12 +7,13 @@ use super::end::End;
 use super::file::is_environment;
 use super::layout::Layout;
 use super::logged::LoggedEvent;
-use super::piece::{Judgement, Piece, UNSETTLED_MAX};
+use super::piece::{Judgement, Piece};
 use super::place::Place;
 use super::selector::Selector;
 use super::walk::{Lent, Seen, Walk};
 use crate::control::Reading;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::segment::OPEN_MAX;
 use crate::keys::data::DataKey;
 use crate::log::survey::Surveyed;
 use crate::position::{SegmentId, Seq};
@@ -181,7 +182,7 @@ impl Records {
 
     /// Begins the next segment that may hold what is selected.
     fn enter(&mut self) -> Result<()> {
-        let tail = self.layout.pieces.len().saturating_sub(UNSETTLED_MAX);
+        let tail = self.layout.pieces.len().saturating_sub(OPEN_MAX);
         if self.end.is_none() && self.at >= tail {
             self.settle()?;
         }

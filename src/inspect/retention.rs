@@ -55,18 +55,11 @@ fn facts_of(place: &Place, layout: &Layout, witness: Seq) -> Result<Vec<Facts>> 
         ..Survey::default()
     };
     let examination = Examination::read(storage, &survey, witness)?;
-    let open = examination.open.len();
-    let end_at = facts
-        .len()
-        .saturating_sub(open)
-        .saturating_add(examination.end_segment());
-    let points = examination.forerunner_point().into_iter();
-    let points = points.map(|point| (facts.len().saturating_sub(2), point));
-    let points: Vec<_> = points.chain([(end_at, examination.end.point)]).collect();
-    for (index, point) in points {
+    let first = facts.len().saturating_sub(examination.open.len());
+    let open = facts.get_mut(first..).unwrap_or_default();
+    for (facts, point) in open.iter_mut().zip(examination.points()) {
         // What a footer says is as good.
-        let unsealed = |facts: &&mut Facts| facts.standing != Standing::Settled;
-        if let Some(facts) = facts.get_mut(index).filter(unsealed) {
+        if facts.standing != Standing::Settled {
             facts.last_seq = point.last_seq;
             facts.events = point.event_count();
             facts.used = point.frames_end as u64;

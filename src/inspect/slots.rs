@@ -84,10 +84,8 @@ impl Slots {
         slots.note_files(&layout, place)?;
         let held = layout.pieces.clone();
         let end = layout.examine(storage, slots.witness)?;
-        if end.clean || place.is_one_file() {
-            let found = last_footers(storage, &held, place.is_one_file())?;
-            layout.blemishes.extend(found);
-        }
+        let found = last_footers(storage, &held, &end, place.is_one_file())?;
+        layout.blemishes.extend(found);
         slots.note_end(&layout, &end);
         slots.note_pieces(&mut layout);
         slots.rescue(storage, &layout)?;

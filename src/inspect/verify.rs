@@ -128,11 +128,8 @@ fn verify_once(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) 
         torn_bytes: end.torn_bytes,
         ..LogReport::default()
     };
-    // Nothing but a clean end proves that the last footers were written.
-    if end.clean || place.is_one_file() {
-        let found = last_footers(storage, &held, place.is_one_file())?;
-        layout.blemishes.extend(found);
-    }
+    let found = last_footers(storage, &held, &end, place.is_one_file())?;
+    layout.blemishes.extend(found);
     if held.is_empty() {
         layout.findings.extend(end.all_missing());
     }

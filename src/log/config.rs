@@ -51,7 +51,7 @@ pub(crate) struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         LogConfig {
-            segment_len: 64 << 20,
+            segment_len: 32 << 20,
             segment_events_max: u64::MAX,
             event_len_max: 16 << 20,
             retention: Retention::default(),

@@ -1,4 +1,4 @@
-//! [`Examination`]: reads the last two segments and finds where the log's prefix ends. Read-only.
+//! [`Examination`]: reads the last segments and finds where the log's prefix ends. Read-only.
 //!
 //! Unsynced pages reach a disk in any order, so valid frames behind invalid bytes are a legal crash
 //! state. What tells a torn tail from damage is a *witness*: every frame, header and mark carries the
@@ -21,10 +21,10 @@ use crate::storage::Storage;
 /// Where the log's prefix ends, and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Examination {
-    /// The forerunner (if its frames had to be read) and the last segment, in order.
+    /// The forerunners whose frames had to be read, and the last segment, in order.
     pub(crate) open: Vec<Open>,
-    /// The forerunner, if it was read and reaches to where the last segment goes on.
-    pub(super) forerunner: Option<Walked>,
+    /// The first of them, as far as each reaches to where the next one goes on.
+    pub(super) whole: Vec<Walked>,
     /// The segment in which the prefix ends, up to there.
     pub(crate) end: Walked,
     /// Everything up to here is certainly on the disk.
@@ -45,17 +45,23 @@ impl Examination {
     /// Reads the last segments of a survey that has at least one.
     ///
     /// # Errors
-    /// [`Corrupt`](ErrorKind::Corrupt) where something witnessed is not there any more.
+    /// [`Corrupt`](ErrorKind::Corrupt) where something witnessed is not there any more, or a segment is not
+    /// sealed though it must be.
     pub(super) fn of(storage: &dyn Storage, survey: &Survey, witness: Seq) -> Result<Self> {
         check_rewritten(storage, survey)?;
         let examination = Self::read(storage, survey, witness)?;
+        let read = examination.open.len().saturating_sub(1);
+        for (at, next) in survey.forerunners().skip(read) {
+            at.check_pinned_by(&next.header, storage)?;
+        }
         examination.check(survey)?;
         Ok(examination)
     }
 
-    /// Where the forerunner ends, if it was read.
-    pub(crate) fn forerunner_point(&self) -> Option<Point> {
-        self.forerunner.as_ref().map(|walked| walked.point)
+    /// Where the segments end that were read, as far as they belong to the log, in order.
+    pub(crate) fn points(&self) -> impl Iterator<Item = Point> {
+        let whole = self.whole.iter().chain([&self.end]);
+        whole.map(|walked| walked.point)
     }
 
     /// Takes in one more witness from outside the log; nothing is read anew.
@@ -69,7 +75,7 @@ impl Examination {
 
     fn check(&self, survey: &Survey) -> Result<()> {
         self.check_damage()?;
-        self.check_forerunner(survey)
+        self.check_forerunners(survey)
     }
 
     /// Reads the last segments of a survey that has at least one; damage is no error here, and found
@@ -84,8 +90,8 @@ impl Examination {
             witness: witness.max(survey.witness()),
             ..Notes::default()
         };
-        let mut forerunner = None;
-        // The last segment comes first: its frames may witness all of the forerunner, which then need
+        let mut whole = Vec::new();
+        // The last segment comes first: its frames may witness all of those before it, which then need
         // not be read.
         let mut end = walk(&open, 0, &mut notes)?;
         if mutant::is(Mutant::CutTailTooFar) && !notes.clean {
@@ -98,11 +104,14 @@ impl Examination {
             };
             end = walk(&open, 0, &mut notes)?;
         }
-        if let Some(at) = survey.forerunner()
-            && !at.header.is_rewritten()
-            && (survey.poisoned || !at.is_settled_before(&last.header, notes.witness, storage)?)
-        {
-            open.insert(0, open_forerunner(storage, at, last)?);
+        for (at, next) in survey.forerunners() {
+            let is_settled =
+                !survey.poisoned && at.is_settled_before(&next.header, notes.witness, storage)?;
+            if is_settled || at.header.is_rewritten() {
+                // Then all before it are.
+                break;
+            }
+            open.insert(0, open_forerunner(storage, at, next)?);
             let mut before = Notes {
                 witness: notes.witness,
                 ..Notes::default()
@@ -110,25 +119,23 @@ impl Examination {
             let walked = walk(&open, 0, &mut before)?;
             if before.stop.is_none() {
                 notes.come_after(before);
-                forerunner = Some(walked);
+                whole.insert(0, walked);
             } else {
                 notes = before;
                 end = walked;
+                whole.clear();
             }
         }
         if let Some(stop) = notes.stop {
             search_rest(&open, stop, end.point.frames_end, &mut notes)?;
         }
         // The clock of the log goes on from its last event, which may lie in an earlier segment.
-        let read_at = forerunner
-            .as_ref()
-            .map(|walked| walked.point.last_appended_at);
+        let read_at = whole.iter().map(|walked| walked.point.last_appended_at);
         let appended_at = &mut end.point.last_appended_at;
-        *appended_at = (*appended_at)
-            .max(survey.last_appended_at())
-            .max(read_at.unwrap_or(*appended_at));
+        *appended_at = read_at.fold(*appended_at, Ord::max);
+        *appended_at = (*appended_at).max(survey.last_appended_at());
         Ok(Examination {
-            forerunner,
+            whole,
             end,
             witness: notes.witness,
             clean: notes.clean && notes.torn.is_empty(),
@@ -148,16 +155,13 @@ impl Examination {
 
     /// Index into [`Examination::open`] of the segment in which the prefix ends.
     pub(crate) fn end_segment(&self) -> usize {
-        usize::from(self.forerunner.is_some())
+        self.whole.len()
     }
 
     /// What was read of one of the open segments; `None` if the prefix ends before it.
     fn walked(&self, segment: usize) -> Option<&Walked> {
-        match (segment, &self.forerunner) {
-            (0, None) | (1, Some(_)) => Some(&self.end),
-            (0, forerunner) => forerunner.as_ref(),
-            _ => None,
-        }
+        let end = (segment == self.whole.len()).then_some(&self.end);
+        self.whole.get(segment).or(end)
     }
 
     /// Where the first events of one of the open segments lie, up to this point of it.
@@ -292,26 +296,27 @@ impl Examination {
 impl Examination {
     /// A forerunner that was read, since nothing witnesses it as a whole, may lack its seal after a
     /// crash. Before a clean end it was sealed, and a gap behind it is declared only once it is.
-    fn check_forerunner(&self, survey: &Survey) -> Result<()> {
-        let ([forerunner, last], Some(walked)) = (self.open.as_slice(), &self.forerunner) else {
-            return Ok(());
-        };
-        let is_proved = walked.point.last_seq <= self.witness;
-        let is_sealed = || match forerunner.at.footer {
-            Some(footer) => has_whole_table(&forerunner.region, &footer),
-            None => Ok(false),
-        };
+    fn check_forerunners(&self, survey: &Survey) -> Result<()> {
         let must_be_sealed = self.clean && !survey.poisoned;
-        let must_be_proved = last.at.header.gap().is_some();
-        if (!must_be_proved || is_proved) && (!must_be_sealed || is_sealed()?) {
-            return Ok(());
+        for (pair, walked) in self.open.windows(2).zip(&self.whole) {
+            let [forerunner, next] = pair else { continue };
+            let is_proved = walked.point.last_seq <= self.witness;
+            let is_sealed = || match forerunner.at.footer {
+                Some(footer) => has_whole_table(&forerunner.region, &footer),
+                None => Ok(false),
+            };
+            let must_be_proved = next.at.header.gap().is_some();
+            if (!must_be_proved || is_proved) && (!must_be_sealed || is_sealed()?) {
+                continue;
+            }
+            let message =
+                "the segment's offset table or trailer is damaged; run forelog-recovery doctor";
+            return Err(Error::new(ErrorKind::Corrupt, message)
+                .at_path(forerunner.region.path())
+                .at_segment(forerunner.at.header.segment_id)
+                .at_offset(walked.point.frames_end as u64));
         }
-        let message =
-            "the segment's offset table or trailer is damaged; run forelog-recovery doctor";
-        Err(Error::new(ErrorKind::Corrupt, message)
-            .at_path(forerunner.region.path())
-            .at_segment(forerunner.at.header.segment_id)
-            .at_offset(walked.point.frames_end as u64))
+        Ok(())
     }
 }
 
@@ -328,18 +333,19 @@ fn check_rewritten(storage: &dyn Storage, survey: &Survey) -> Result<()> {
                        rewritten; run forelog-recovery doctor";
         return damaged(last, ErrorKind::MissingSegment, message);
     }
-    let Some(at) = survey.forerunner().filter(|at| at.header.is_rewritten()) else {
-        return Ok(());
-    };
-    let is_whole = match &at.footer {
-        Some(footer) => has_whole_table(&storage.open_read_only(&at.name)?, footer)?,
-        None => false,
-    };
-    if is_whole {
-        return Ok(());
+    for (at, _) in survey.forerunners() {
+        let is_whole = match &at.footer {
+            _ if !at.header.is_rewritten() => true,
+            Some(footer) => has_whole_table(&storage.open_read_only(&at.name)?, footer)?,
+            None => false,
+        };
+        if !is_whole {
+            let message =
+                "the segment's offset table or trailer is damaged; run forelog-recovery doctor";
+            return damaged(at, ErrorKind::Corrupt, message);
+        }
     }
-    let message = "the segment's offset table or trailer is damaged; run forelog-recovery doctor";
-    damaged(at, ErrorKind::Corrupt, message)
+    Ok(())
 }
 
 /// Opens the last segment.
@@ -357,10 +363,10 @@ fn open_last(storage: &dyn Storage, last: &Surveyed) -> Result<Open> {
     })
 }
 
-/// Opens the forerunner, up to where the last segment goes on.
-fn open_forerunner(storage: &dyn Storage, at: &Surveyed, last: &Surveyed) -> Result<Open> {
+/// Opens a forerunner, up to where the next segment goes on.
+fn open_forerunner(storage: &dyn Storage, at: &Surveyed, next: &Surveyed) -> Result<Open> {
     let region = storage.open_read_only(&at.name)?;
-    let limit = usize::try_from(last.header.prev_end).unwrap_or(usize::MAX);
+    let limit = usize::try_from(next.header.prev_end).unwrap_or(usize::MAX);
     Ok(Open {
         at: at.clone(),
         limit: limit.min(region.len()),

@@ -129,7 +129,7 @@ fn keep(shared: &Shared, quiet: bool) -> Result<Again> {
     // Each step is tried, whatever became of the one before: a disk too full to prepare a segment
     // must not keep a due sync, or the retention that makes room, from happening.
     let steps = [
-        Shared::settle,
+        Shared::settle_all,
         Shared::sync_if_due,
         Shared::roll_if_old,
         Shared::retain,

@@ -2,7 +2,7 @@
 //!
 //! **What is mapped and what is copied.** A segment that is sealed, pinned by the next one and witnessed to
 //! be durable is never written again, whatever becomes of its writer: it is mapped. The others, the active
-//! one and at times its forerunner, are [copied](super::copied) frame by frame as they come, for recovery
+//! one and at times its forerunners, are [copied](super::copied) frame by frame as they come, for recovery
 //! may seal them at an earlier end. So no byte that a reader has been lent ever changes.
 //!
 //! **A refresh** surveys the folder, goes on with the copies, and puts the list of segments together anew:
@@ -35,7 +35,7 @@ use super::watermark::Watermark;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Expiry;
-use crate::format::segment::SegmentHeader;
+use crate::format::segment::{OPEN_MAX, SegmentHeader};
 use crate::keys::Access;
 use crate::keys::unlock::unlock_to_read;
 use crate::position::Seq;
@@ -267,7 +267,7 @@ impl Held {
         let count = survey.segments.len();
         for (at, segment) in survey.segments.iter().enumerate() {
             let next = survey.segments.get(at + 1);
-            if at + 2 < count || self.is_settled(storage, segment, next, seen.witness)? {
+            if at + OPEN_MAX < count || self.is_settled(storage, segment, next, seen.witness)? {
                 seen.add(self.map(storage, segment)?);
                 continue;
             }

@@ -7,8 +7,8 @@
 //! **Life of a segment.** *Prepared* (a file of zeros, its name durable) → *active* (its header pins
 //! where the segment before ends) → *unsettled forerunner* (full; waits to be sealed) → *settled*
 //! (footer written, synced, spare room given back) → removed by retention. At most the active
-//! segment and one forerunner are not yet wholly synced: [`rotation`] settles a forerunner
-//! before it makes a new one. So recovery reads two segments, however large the log is.
+//! segment and two forerunners are not yet wholly synced: [`rotation`] waits for the older one to be
+//! settled before it makes a third. So recovery reads three segments, however large the log is.
 //!
 //! **Housekeeping** (preparing, settling, syncs by interval, idle marks, retention) is done by one
 //! thread, or, for tests that need each storage operation in order, by the caller of `append`.
@@ -47,6 +47,7 @@ mod config;
 mod opening;
 mod plan;
 mod copier;
+mod shorten;
 mod rewrite;
 mod recovery;
 mod signal;

@@ -1,6 +1,7 @@
 //! What all ways of opening a log share: mapping its segments, beginning new ones.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::point::Point;
@@ -303,7 +304,7 @@ pub(super) fn tail_of(
         writer: active.writer()?,
         last_appended_at,
         ids: IdSource::above(random(), last_appended_at),
-        forerunner: None,
+        forerunners: VecDeque::new(),
         prepared: None,
         is_next_wanted: false,
         is_begun: true,

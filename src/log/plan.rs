@@ -2,7 +2,7 @@
 
 use super::examine::Examination;
 use super::opening::Opening;
-use super::point::Point;
+use super::point::{Point, Walked};
 use super::survey::{Survey, Surveyed};
 use crate::error::Result;
 use crate::format::names;
@@ -16,15 +16,13 @@ pub(super) struct Plan {
     pub(super) header: SegmentHeader,
     /// How many segments stand before it.
     pub(super) stay: usize,
-    /// The forerunner, if all of it stays and its end is not certain to be on the disk: to be sealed
-    /// before anything else, for from the commit on it may have two segments behind it, and only the
-    /// last two are ever read.
-    pub(super) whole: Option<Sealing>,
+    /// The forerunners of which all stays and whose ends are not certain to be on the disk, in order: to be
+    /// sealed before anything else, for from the commit on more segments stand behind them, and only the
+    /// last ones are ever read.
+    pub(super) whole: Vec<Sealing>,
     /// The segment right before the new one, if that pins it at another end than it had: to be sealed
     /// after the commit, for until then what is cut off belongs to the log.
     pub(super) cut: Option<Sealing>,
-    /// Whether segments that stay are written anew rather than sealed in place.
-    pub(super) anew: bool,
     /// The last event that stays where it is.
     pub(super) kept_upto: Seq,
     /// Whether Seqs may have been handed out that are lost, and the highest such.
@@ -40,6 +38,8 @@ pub(super) struct Sealing {
     /// Index among those that were examined.
     pub(super) open: usize,
     pub(super) point: Point,
+    /// Whether it is written anew rather than sealed in place.
+    pub(super) anew: bool,
 }
 
 impl Plan {
@@ -61,9 +61,8 @@ impl Plan {
                 ..opening.blank_header(last.header.segment_id)
             },
             stay: survey.segments.len(),
-            whole: None,
+            whole: Vec::new(),
             cut: None,
-            anew: survey.poisoned,
             kept_upto: end,
             skip_to: (is_gap_owed && !mutant::is(Mutant::ReuseSeq)).then_some(ceiling),
             spare: spare(opening, survey, last, is_gap_owed),
@@ -87,33 +86,38 @@ impl Plan {
     /// Decides what stays and where the new segment goes on.
     fn lay(&mut self, survey: &Survey, last: &Surveyed, examination: &Examination) -> Result<()> {
         let proved = examination.witness.min(self.kept_upto);
-        let at = survey.segments.len().saturating_sub(1);
-        let open = examination.open.len().saturating_sub(1);
-        let sealing = |at, open, point| Some(Sealing { at, open, point });
-        let forerunner = examination.forerunner.as_ref().map(|walked| walked.point);
-        let point = examination.point_at(open, proved)?;
-        if point.count > 0 && !survey.poisoned {
+        let first = survey.segments.len().saturating_sub(examination.open.len());
+        let sealing = |open: usize, point, anew| Sealing {
+            at: first.saturating_add(open),
+            open,
+            point,
+            anew,
+        };
+        let whole = examination.whole.iter().enumerate();
+        let whole = whole.map(|(open, Walked { point, .. })| {
+            // What no witness proves the page cache may show and the disk lack.
+            sealing(open, *point, survey.poisoned || point.last_seq > proved)
+        });
+        self.whole = whole.collect();
+        let end = examination.end_segment();
+        let is_last = end.saturating_add(1) == examination.open.len();
+        let point = examination.point_at(end, proved)?;
+        if is_last && point.count > 0 && !survey.poisoned {
             // Something of the last segment is proved: it is cut behind that, and followed.
             self.header.segment_id = last.header.segment_id.next();
             self.go_on_after(&point);
-            self.cut = sealing(at, open, point);
-            self.whole = forerunner.and_then(|point| sealing(at.saturating_sub(1), 0, point));
+            self.cut = Some(sealing(end, point, false));
             return Ok(());
         }
         // Nothing of it is proved, or (after a failed sync) nothing is believed: it is replaced.
-        self.stay = at;
+        self.stay = survey.segments.len().saturating_sub(1);
         self.header.generation = last.header.generation.saturating_add(1);
-        match forerunner {
-            None if open == 0 => self.stand_where(&last.header),
-            Some(point) if point.last_seq <= proved => {
-                self.stand_where(&last.header);
-                self.whole = sealing(at.saturating_sub(1), 0, point);
-            }
-            _ => {
-                let point = examination.point_at(0, proved)?;
-                self.go_on_after(&point);
-                self.cut = sealing(at.saturating_sub(1), 0, point);
-            }
+        if is_last {
+            self.stand_where(&last.header);
+        } else {
+            // Nothing of it belongs to the log: the new one follows on what is proved of the one before.
+            self.go_on_after(&point);
+            self.cut = Some(sealing(end, point, survey.poisoned));
         }
         Ok(())
     }
@@ -180,7 +184,7 @@ fn is_gap_owed(survey: &Survey, examination: &Examination, boot_id: u128) -> boo
 
 /// Whether the log was last written in this very boot, and everything that was is still there.
 fn same_boot(examination: &Examination, boot_id: u128) -> bool {
-    let is_read_to_the_last = examination.forerunner.is_some() || examination.open.len() == 1;
+    let is_read_to_the_last = examination.whole.len().saturating_add(1) == examination.open.len();
     examination.boot_id != 0
         && examination.boot_id == boot_id
         && is_read_to_the_last

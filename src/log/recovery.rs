@@ -3,8 +3,10 @@
 //! **What recovery does**, where K is the last event of the prefix and W the highest witness:
 //! 1. The folder is synced: names that a killed process left need not be durable yet.
 //! 2. Torn tails are copied aside.
-//! 3. A forerunner that stays whole is sealed, or synced if it is sealed already: from 4 on it may be
-//!    the third from the end, and only the last two segments are ever read.
+//! 3. Forerunners that stay whole are sealed, or synced if they are sealed already: from 4 on more segments
+//!    stand behind them, and only the last [`OPEN_MAX`](crate::format::segment::OPEN_MAX) are ever read. One
+//!    of which no witness proves all is written into a file of its own, of a later generation, frame by frame
+//!    at the same places: the rename is a commit of that segment alone, and changes nothing that is read.
 //! 4. The events W+1..=K are written into a new segment with a fresh salt, built as a `.tmp` file (the
 //!    one that was prepared for the next segment, renamed before 1, if it was made in this boot) and
 //!    synced; for a page cache after a failed sync or a kill may show what the disk has not. Its
@@ -15,9 +17,12 @@
 //!    is sealed, and one more is begun above the highest `seq_ceiling`: the gap stands in its header.
 //!    With nothing to rewrite it stands in the header of 4 at once.
 //!
-//! **After a failed sync** nothing of the last two segments is taken from the page cache on trust: the
-//! last one is replaced as a whole, and the forerunner is sealed in a file of its own, of a later
-//! generation. The note of the failed sync goes last.
+//! **Where the log ends early**, in a forerunner, what lies behind the next segment goes first: see
+//! [`shorten`](super::shorten).
+//!
+//! **After a failed sync** nothing of the last segments is taken from the page cache on trust: the last one
+//! is replaced as a whole, and all forerunners are sealed in files of their own. The note of the failed sync
+//! goes last.
 //!
 //! **Crashes inside it.** Before the rename nothing has changed but for files that no one reads, and
 //! for a footer that says what the next header has said already. After it, the next opening finds the
@@ -183,7 +188,7 @@ pub(super) fn open(
     let opened = if can_go_on && opening.has_blocks(&last.name)? {
         opening.go_on(survey, &examination)
     } else {
-        super::rewrite::recover(opening, survey, last, examination)
+        super::rewrite::recover(opening, survey, examination)
     }?;
     if let Some(key) = key.as_ref().filter(|_| !fits) {
         let sealed_from = key.sealed_from();

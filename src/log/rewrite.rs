@@ -12,8 +12,10 @@ use super::plan::{Plan, Sealing};
 use super::point::Point;
 use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
+use super::shorten::shorten;
 use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
+use super::walk::no_segment;
 use crate::error::Result;
 use crate::format::footer::{ENTRY_LEN, TRAILER_LEN, TimeRanges};
 use crate::format::frame;
@@ -24,13 +26,19 @@ use crate::position::Seq;
 /// Room that a rewritten segment leaves for marks.
 const MARK_ROOM: usize = 4 * frame::HEADER_LEN;
 
+/// The least room that a segment has.
+pub(super) const ROOM_MIN: usize = BLOCK_LEN + TRAILER_LEN + MARK_ROOM;
+
 /// Recovers a log that was not closed in order, or that has no room to go on in.
 pub(super) fn recover(
     opening: Opening<'_>,
     survey: &Survey,
-    last: &Surveyed,
-    examination: Examination,
+    mut examination: Examination,
 ) -> Result<Opened> {
+    let torn_bytes = examination.torn.iter().map(|torn| torn.len as u64).sum();
+    let short = shorten(&opening, survey, &mut examination)?;
+    let survey = short.as_ref().unwrap_or(survey);
+    let last = survey.segments.last().ok_or_else(no_segment)?;
     let plan = Plan::make(&opening, survey, last, &examination)?;
     let spare = take_spare(&opening, &plan, &examination)?;
     // What the folder shows after a crash of the process need not be durable, and what follows
@@ -45,20 +53,17 @@ pub(super) fn recover(
         .unwrap_or_default()
         .to_vec();
     let mut sealed = Vec::new();
-    if examination.open.len() == 1 {
-        sync_forerunner(&opening, survey)?;
-    }
-    if let Some(whole) = &plan.whole {
+    sync_settled(&opening, survey, &examination)?;
+    for whole in &plan.whole {
         let witness = examination.witness;
-        let whole = seal(&opening, &examination, &plan, whole, &mut stay, witness)?;
+        let whole = seal(&opening, &examination, whole, &mut stay, witness)?;
         sealed.extend(whole);
     }
     let (rewritten, times) = rewrite(&opening, &plan, &examination, spare)?;
     let end = examination.end.point;
     let was_clean = examination.clean;
-    let torn_bytes = examination.torn.iter().map(|torn| torn.len as u64).sum();
     if let Some(cut) = &plan.cut {
-        let cut = seal(&opening, &examination, &plan, cut, &mut stay, end.last_seq)?;
+        let cut = seal(&opening, &examination, cut, &mut stay, end.last_seq)?;
         sealed.extend(cut);
     }
     clear_superseded(&opening, survey, &stay, &rewritten)?;
@@ -86,7 +91,11 @@ pub(super) fn recover(
 }
 
 /// Copies the bytes of a torn tail into a file of their own.
-fn set_aside(opening: &Opening<'_>, examination: &Examination, torn: &Torn) -> Result<()> {
+pub(super) fn set_aside(
+    opening: &Opening<'_>,
+    examination: &Examination,
+    torn: &Torn,
+) -> Result<()> {
     let Some(open) = examination.open.get(torn.segment) else {
         return Ok(());
     };
@@ -96,17 +105,19 @@ fn set_aside(opening: &Opening<'_>, examination: &Examination, torn: &Torn) -> R
     aside.replace(&names::torn_tail(&open.at.name, torn.offset), &bytes)
 }
 
-/// Syncs a forerunner that was found sealed: after a crash of the process its footer may stand in the
-/// page cache only, and from now on it may have two segments behind it.
-fn sync_forerunner(opening: &Opening<'_>, survey: &Survey) -> Result<()> {
-    let Some(forerunner) = survey.forerunner() else {
-        return Ok(());
-    };
-    let mut region = opening.storage.open(&forerunner.name)?;
-    region.adopt(region.len())?;
-    region
-        .sync()
-        .inspect_err(|_| note_failed_sync(opening.storage))
+/// Syncs the forerunners that were found sealed: after a crash of the process their footers may stand in the
+/// page cache only, and from now on more segments stand behind them. From the oldest on, for a later one is
+/// never settled before an earlier one.
+fn sync_settled(opening: &Opening<'_>, survey: &Survey, examination: &Examination) -> Result<()> {
+    let read = examination.open.len().saturating_sub(1);
+    let settled: Vec<_> = survey.forerunners().skip(read).collect();
+    for (at, _) in settled.into_iter().rev() {
+        let mut region = opening.storage.open(&at.name)?;
+        region.adopt(region.len())?;
+        let synced = region.sync();
+        synced.inspect_err(|_| note_failed_sync(opening.storage))?;
+    }
+    Ok(())
 }
 
 /// Seals a segment that stays at the end that its successor pins, durably; returns it, with the room
@@ -114,7 +125,6 @@ fn sync_forerunner(opening: &Opening<'_>, survey: &Survey) -> Result<()> {
 fn seal(
     opening: &Opening<'_>,
     examination: &Examination,
-    plan: &Plan,
     sealing: &Sealing,
     stay: &mut [Surveyed],
     durable_upto: Seq,
@@ -130,7 +140,7 @@ fn seal(
         durable_upto,
     };
     let sealed = match examination.open.get(sealing.open) {
-        Some(open) if plan.anew => Arc::new(seal_anew(opening, open, sealing, offsets, seal)?),
+        Some(open) if sealing.anew => Arc::new(seal_anew(opening, open, sealing, offsets, seal)?),
         _ => opening.seal(&opening.open_live(at, point, offsets)?, seal)?,
     };
     at.footer = sealed.footer().copied();
@@ -141,9 +151,9 @@ fn seal(
 
 /// Writes a segment that stays into a new file, every frame at its old place, and seals it there.
 ///
-/// After a failed sync its own file will not do. The kernel may hold pages of it that the disk has
-/// not and that it takes for written: frames that a later sync covered are safe, table and trailer
-/// are not.
+/// After a failed sync its own file will not do, and none was noted if the process was killed at once. The
+/// kernel may hold pages of it that the disk has not and that it takes for written: frames that a later sync
+/// covered are safe, others, table and trailer are not.
 fn seal_anew(
     opening: &Opening<'_>,
     open: &Open,
@@ -199,8 +209,7 @@ fn take_spare(
 fn needed(plan: &Plan, examination: &Examination) -> Result<usize> {
     let (len, count) = examination.room_after(plan.kept_upto)?;
     let tables = count.saturating_mul(ENTRY_LEN);
-    let fixed = BLOCK_LEN + TRAILER_LEN + MARK_ROOM;
-    Ok(len.saturating_add(tables).saturating_add(fixed))
+    Ok(len.saturating_add(tables).saturating_add(ROOM_MIN))
 }
 
 /// Writes the events that no witness proves into the new segment and commits it; returns it with their
@@ -312,6 +321,6 @@ fn skip(
         durable_upto: skip_to,
         ..opening.blank_header(rewritten.id().next())
     };
-    let (header, region) = opening.build_with_room(header, BLOCK_LEN + TRAILER_LEN + MARK_ROOM)?;
+    let (header, region) = opening.build_with_room(header, ROOM_MIN)?;
     Ok((opening.finish(header, region)?, sealed))
 }

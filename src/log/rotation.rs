@@ -1,7 +1,7 @@
 //! Rotation: from the active segment to the next, and what stands before and behind it.
 //!
-//! A segment is prepared ahead of need and settled (sealed, synced) after it is full. At most one full
-//! segment waits to be settled, so recovery never reads more than two.
+//! A segment is prepared ahead of need and settled (sealed, synced) after it is full, in order. At most
+//! [`FORERUNNERS_MAX`] full ones wait to be settled, so recovery never reads more than one more than that.
 
 use std::sync::{Arc, PoisonError};
 
@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::tail::{Tail, Unsettled};
 use crate::error::Result;
 use crate::format::names;
-use crate::format::segment::{SEALED, SegmentHeader, frames_max};
+use crate::format::segment::{OPEN_MAX, SEALED, SegmentHeader, frames_max};
 use crate::position::SegmentId;
 use crate::storage::Region;
 use crate::sync::MutexGuard;
@@ -29,6 +29,10 @@ pub(super) enum Prepare {
     Fill,
 }
 
+/// How many full segments may wait to be settled: while the disk has one of them, a stream of events that
+/// nobody waits to be synced goes on into the next.
+const FORERUNNERS_MAX: usize = OPEN_MAX - 1;
+
 /// How much is filled at a time.
 const FILL: usize = 256 << 10;
 
@@ -41,16 +45,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Begins the next segment. The active one becomes the forerunner; the one before it must have
-    /// been settled. On an error nothing has changed.
+    /// Begins the next segment. The active one becomes a forerunner; there must be room for one more. On an
+    /// error nothing has changed.
     pub(super) fn rotate<'a>(
         &'a self,
         mut tail: MutexGuard<'a, Tail>,
     ) -> Result<MutexGuard<'a, Tail>> {
         let full = tail.active().id();
-        while tail.forerunner.is_some() || tail.prepared.is_none() {
+        while tail.forerunners.len() >= FORERUNNERS_MAX || tail.prepared.is_none() {
             drop(tail);
-            self.settle()?;
+            self.settle(FORERUNNERS_MAX - 1)?;
             self.retain_if_behind();
             self.prepare_next(Prepare::Allocate)?;
             tail = self.tail();
@@ -90,14 +94,14 @@ impl Shared {
         };
         let segment = tail.move_to(active.writer()?);
         tail.is_begun = is_begun;
-        tail.forerunner = Some(Unsettled { segment, seal });
+        tail.forerunners.push_back(Unsettled { segment, seal });
         self.sums.forget_times();
         self.segments.push(active);
         if self.config.background {
             self.signal.wake();
         } else {
             drop(tail);
-            self.settle()?;
+            self.settle_all()?;
             self.retain()?;
             tail = self.tail();
         }
@@ -209,10 +213,24 @@ impl Shared {
         Ok(())
     }
 
-    /// Seals the forerunner, syncs it, and gives back the room that it did not use.
-    pub(super) fn settle(&self) -> Result<()> {
+    /// Settles all forerunners that wait for it now.
+    pub(super) fn settle_all(&self) -> Result<()> {
+        for _ in 0..FORERUNNERS_MAX {
+            self.settle(0)?;
+        }
+        Ok(())
+    }
+
+    /// Where more than so many forerunners wait, seals the oldest one, syncs it, and gives back the room that
+    /// it did not use.
+    pub(super) fn settle(&self, left: usize) -> Result<()> {
         let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Unsettled { segment, seal }) = self.tail().forerunner.clone() else {
+        let oldest = {
+            let tail = self.tail();
+            let waiting = (tail.forerunners.len() > left).then(|| tail.forerunners.front());
+            waiting.flatten().cloned()
+        };
+        let Some(Unsettled { segment, seal }) = oldest else {
             return Ok(());
         };
         // First: it takes a fraction of a millisecond, and the next rotation waits for it.
@@ -222,7 +240,7 @@ impl Shared {
         sealed.region.unmap_pages();
         self.sync_region(&sealed.region)?;
         self.segments.replace(sealed.clone());
-        self.tail().forerunner = None;
+        self.tail().forerunners.pop_front();
         // Segments are settled in order, so all before this one is durable as well.
         self.watermark.set_durable(last);
         tracing::debug!(

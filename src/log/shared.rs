@@ -80,6 +80,8 @@ pub(crate) struct Shared {
     /// One sync at a time, and its failure noted before the next one starts: a kernel reports an
     /// error once, and whoever syncs the same file next would be told that all is well.
     syncing: Mutex<()>,
+    /// The same of the folder, which is not kept waiting by a segment.
+    syncing_names: Mutex<()>,
 }
 
 /// What is written is what the view shows.
@@ -133,6 +135,7 @@ impl Shared {
             rewriting: Rewriting::default(),
             spares: Spares::default(),
             syncing: Mutex::new(()),
+            syncing_names: Mutex::new(()),
         }
     }
 
@@ -178,9 +181,9 @@ impl Shared {
 
     /// Writes what is staged and syncs all that is appended; returns the last Seq that this covers.
     fn sync(&self) -> Result<Seq> {
-        // What is appended by now lies in a settled segment, in the forerunner or in the active
+        // What is appended by now lies in a settled segment, in a forerunner or in the active
         // segment as they are now. What is staged is published behind all that was reserved before.
-        let (target, staged, forerunner, active, is_stream) = {
+        let (target, staged, forerunners, active, is_stream) = {
             let mut tail = self.tail();
             let staged = tail.take_staged().map_err(|_| self.abandoned())?;
             let few = staged
@@ -193,7 +196,7 @@ impl Shared {
             (
                 tail.last_seq,
                 staged,
-                tail.forerunner.clone(),
+                tail.forerunners.clone(),
                 tail.active().clone(),
                 tail.forget_pages(),
             )
@@ -209,7 +212,7 @@ impl Shared {
             let published = active.region.await_published();
             published.map_err(|_| self.abandoned())?;
         }
-        if let Some(unsettled) = forerunner {
+        for unsettled in forerunners {
             self.sync_region(&unsettled.segment.region)?;
         }
         self.sync_region(&active.region)?;
@@ -241,7 +244,8 @@ impl Shared {
 
     /// Makes the names of the segments durable; as [`Shared::sync_region`].
     pub(super) fn sync_names(&self) -> Result<()> {
-        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let syncing = self.syncing_names.lock();
+        let _one_at_a_time = syncing.unwrap_or_else(PoisonError::into_inner);
         self.check_alive()?;
         if mutant::is(Mutant::ForgetFolderSync) {
             return Ok(());
@@ -292,7 +296,7 @@ impl Shared {
         );
         drop(self.removing.lock().unwrap_or_else(PoisonError::into_inner));
         self.drop_spare();
-        let closed = self.settle().and_then(|()| self.close_clean());
+        let closed = self.settle_all().and_then(|()| self.close_clean());
         // Without the last sync, whoever waits for it has to be told.
         if let Err(error) = &closed {
             self.commit.end(error.duplicate());

@@ -1,7 +1,7 @@
 //! [`Survey`]: what segment files a folder has, and whether they can belong together. Read-only.
 //!
 //! Sealed segments are not read: their footers and the headers that follow them pin each other. Only
-//! the last two may be unsealed or not wholly on the disk; [`recovery`](super) reads those.
+//! the last [`OPEN_MAX`] may be unsealed or not wholly on the disk; [`recovery`](super) reads those.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::FORMAT_VERSION;
 use crate::format::footer::{Footer, TRAILER_LEN, TimeRanges};
 use crate::format::names;
-use crate::format::segment::{BLOCK_LEN, HeaderState, SegmentHeader};
+use crate::format::segment::{BLOCK_LEN, HeaderState, OPEN_MAX, SegmentHeader};
 use crate::position::{SegmentId, Seq};
 use crate::storage::{Entry, Storage};
 
@@ -37,7 +37,7 @@ pub(crate) struct Surveyed {
 }
 
 /// The segment files of a folder.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Survey {
     /// The segments of the log, oldest first.
     pub(crate) segments: Vec<Surveyed>,
@@ -184,33 +184,29 @@ impl Survey {
                     .at_segment(after.header.segment_id)
                     .at_offset(0));
             }
-            // The last two may have been cut off by a crash before the footer was written.
-            if at + 2 < count && !before.is_pinned_by(&after.header) {
-                let message = "the segment's end does not fit what the next one says of it; run \
-                               forelog-recovery doctor";
-                return Err(Error::new(ErrorKind::Corrupt, message)
-                    .at_path(storage.path(&before.name))
-                    .at_segment(before.header.segment_id)
-                    .at_offset(before.trailer_at())
-                    .at_seq(after.header.prev_last_seq));
+            // The last ones may have been cut off by a crash before the footer was written.
+            if at + OPEN_MAX < count {
+                before.check_pinned_by(&after.header, storage)?;
             }
         }
         Ok(())
     }
 
-    /// The segment before the last one.
-    pub(crate) fn forerunner(&self) -> Option<&Surveyed> {
-        self.segments.iter().rev().nth(1)
+    /// The segments before the last one that may not be settled yet, each with the one behind it, from the
+    /// newest on.
+    pub(super) fn forerunners(&self) -> impl Iterator<Item = (&Surveyed, &Surveyed)> {
+        let behind = self.segments.iter().rev();
+        behind.clone().skip(1).zip(behind).take(OPEN_MAX - 1)
     }
 
     /// The highest Seq that a header witnesses to be durable.
     pub(crate) fn witness(&self) -> Seq {
-        self.last_two(|header| header.durable_upto)
+        self.highest(|header| header.durable_upto)
     }
 
     /// The highest Seq that may have been handed out, by the word of the headers.
     pub(crate) fn seq_ceiling(&self) -> Seq {
-        self.last_two(|header| header.seq_ceiling)
+        self.highest(|header| header.seq_ceiling)
     }
 
     /// When the newest event of the sealed segments was appended; the earliest time if there is none.
@@ -220,8 +216,9 @@ impl Survey {
         newest.max().unwrap_or(TimeRanges::EMPTY.appended_max)
     }
 
-    fn last_two(&self, value: fn(&SegmentHeader) -> Seq) -> Seq {
-        let last = self.segments.iter().rev().take(2);
+    /// The highest that the last headers have. Those before had theirs when all this was settled.
+    fn highest(&self, value: fn(&SegmentHeader) -> Seq) -> Seq {
+        let last = self.segments.iter().rev().take(OPEN_MAX);
         last.map(|at| value(&at.header)).max().unwrap_or(Seq::ZERO)
     }
 }
@@ -234,6 +231,27 @@ impl Surveyed {
                 && footer.pinned_end() == next.prev_end
                 && footer.chain == next.prev_chain
         })
+    }
+
+    /// As [`is_pinned_by`](Self::is_pinned_by), of a segment that must be sealed.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if it is not.
+    pub(super) fn check_pinned_by(
+        &self,
+        next: &SegmentHeader,
+        storage: &dyn Storage,
+    ) -> Result<()> {
+        if self.is_pinned_by(next) {
+            return Ok(());
+        }
+        let message = "the segment's end does not fit what the next one says of it; run \
+                       forelog-recovery doctor";
+        Err(Error::new(ErrorKind::Corrupt, message)
+            .at_path(storage.path(&self.name))
+            .at_segment(self.header.segment_id)
+            .at_offset(self.trailer_at())
+            .at_seq(next.prev_last_seq))
     }
 
     /// Whether the segment is certain to be on the disk as a whole, sealed: all of it is witnessed, by the

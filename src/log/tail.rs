@@ -1,5 +1,6 @@
 //! [`Tail`]: the end of the log that grows, behind one lock.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::prefault::{Pages, Use};
@@ -29,8 +30,8 @@ pub(super) struct Tail {
     pub(super) last_sync: Seq,
     pub(super) last_appended_at: Timestamp,
     pub(super) ids: IdSource,
-    /// The full segment before the active one, until it is sealed and synced.
-    pub(super) forerunner: Option<Unsettled>,
+    /// The full segments before the active one, until each is sealed and synced, oldest first.
+    pub(super) forerunners: VecDeque<Unsettled>,
     /// The next segment's file, if it is there already.
     pub(super) prepared: Option<Region>,
     /// Whether the housekeeping was asked to prepare it.

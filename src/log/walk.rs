@@ -15,7 +15,7 @@ use crate::storage::Region;
 /// How far the stations of a walk lie apart.
 const STATION: usize = 1 << 20;
 
-/// One of the last two segments, open for reading.
+/// One of the last segments, open for reading.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) at: Surveyed,
@@ -75,7 +75,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Takes these notes of the last segment for those of the second of two.
+    /// Takes these notes of the last segments for those behind one more.
     pub(super) fn come_after(&mut self, before: Notes) {
         for station in &mut self.stations {
             station.segment += 1;

@@ -2,7 +2,7 @@
 
 use super::promise::{Promise, read};
 use super::run::{Run, Setup, Step};
-use super::survive::open;
+use super::survive::{crash_recovery, open};
 use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::ErrorKind;
@@ -184,19 +184,104 @@ fn a_witness_inside_a_batch_keeps_the_batch() {
     }
 }
 
-/// Nothing is synced of a full forerunner and of a full segment: all of it goes into one new segment,
-/// larger than others, and the ceiling above it is reckoned from that length.
+/// Nothing is synced of two full forerunners and of a full segment: each forerunner is written into a file of
+/// its own, the last one's events into its successor.
 #[test]
-fn a_rewritten_segment_may_be_larger_than_others() {
+fn forerunners_that_nothing_proves_are_written_anew_one_by_one() {
     let lazy = Setup {
         lazy: true,
         ..Setup::SMALL
     };
-    let run = Run::of(lazy, &[os(2, 1_400), os(2, 1_400)], |_| {});
-    assert_eq!(run.log().segments().len(), 2);
+    let run = Run::of(lazy, &[os(2, 1_400), os(2, 1_400), os(2, 1_400)], |_| {});
+    let before = run.log().segments();
+    assert_eq!(before.len(), 3);
+    assert!(before.iter().all(|segment| segment.footer().is_none()));
     let disk = run.disk.crash(CrashKind::Process, Choice::AllKept);
     let (log, found) = open(&disk, lazy, &run.promise, CrashKind::Process).unwrap();
-    assert_eq!(found.len(), 4);
+    assert_eq!(found.len(), 6);
+    assert_eq!(log.recovery().rewritten, 2);
+    let after = log.segments();
+    assert_eq!(after.len(), 3);
+    for (old, new) in before.iter().zip(&after) {
+        assert_eq!((old.id(), old.base_seq()), (new.id(), new.base_seq()));
+        assert_eq!(new.header.generation, old.header.generation + 1);
+        assert_ne!(old.header.salt, new.header.salt);
+    }
+    let sealed = after.iter().filter(|segment| segment.footer().is_some());
+    assert_eq!(sealed.count(), 2);
+    // All of it is on the disk now, and read no more.
+    let again = system(&disk, Choice::AllLost);
+    drop(log);
+    let (_, found) = open(&again, lazy, &run.promise, CrashKind::Process).unwrap();
+    assert_eq!(found.len(), 6);
+}
+
+/// A hole in the first of three segments that nothing was synced of: what lies behind the second goes, and
+/// the Seqs that were handed out there do not come again.
+#[test]
+fn an_end_in_the_first_of_three_takes_what_lies_behind_it() {
+    let lazy = Setup {
+        lazy: true,
+        ..Setup::SMALL
+    };
+    let steps = [sync(1, 100), os(2, 1_400), os(2, 1_400), os(1, 1_400)];
+    let run = Run::of(lazy, &steps, |_| {});
+    let segments = run.log().segments();
+    assert_eq!(segments.len(), 3);
+    let second = segments.first().unwrap().first_held().plus(1);
+    let first = segments.first().unwrap();
+    let (offset, len) = first.find(second).unwrap();
+    let handed_out = run.log().watermark().appended();
+    let disk = system(&run.disk, Choice::AllKept);
+    // As a power cut that kept all but this.
+    let path = format!("log/{}", first.name);
+    let hole = disk.corrupt(&path, offset..offset + len, |bytes| bytes.fill(0));
+    hole.unwrap();
+    crash_recovery(&disk, lazy, &run.promise, CrashKind::System, 7).unwrap();
+    let points = {
+        let whole = disk.crash(CrashKind::Process, Choice::AllKept);
+        lazy.open(&whole).unwrap();
+        whole.op_count()
+    };
+    for nth in 1..=points {
+        let stopped = disk.crash(CrashKind::Process, Choice::AllKept);
+        stopped.crash_at(nth);
+        drop(lazy.open(&stopped));
+        for choice in [Choice::AllLost, Choice::AllKept, Choice::Seed(nth)] {
+            let left = system(&stopped, choice);
+            let log = lazy.open(&left).unwrap();
+            assert_eq!(read(&log).unwrap().len(), 1);
+            let next = log.segments().last().unwrap().base_seq();
+            assert!(next > handed_out, "{next} after {}", left.describe());
+        }
+    }
+    let log = lazy.open(&disk).unwrap();
+    let gap = log.recovery().gap.unwrap();
+    assert_eq!(gap.from, second);
+    assert!(gap.to >= handed_out, "{gap:?}");
+    assert!(log.recovery().torn_bytes > 2 * 1_400);
+    let names = segment_files(&disk);
+    assert!(names.iter().all(|name| !name.contains("0003")), "{names:?}");
+}
+
+/// A log whose segments were larger once: what nothing proves of the last one goes into one segment, larger
+/// than others, and the ceiling above it is reckoned from that length.
+#[test]
+fn a_rewritten_segment_may_be_larger_than_others() {
+    let large = Setup {
+        segment_len: 32 << 10,
+        lazy: true,
+        ..Setup::SMALL
+    };
+    let lazy = Setup {
+        lazy: true,
+        ..Setup::SMALL
+    };
+    let run = Run::of(large, &[os(6, 1_400), os(6, 1_400)], |_| {});
+    assert_eq!(run.log().segments().len(), 1);
+    let disk = run.disk.crash(CrashKind::Process, Choice::AllKept);
+    let (log, found) = open(&disk, lazy, &run.promise, CrashKind::Process).unwrap();
+    assert_eq!(found.len(), 12);
     let segments = log.segments();
     let large = segments
         .iter()

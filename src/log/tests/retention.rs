@@ -112,7 +112,7 @@ fn what_is_older_than_max_age_goes_though_the_log_is_quiet() {
         ..LogConfig::default()
     });
     let round = || {
-        log.shared.settle().unwrap();
+        log.shared.settle_all().unwrap();
         log.shared.roll_if_old().unwrap();
         log.shared.retain().unwrap();
     };
@@ -346,7 +346,7 @@ fn where_limits_reject_no_segment_is_ended_for_its_age() {
     for _ in 0..50 {
         append_all(&log, 1);
         clock.advance(hour / 8);
-        log.shared.settle().unwrap();
+        log.shared.settle_all().unwrap();
         log.shared.roll_if_old().unwrap();
         log.shared.retain().unwrap();
     }
@@ -354,7 +354,7 @@ fn where_limits_reject_no_segment_is_ended_for_its_age() {
     assert!(held <= 13, "{held} segments for {} events", log.count());
     log.pins().set("subscription slow", Seq(51));
     log.shared.roll_if_old().unwrap();
-    log.shared.settle().unwrap();
+    log.shared.settle_all().unwrap();
     log.shared.retain().unwrap();
     assert!(log.segments().len() < held);
 }

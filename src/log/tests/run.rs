@@ -229,7 +229,7 @@ impl Run {
             Step::Stage(count, len) => self.append(count, len, Durability::Sync).map(drop),
             Step::Flush => self.flush(),
             Step::Mark => self.log().shared.mark_if_idle().map(drop),
-            Step::Settle => self.log().shared.settle(),
+            Step::Settle => self.log().shared.settle(0),
             Step::Prepare => self.log().shared.prepare_next(Prepare::Allocate),
             Step::Retire => {
                 let middle = Seq(self.log().watermark().appended().0 / 2);
