@@ -1,16 +1,17 @@
 //! [`Keeper`]: the housekeeping thread of a log.
 //!
-//! It seals and syncs full segments, has the next one prepared, syncs by interval, writes idle marks
+//! It has full segments sealed and synced, and the next one prepared, syncs by interval, writes idle marks
 //! and applies retention. With nothing to do it sleeps until an append wakes it, or segments grow
 //! too old: a quiet log costs nothing.
 //!
-//! The next segment is prepared on a thread that lives as long as that takes: while it writes zeros,
-//! the keeper has the disk write events.
+//! What waits long for the disk is done by a thread each ([`Job`]): a segment is settled while the next one
+//! is prepared, and neither keeps a sync waiting that is due.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::job::Job;
 use super::opening::Chores;
 use super::rewriter::Rewriter;
 use super::rotation::Prepare;
@@ -84,7 +85,8 @@ impl Keeper {
 }
 
 fn run(shared: &Arc<Shared>) {
-    let mut preparer = Preparer::default();
+    let mut preparing = Job::new("forelog-prepare");
+    let mut settling = Job::new("forelog-settle");
     let mut rewriter = Rewriter::default();
     let mut seen = shared.watermark.appended();
     loop {
@@ -92,13 +94,14 @@ fn run(shared: &Arc<Shared>) {
         let quiet = now_at == seen;
         seen = now_at;
         // First what the next segment waits for: removing one may give it a file, which is made ready
-        // while the full one is synced.
+        // while the full ones are synced.
         let due = shared.sync_if_due();
         let removed = shared.retain();
-        let seen_to = preparer.see_to(shared);
+        let prepared = see_to_next(&mut preparing, shared);
+        let settled = see_to_full(&mut settling, shared);
         let kept = keep(shared, quiet);
         rewriter.see_to(shared);
-        let again = match due.and(removed).and(seen_to).and(kept) {
+        let again = match due.and(removed).and(prepared).and(settled).and(kept) {
             Ok(Again::WhenWoken(time)) => {
                 let look = rewriter.look_after(shared);
                 Again::WhenWoken([time, look].into_iter().flatten().min())
@@ -116,8 +119,9 @@ fn run(shared: &Arc<Shared>) {
             .wait(again, || shared.watermark.appended() != seen)
         {
             let hurry = shared.hurry();
-            let _reported = preparer.finish();
+            let _reported = preparing.finish();
             drop(hurry);
+            let _reported = settling.finish();
             rewriter.finish();
             return;
         }
@@ -128,12 +132,7 @@ fn run(shared: &Arc<Shared>) {
 fn keep(shared: &Shared, quiet: bool) -> Result<Again> {
     // Each step is tried, whatever became of the one before: a disk too full to prepare a segment
     // must not keep a due sync, or the retention that makes room, from happening.
-    let steps = [
-        Shared::settle_all,
-        Shared::sync_if_due,
-        Shared::roll_if_old,
-        Shared::retain,
-    ];
+    let steps = [Shared::sync_if_due, Shared::roll_if_old, Shared::retain];
     let failures = steps.map(|step| step(shared).err());
     if let Some(first) = failures.into_iter().flatten().next() {
         return Err(first);
@@ -145,52 +144,23 @@ fn keep(shared: &Shared, quiet: bool) -> Result<Again> {
     Ok(Again::WhenWoken(shared.next_retention()))
 }
 
-/// Has the next segment prepared, one at a time.
-#[derive(Debug, Default)]
-struct Preparer(Option<JoinHandle<Result<()>>>);
-
-impl Preparer {
-    /// Begins where it is wanted; an error is that of the preparation before.
-    fn see_to(&mut self, shared: &Arc<Shared>) -> Result<()> {
-        if self.0.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return Ok(());
-        }
-        self.finish()?;
-        let Some(how) = wanted(shared) else {
-            return Ok(());
-        };
-        let own = shared.clone();
-        let work = move || {
-            let prepared = own.prepare_next(how);
-            if prepared.is_err() {
-                // Its error is found at once, and it is tried again in time.
-                own.signal.wake();
-            }
-            prepared
-        };
-        let builder = std::thread::Builder::new().name("forelog-prepare".to_owned());
-        if let Ok(thread) = builder.spawn(work) {
-            self.0 = Some(thread);
-        } else {
-            // No thread to be had: it is done here, a little slower.
-            let _other_chores_wait = shared.hurry();
-            shared.prepare_next(how)?;
-        }
-        Ok(())
+/// Has the next segment prepared where that is wanted; an error is that of the preparation before.
+fn see_to_next(preparing: &mut Job, shared: &Arc<Shared>) -> Result<()> {
+    if !preparing.is_free()? {
+        return Ok(());
     }
+    let Some(how) = wanted(shared) else {
+        return Ok(());
+    };
+    preparing.begin(shared, move |shared| shared.prepare_next(how))
+}
 
-    /// Waits for the thread, and says how it went.
-    fn finish(&mut self) -> Result<()> {
-        match self.0.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(prepared)) => prepared,
-            Some(Err(_)) => {
-                let message =
-                    "the thread that prepares segments panicked; the log goes on without it";
-                Err(Error::new(ErrorKind::Io, message))
-            }
-        }
+/// Has full segments settled where there are some; an error is that of those before.
+fn see_to_full(settling: &mut Job, shared: &Arc<Shared>) -> Result<()> {
+    if !settling.is_free()? || !shared.has_forerunners() {
+        return Ok(());
     }
+    settling.begin(shared, Shared::settle_all)
 }
 
 /// How the next segment is to be prepared, if it is to be.

@@ -80,6 +80,7 @@ mod keeping;
 pub(crate) mod finder;
 mod committer;
 mod rewriter;
+mod job;
 mod keeper;
 
 #[cfg(test)]

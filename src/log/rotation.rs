@@ -168,18 +168,22 @@ impl Shared {
         self.sync_names()?;
         match how {
             Prepare::Allocate => {}
-            Prepare::Fill => {
-                region.fill(0..region.len())?;
+            Prepare::Fill => self.write_ahead(&mut region, |_, _| Ok(()))?,
+            Prepare::Write => {
+                let mut prewriting = self.prewriting();
+                self.write_ahead(&mut region, |region, end| prewriting.wrote(region, end))?;
             }
-            Prepare::Write => self.write_ahead(&mut region)?,
         }
         Ok(region)
     }
 
-    /// Writes and syncs all blocks of a new file, piece by piece. Where somebody waits for it, what is left
-    /// stays allocated: whoever syncs events there writes those blocks ahead.
-    fn write_ahead(&self, region: &mut Region) -> Result<()> {
-        let mut prewriting = self.prewriting();
+    /// Writes all blocks of a new file, piece by piece; `wrote` is told up to where. Where somebody waits for
+    /// it, what is left stays allocated: whoever syncs events there writes those blocks ahead.
+    fn write_ahead(
+        &self,
+        region: &mut Region,
+        mut wrote: impl FnMut(&Region, usize) -> Result<()>,
+    ) -> Result<()> {
         for start in (0..region.len()).step_by(FILL) {
             if self.is_hurried() {
                 return Ok(());
@@ -188,7 +192,7 @@ impl Shared {
             if !region.fill(start..end)? {
                 return Ok(());
             }
-            prewriting.wrote(region, end)?;
+            wrote(region, end)?;
         }
         Ok(())
     }
@@ -211,6 +215,11 @@ impl Shared {
         let region = self.prepare(id, how)?;
         self.tail().prepared = Some(region);
         Ok(())
+    }
+
+    /// Whether a full segment waits to be settled.
+    pub(super) fn has_forerunners(&self) -> bool {
+        !self.tail().forerunners.is_empty()
     }
 
     /// Settles all forerunners that wait for it now.

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::event::{EventId, IdRange, IdSource};
 use crate::format::frame::{self, FLAG_CLEAN, FLAG_SYNC, Kind, Place, Stamp};
 use crate::format::record::Record;
-use crate::position::Seq;
+use crate::position::{SegmentId, Seq};
 use crate::storage::{Abandoned, Claim, Region, Writer};
 
 /// After how many bytes of events that nobody waits to be synced pages are mapped ahead of them.
@@ -260,7 +260,7 @@ impl Tail {
         let next_segment = if self.is_next_wanted {
             usize::MAX
         } else {
-            len / 4
+            self.next_wanted_at()
         };
         let pages = match PAGES_AFTER.checked_sub(self.buffered_len) {
             Some(left) if left > 0 => reserved + left,
@@ -270,13 +270,22 @@ impl Tail {
         next_segment.min(pages)
     }
 
-    /// Whether it is time to have the next segment prepared; says so once for each segment. A log
-    /// that stays small never pays for a second file.
+    /// Whether it is time to have the next segment prepared; says so once for each segment.
     fn asks_for_next(&mut self) -> bool {
-        let region = &self.active().region;
-        let asks = !self.is_next_wanted && self.reserved() > region.len() / 4;
+        let asks = !self.is_next_wanted && self.reserved() > self.next_wanted_at();
         self.is_next_wanted |= asks;
         asks
+    }
+
+    /// From where on in the active segment the next one is wanted. A log that stays small never pays for a
+    /// second file; a stream that has filled a segment fills the next one as soon as that can be prepared.
+    fn next_wanted_at(&self) -> usize {
+        let is_long = self.active().id() > SegmentId::FIRST && self.is_stream();
+        if is_long {
+            0
+        } else {
+            self.active().region.len() / 4
+        }
     }
 
     /// Whether many events were appended that nobody waits to be synced, and none else among them.
