@@ -48,6 +48,7 @@ mod opening;
 mod plan;
 mod copier;
 mod shorten;
+mod whole;
 mod rewrite;
 mod recovery;
 mod signal;

@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use super::Recovery;
 use super::copier::{Sink as _, copy_into};
-use super::examine::{Examination, Open, Torn};
-use super::opening::{
-    Chores, Opened, Opening, first_of, gap_between, note_failed_sync, random, tail_of,
-};
+use super::examine::{Examination, Torn};
+use super::opening::{Chores, Opened, Opening, first_of, gap_between, note_failed_sync, tail_of};
 use super::plan::{Plan, Sealing};
 use super::point::Point;
-use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
 use super::shorten::shorten;
 use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
 use super::walk::no_segment;
+use super::whole::{Built, copy, seal_copy};
 use crate::error::Result;
 use crate::format::footer::{ENTRY_LEN, TRAILER_LEN, TimeRanges};
 use crate::format::frame;
@@ -54,17 +52,35 @@ pub(super) fn recover(
         .to_vec();
     let mut sealed = Vec::new();
     sync_settled(&opening, survey, &examination)?;
+    let mut copied = 0_u64;
     for whole in &plan.whole {
         let witness = examination.witness;
-        let whole = seal(&opening, &examination, whole, &mut stay, witness)?;
-        sealed.extend(whole);
+        let copy = copy(&opening, &examination, whole)?;
+        if copy.is_some() {
+            copied = copied.saturating_add(whole.point.event_count());
+        }
+        sealed.extend(seal(
+            &opening,
+            &examination,
+            whole,
+            copy,
+            &mut stay,
+            witness,
+        )?);
     }
     let (rewritten, times) = rewrite(&opening, &plan, &examination, spare)?;
     let end = examination.end.point;
     let was_clean = examination.clean;
     if let Some(cut) = &plan.cut {
-        let cut = seal(&opening, &examination, cut, &mut stay, end.last_seq)?;
-        sealed.extend(cut);
+        let copy = copy(&opening, &examination, cut)?;
+        sealed.extend(seal(
+            &opening,
+            &examination,
+            cut,
+            copy,
+            &mut stay,
+            end.last_seq,
+        )?);
     }
     clear_superseded(&opening, survey, &stay, &rewritten)?;
     let segments = opening.open_sealed(&stay, &sealed)?;
@@ -77,7 +93,7 @@ pub(super) fn recover(
         clean: was_clean && !survey.poisoned,
         first: first_of(&opened.segments, opened.tail.last_seq),
         last: end.last_seq,
-        rewritten: end.last_seq.since(plan.kept_upto),
+        rewritten: end.last_seq.since(plan.kept_upto).saturating_add(copied),
         torn_bytes,
         gap: gap_between(end.last_seq, opened.tail.active().base_seq()),
     };
@@ -120,12 +136,13 @@ fn sync_settled(opening: &Opening<'_>, survey: &Survey, examination: &Examinatio
     Ok(())
 }
 
-/// Seals a segment that stays at the end that its successor pins, durably; returns it, with the room
-/// that is left still to be given back.
+/// Seals a segment that stays at the end that its successor pins, durably: itself, or what it was copied into.
+/// Returns it, with the room that is left still to be given back.
 fn seal(
     opening: &Opening<'_>,
     examination: &Examination,
     sealing: &Sealing,
+    copy: Option<Built>,
     stay: &mut [Surveyed],
     durable_upto: Seq,
 ) -> Result<Option<Arc<Segment>>> {
@@ -139,48 +156,14 @@ fn seal(
         times: point.times,
         durable_upto,
     };
-    let sealed = match examination.open.get(sealing.open) {
-        Some(open) if sealing.anew => Arc::new(seal_anew(opening, open, sealing, offsets, seal)?),
-        _ => opening.seal(&opening.open_live(at, point, offsets)?, seal)?,
+    let sealed = match copy {
+        Some(copy) => Arc::new(seal_copy(opening, copy, offsets, seal)?),
+        None => opening.seal(&opening.open_live(at, point, offsets)?, seal)?,
     };
     at.footer = sealed.footer().copied();
     at.header = sealed.header;
     at.name = names::segment(at.header.segment_id, at.header.generation);
     Ok(Some(sealed))
-}
-
-/// Writes a segment that stays into a new file, every frame at its old place, and seals it there.
-///
-/// After a failed sync its own file will not do, and none was noted if the process was killed at once. The
-/// kernel may hold pages of it that the disk has not and that it takes for written: frames that a later sync
-/// covered are safe, others, table and trailer are not.
-fn seal_anew(
-    opening: &Opening<'_>,
-    open: &Open,
-    sealing: &Sealing,
-    offsets: &[usize],
-    seal: Seal,
-) -> Result<Segment> {
-    let (header, mut region) = opening.build(SegmentHeader {
-        generation: open.at.header.generation.saturating_add(1),
-        salt: random(),
-        ..open.at.header
-    })?;
-    let end = sealing.point.frames_end;
-    copy_into(&mut region, header.salt, end, |copier| {
-        let mut scanner = Scanner::new(&open.region, open.at.header.salt, end);
-        while let Found::Frame { frame, bytes, .. } = scanner.next()? {
-            copier.copy(bytes, frame.header.content_crc)?;
-        }
-        open.check_end(&scanner, end)
-    })?;
-    let name = names::segment(header.segment_id, header.generation);
-    region.set_path(opening.storage.path(&name));
-    let segment = Segment::live(header, name, region);
-    segment.note_all(offsets);
-    let sealed = segment.seal(seal)?;
-    opening.commit(&header, &sealed.region)?;
-    Ok(sealed)
 }
 
 /// Gives the file that was prepared for the next segment the temporary name of the new one, if all that

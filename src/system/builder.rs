@@ -265,7 +265,7 @@ impl Builder {
         self
     }
 
-    /// The size of a segment file in bytes: 64 KiB to 2 GiB. The default is 64 MiB, or an eighth of
+    /// The size of a segment file in bytes: 64 KiB to 2 GiB. The default is 32 MiB, or an eighth of
     /// [`Builder::max_bytes`] if that is less.
     pub fn segment_size(mut self, bytes: usize) -> Self {
         self.segment_size = Some(bytes);
@@ -481,7 +481,7 @@ impl Builder {
         }
         if (len as u64).saturating_mul(SEGMENTS_MIN) > max_bytes {
             return Err(invalid(
-                "max_bytes must be four times segment_size or more: two segments are in use and one is \
+                "max_bytes must be four times segment_size or more: three segments are in use and one is \
                  prepared",
             ));
         }

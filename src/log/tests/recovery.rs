@@ -199,7 +199,7 @@ fn forerunners_that_nothing_proves_are_written_anew_one_by_one() {
     let disk = run.disk.crash(CrashKind::Process, Choice::AllKept);
     let (log, found) = open(&disk, lazy, &run.promise, CrashKind::Process).unwrap();
     assert_eq!(found.len(), 6);
-    assert_eq!(log.recovery().rewritten, 2);
+    assert_eq!(log.recovery().rewritten, 6);
     let after = log.segments();
     assert_eq!(after.len(), 3);
     for (old, new) in before.iter().zip(&after) {
