@@ -1,9 +1,11 @@
 //! [`End`]: where a log ends, and what is known of it.
 
 use super::damage::Damage;
-use super::piece::Piece;
+use super::piece::{OPEN_MAX, Piece};
+use crate::error::Result;
 use crate::format::names;
 use crate::position::{SegmentId, Seq};
+use crate::storage::Storage;
 
 /// What the last segments say of the log's end.
 #[derive(Debug, Default)]
@@ -35,6 +37,30 @@ impl End {
             witness,
             ..End::default()
         }
+    }
+
+    /// What is wrong with the footers of the last segments. Nothing but a clean end proves that all of them were
+    /// written; those of segments that are settled were in any case.
+    pub(super) fn footer_damage(
+        &self,
+        storage: &dyn Storage,
+        pieces: &[Piece],
+        alone: bool,
+    ) -> Result<Vec<Damage>> {
+        let first = pieces.len().saturating_sub(OPEN_MAX);
+        let last = match alone {
+            true => pieces.len(),
+            false if self.clean => pieces.len().saturating_sub(1),
+            false => self.settled,
+        };
+        let mut found = Vec::new();
+        for piece in pieces.get(first..last).unwrap_or_default() {
+            // One file alone may be the segment that still grows.
+            if !alone || !piece.trailer_is_blank(storage)? {
+                found.extend(piece.footer_damage(storage)?);
+            }
+        }
+        Ok(found)
     }
 
     /// What is lost where no segment is there.

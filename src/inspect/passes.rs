@@ -6,13 +6,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use super::index_check::IndexCheck;
-use super::piece::Piece;
+use super::piece::{OPEN_MAX, Piece};
 use super::piece_check::{Outcome, Visitor, check};
 use super::report::LogReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::dropped::DroppedRange;
 use crate::format::record::EventRef;
-use crate::format::segment::OPEN_MAX;
 use crate::keys::data::DataKey;
 use crate::position::Seq;
 use crate::storage::Storage;

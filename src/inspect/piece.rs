@@ -1,10 +1,10 @@
 //! [`Piece`]: a segment that is read, how far, and what its neighbours and its end say of it.
 
 use super::damage::Damage;
-use super::end::End;
 use crate::error::Result;
 use crate::format::footer::{Footer, TRAILER_LEN};
-use crate::format::segment::{OPEN_MAX, SegmentHeader};
+pub(super) use crate::format::segment::OPEN_MAX;
+use crate::format::segment::SegmentHeader;
 use crate::log::survey::Surveyed;
 use crate::position::Seq;
 use crate::storage::Storage;
@@ -95,28 +95,4 @@ impl Piece {
         region.read_at(len.saturating_sub(TRAILER_LEN), &mut trailer)?;
         Ok(trailer.iter().all(|&byte| byte == 0))
     }
-}
-
-/// What is wrong with the footers of the last segments. Nothing but a clean end proves that all of them were
-/// written; those of segments that are settled were in any case.
-pub(super) fn last_footers(
-    storage: &dyn Storage,
-    pieces: &[Piece],
-    end: &End,
-    alone: bool,
-) -> Result<Vec<Damage>> {
-    let first = pieces.len().saturating_sub(OPEN_MAX);
-    let last = match alone {
-        true => pieces.len(),
-        false if end.clean => pieces.len().saturating_sub(1),
-        false => end.settled,
-    };
-    let mut found = Vec::new();
-    for piece in pieces.get(first..last).unwrap_or_default() {
-        // One file alone may be the segment that still grows.
-        if !alone || !piece.trailer_is_blank(storage)? {
-            found.extend(piece.footer_damage(storage)?);
-        }
-    }
-    Ok(found)
 }

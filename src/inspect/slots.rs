@@ -6,7 +6,7 @@ use super::end::End;
 use super::file::File;
 use super::layout::Layout;
 use super::passes::{Progress, Tally, check_at_once};
-use super::piece::{CUT_SHORT, Piece, last_footers};
+use super::piece::{CUT_SHORT, Piece};
 use super::place::Place;
 use super::records::control_of;
 use super::report::SegmentState;
@@ -84,7 +84,7 @@ impl Slots {
         slots.note_files(&layout, place)?;
         let held = layout.pieces.clone();
         let end = layout.examine(storage, slots.witness)?;
-        let found = last_footers(storage, &held, &end, place.is_one_file())?;
+        let found = end.footer_damage(storage, &held, place.is_one_file())?;
         layout.blemishes.extend(found);
         slots.note_end(&layout, &end);
         slots.note_pieces(&mut layout);

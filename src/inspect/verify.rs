@@ -7,7 +7,6 @@ use super::end::End;
 use super::index_check::IndexCheck;
 use super::layout::Layout;
 use super::passes::{Progress, Tally, check_at_once, check_ends, check_in_order};
-use super::piece::last_footers;
 use super::piece_check::Outcome;
 use super::place::Place;
 use super::records::{Records, control_of};
@@ -128,7 +127,7 @@ fn verify_once(place: &Place, depth: Depth, progress: &mut dyn FnMut(Progress)) 
         torn_bytes: end.torn_bytes,
         ..LogReport::default()
     };
-    let found = last_footers(storage, &held, &end, place.is_one_file())?;
+    let found = end.footer_damage(storage, &held, place.is_one_file())?;
     layout.blemishes.extend(found);
     if held.is_empty() {
         layout.findings.extend(end.all_missing());

@@ -11,7 +11,6 @@ use super::survey::{Survey, Surveyed, has_whole_table};
 use super::walk::{Notes, Station, Stop, no_segment, search_rest, walk};
 pub(crate) use super::walk::{Open, Torn, written_len};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::TRAILER_LEN;
 use crate::format::frame::{FrameHeader, Kind};
 use crate::format::segment::SegmentHeader;
 use crate::mutant::{self, Mutant};
@@ -85,7 +84,7 @@ impl Examination {
     /// Only where the files cannot be read.
     pub(crate) fn read(storage: &dyn Storage, survey: &Survey, witness: Seq) -> Result<Self> {
         let last = survey.segments.last().ok_or_else(no_segment)?;
-        let mut open = vec![open_last(storage, last)?];
+        let mut open = vec![Open::last(storage, last)?];
         let mut notes = Notes {
             witness: witness.max(survey.witness()),
             ..Notes::default()
@@ -111,7 +110,7 @@ impl Examination {
                 // Then all before it are.
                 break;
             }
-            open.insert(0, open_forerunner(storage, at, next)?);
+            open.insert(0, Open::forerunner(storage, at, next)?);
             let mut before = Notes {
                 witness: notes.witness,
                 ..Notes::default()
@@ -346,30 +345,4 @@ fn check_rewritten(storage: &dyn Storage, survey: &Survey) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Opens the last segment.
-fn open_last(storage: &dyn Storage, last: &Surveyed) -> Result<Open> {
-    let region = storage.open_read_only(&last.name)?;
-    let sealed_at = last
-        .footer
-        .and_then(|footer| usize::try_from(footer.frames_end).ok());
-    let len = last.header.len_in(region.len());
-    let limit = sealed_at.unwrap_or(len.saturating_sub(TRAILER_LEN));
-    Ok(Open {
-        at: last.clone(),
-        limit: limit.min(region.len()),
-        region,
-    })
-}
-
-/// Opens a forerunner, up to where the next segment goes on.
-fn open_forerunner(storage: &dyn Storage, at: &Surveyed, next: &Surveyed) -> Result<Open> {
-    let region = storage.open_read_only(&at.name)?;
-    let limit = usize::try_from(next.header.prev_end).unwrap_or(usize::MAX);
-    Ok(Open {
-        at: at.clone(),
-        limit: limit.min(region.len()),
-        region,
-    })
 }

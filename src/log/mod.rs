@@ -47,6 +47,7 @@ mod config;
 mod opening;
 mod plan;
 mod copier;
+mod aside;
 mod shorten;
 mod whole;
 mod rewrite;

@@ -74,6 +74,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// How many events are written anew of a log that ends with this one.
+    pub(super) fn rewritten(&self, end: Seq) -> u64 {
+        let whole = self.whole.iter().filter(|sealing| sealing.anew);
+        let whole: u64 = whole.map(|sealing| sealing.point.event_count()).sum();
+        whole.saturating_add(end.since(self.kept_upto))
+    }
+
     /// The highest Seq that may have been handed out and lost, if there may be any: the log goes on above it.
     pub(super) fn lost_upto(
         survey: &Survey,

@@ -3,29 +3,24 @@
 use std::sync::Arc;
 
 use super::Recovery;
+use super::aside::set_aside;
 use super::copier::{Sink as _, copy_into};
-use super::examine::{Examination, Torn};
+use super::examine::Examination;
 use super::opening::{Chores, Opened, Opening, first_of, gap_between, note_failed_sync, tail_of};
 use super::plan::{Plan, Sealing};
 use super::point::Point;
+use super::room::ROOM_MIN;
 use super::segment::{Seal, Segment};
 use super::shorten::shorten;
 use super::sums::Sums;
 use super::survey::{Survey, Surveyed};
 use super::walk::no_segment;
-use super::whole::{Built, copy, seal_copy};
+use super::whole::seal_anew;
 use crate::error::Result;
-use crate::format::footer::{ENTRY_LEN, TRAILER_LEN, TimeRanges};
-use crate::format::frame;
+use crate::format::footer::{ENTRY_LEN, TimeRanges};
 use crate::format::names;
-use crate::format::segment::{BLOCK_LEN, SegmentHeader};
+use crate::format::segment::SegmentHeader;
 use crate::position::Seq;
-
-/// Room that a rewritten segment leaves for marks.
-const MARK_ROOM: usize = 4 * frame::HEADER_LEN;
-
-/// The least room that a segment has.
-pub(super) const ROOM_MIN: usize = BLOCK_LEN + TRAILER_LEN + MARK_ROOM;
 
 /// Recovers a log that was not closed in order, or that has no room to go on in.
 pub(super) fn recover(
@@ -52,35 +47,15 @@ pub(super) fn recover(
         .to_vec();
     let mut sealed = Vec::new();
     sync_settled(&opening, survey, &examination)?;
-    let mut copied = 0_u64;
     for whole in &plan.whole {
         let witness = examination.witness;
-        let copy = copy(&opening, &examination, whole)?;
-        if copy.is_some() {
-            copied = copied.saturating_add(whole.point.event_count());
-        }
-        sealed.extend(seal(
-            &opening,
-            &examination,
-            whole,
-            copy,
-            &mut stay,
-            witness,
-        )?);
+        sealed.extend(seal(&opening, &examination, whole, &mut stay, witness)?);
     }
     let (rewritten, times) = rewrite(&opening, &plan, &examination, spare)?;
     let end = examination.end.point;
     let was_clean = examination.clean;
     if let Some(cut) = &plan.cut {
-        let copy = copy(&opening, &examination, cut)?;
-        sealed.extend(seal(
-            &opening,
-            &examination,
-            cut,
-            copy,
-            &mut stay,
-            end.last_seq,
-        )?);
+        sealed.extend(seal(&opening, &examination, cut, &mut stay, end.last_seq)?);
     }
     clear_superseded(&opening, survey, &stay, &rewritten)?;
     let segments = opening.open_sealed(&stay, &sealed)?;
@@ -93,7 +68,7 @@ pub(super) fn recover(
         clean: was_clean && !survey.poisoned,
         first: first_of(&opened.segments, opened.tail.last_seq),
         last: end.last_seq,
-        rewritten: end.last_seq.since(plan.kept_upto).saturating_add(copied),
+        rewritten: plan.rewritten(end.last_seq),
         torn_bytes,
         gap: gap_between(end.last_seq, opened.tail.active().base_seq()),
     };
@@ -104,21 +79,6 @@ pub(super) fn recover(
         chores: opening.into_chores(read.collect()),
         ..opened
     })
-}
-
-/// Copies the bytes of a torn tail into a file of their own.
-pub(super) fn set_aside(
-    opening: &Opening<'_>,
-    examination: &Examination,
-    torn: &Torn,
-) -> Result<()> {
-    let Some(open) = examination.open.get(torn.segment) else {
-        return Ok(());
-    };
-    let mut bytes = vec![0; torn.len];
-    open.region.read_at(torn.offset, &mut bytes)?;
-    let aside = opening.storage.folder(names::ASIDE)?;
-    aside.replace(&names::torn_tail(&open.at.name, torn.offset), &bytes)
 }
 
 /// Syncs the forerunners that were found sealed: after a crash of the process their footers may stand in the
@@ -136,13 +96,12 @@ fn sync_settled(opening: &Opening<'_>, survey: &Survey, examination: &Examinatio
     Ok(())
 }
 
-/// Seals a segment that stays at the end that its successor pins, durably: itself, or what it was copied into.
-/// Returns it, with the room that is left still to be given back.
+/// Seals a segment that stays at the end that its successor pins, durably; returns it, with the room
+/// that is left still to be given back.
 fn seal(
     opening: &Opening<'_>,
     examination: &Examination,
     sealing: &Sealing,
-    copy: Option<Built>,
     stay: &mut [Surveyed],
     durable_upto: Seq,
 ) -> Result<Option<Arc<Segment>>> {
@@ -156,9 +115,9 @@ fn seal(
         times: point.times,
         durable_upto,
     };
-    let sealed = match copy {
-        Some(copy) => Arc::new(seal_copy(opening, copy, offsets, seal)?),
-        None => opening.seal(&opening.open_live(at, point, offsets)?, seal)?,
+    let sealed = match examination.open.get(sealing.open) {
+        Some(open) if sealing.anew => Arc::new(seal_anew(opening, open, sealing, offsets, seal)?),
+        _ => opening.seal(&opening.open_live(at, point, offsets)?, seal)?,
     };
     at.footer = sealed.footer().copied();
     at.header = sealed.header;

@@ -4,6 +4,9 @@ use crate::format::footer::{ENTRY_LEN, TRAILER_LEN};
 use crate::format::frame;
 use crate::format::segment::BLOCK_LEN;
 
+/// The room that a segment has at the least: for some marks, and no event.
+pub(crate) const ROOM_MIN: usize = BLOCK_LEN + TRAILER_LEN + 4 * frame::HEADER_LEN;
+
 /// Whether `len` more bytes of frames fit into a segment behind `frames_end`, where it then has this
 /// many events: with the offset table, the trailer and one last mark behind them.
 pub(crate) fn fits(segment_len: usize, frames_end: usize, events: usize, len: usize) -> bool {

@@ -14,9 +14,10 @@
 //! with K still falls short of what the next header pins. So the next opening comes here again; from 1 on it
 //! finds the highest Seq that was handed out in the new header.
 
+use super::aside::set_aside;
 use super::examine::Examination;
 use super::opening::{Opening, random};
-use super::rewrite::{ROOM_MIN, set_aside};
+use super::room::ROOM_MIN;
 use super::survey::{Survey, Surveyed};
 use crate::error::Result;
 use crate::format::segment::SegmentHeader;

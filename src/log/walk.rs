@@ -7,10 +7,11 @@ use super::point::{Batch, Point, Walked};
 use super::scan::{Found, Scanner, written};
 use super::survey::Surveyed;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::footer::TRAILER_LEN;
 use crate::format::frame::{FLAG_CLEAN, FrameHeader, Kind};
 use crate::format::segment::{BLOCK_LEN, frames_max};
 use crate::position::Seq;
-use crate::storage::Region;
+use crate::storage::{Region, Storage};
 
 /// How far the stations of a walk lie apart.
 const STATION: usize = 1 << 20;
@@ -25,6 +26,36 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// Opens the last segment.
+    pub(super) fn last(storage: &dyn Storage, last: &Surveyed) -> Result<Open> {
+        let region = storage.open_read_only(&last.name)?;
+        let sealed_at = last
+            .footer
+            .and_then(|footer| usize::try_from(footer.frames_end).ok());
+        let len = last.header.len_in(region.len());
+        let limit = sealed_at.unwrap_or(len.saturating_sub(TRAILER_LEN));
+        Ok(Open {
+            at: last.clone(),
+            limit: limit.min(region.len()),
+            region,
+        })
+    }
+
+    /// Opens a forerunner, up to where the next segment goes on.
+    pub(super) fn forerunner(
+        storage: &dyn Storage,
+        at: &Surveyed,
+        next: &Surveyed,
+    ) -> Result<Open> {
+        let region = storage.open_read_only(&at.name)?;
+        let limit = usize::try_from(next.header.prev_end).unwrap_or(usize::MAX);
+        Ok(Open {
+            at: at.clone(),
+            limit: limit.min(region.len()),
+            region,
+        })
+    }
+
     /// Whether a scanner that goes through the frames once more has come to their end.
     ///
     /// # Errors

@@ -9,33 +9,23 @@
 //! the segment holds: whether it has it or not, the log is the same.
 
 use super::copier::{Sink as _, copy_into};
-use super::examine::Examination;
+use super::examine::Open;
 use super::opening::{Opening, random};
 use super::plan::Sealing;
 use super::scan::{Found, Scanner};
 use super::segment::{Seal, Segment};
-use super::walk::no_segment;
 use crate::error::Result;
 use crate::format::names;
 use crate::format::segment::SegmentHeader;
-use crate::storage::Region;
 
-/// A file under a temporary name that has a segment's header and frames.
-pub(super) struct Built {
-    header: SegmentHeader,
-    region: Region,
-}
-
-/// Copies a segment, if it is not sealed in place.
-pub(super) fn copy(
+/// Writes a segment that stays into a new file, and seals it there.
+pub(super) fn seal_anew(
     opening: &Opening<'_>,
-    examination: &Examination,
+    open: &Open,
     sealing: &Sealing,
-) -> Result<Option<Built>> {
-    if !sealing.anew {
-        return Ok(None);
-    }
-    let open = examination.open.get(sealing.open).ok_or_else(no_segment)?;
+    offsets: &[usize],
+    seal: Seal,
+) -> Result<Segment> {
     let (header, mut region) = opening.build(SegmentHeader {
         generation: open.at.header.generation.saturating_add(1),
         salt: random(),
@@ -49,17 +39,6 @@ pub(super) fn copy(
         }
         open.check_end(&scanner, end)
     })?;
-    Ok(Some(Built { header, region }))
-}
-
-/// Seals a copy, and gives it its name.
-pub(super) fn seal_copy(
-    opening: &Opening<'_>,
-    copy: Built,
-    offsets: &[usize],
-    seal: Seal,
-) -> Result<Segment> {
-    let Built { header, mut region } = copy;
     let name = names::segment(header.segment_id, header.generation);
     region.set_path(opening.storage.path(&name));
     let segment = Segment::live(header, name, region);

@@ -186,7 +186,7 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         Workload::Batch100,
         "okaywal",
         "It writes the same few files of 1 MiB over and over and keeps no history, 265 bytes an event; `okaywal-kept` in \
-         the table below is the same engine told to keep what it is given. Forelog keeps all, 320 bytes an event in a new file for each 64 MiB, and \
+         the table below is the same engine told to keep what it is given. Forelog keeps all, 320 bytes an event in a new file for each 32 MiB, and \
          the disk has to write that file's blocks ahead as well. Raw calls that keep what they write in this way, and \
          do nothing else, go through 690,000 to 800,000 events a second in batches of 100 on an AMD EPYC, and Forelog through \
          0.83 to 0.93 of that (`forelog-bench batch --batch 100`).",
@@ -195,7 +195,7 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         Workload::Batch1000,
         "okaywal",
         "It writes the same few files of 1 MiB over and over and keeps no history, 265 bytes an event; `okaywal-kept` in \
-         the table below is the same engine told to keep what it is given. Forelog keeps all, 320 bytes an event in a new file for each 64 MiB, and \
+         the table below is the same engine told to keep what it is given. Forelog keeps all, 320 bytes an event in a new file for each 32 MiB, and \
          the disk has to write that file's blocks ahead as well. Raw calls that keep what they write in this way, and \
          do nothing else, go through 2.3 to 2.6 million events a second in batches of 1,000 on an AMD EPYC, and Forelog \
          through 0.82 to 0.91 of that (`forelog-bench batch --batch 1000`).",
@@ -220,14 +220,15 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         Workload::Open,
         "sqlite",
         "It checks no more than its WAL, which it keeps at 4 MiB; Forelog checks every frame of the \
-         segment that was active, 64 MiB.",
+         segments that the kill has left unsynced, up to three of 32 MiB, and writes anew what nothing proves \
+         to be on the disk.",
     ),
     (
         Workload::Disk,
         "",
         "A Forelog frame has 64 bytes of header (two times, id, checksum, durable witness) and the \
          log keeps a footer with an offset table a segment; the last segment counts in full, and so \
-         does one made ready beside it: at most 128 MiB, however large the log, for a disk that is full \
+         does one made ready beside it: at most 64 MiB, however large the log, for a disk that is full \
          must never meet a store through the map. A bare log has a length and a CRC.",
     ),
     (

@@ -10,7 +10,10 @@ impl Watched {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let summary = self.monitor.get_summary().unwrap();
-            if summary.latency.total.count == timed {
+            // A summary is not taken at one moment: the types may have been counted before the last handler
+            // ended.
+            let types = summary.types.iter().map(|one| one.latency.total.count);
+            if summary.latency.total.count == timed && types.sum::<u64>() == timed {
                 return summary;
             }
             assert!(Instant::now() < deadline, "{:?}", summary.latency.total);

@@ -19,9 +19,9 @@ use crate::num::{float, index, rate};
 use crate::row::Row;
 
 /// The length of a file, as long as the engine's segments are.
-const FILE_LEN: u64 = 64 << 20;
+const FILE_LEN: u64 = 32 << 20;
 /// How many files' worth of bytes a run writes.
-const FILES: u64 = 3;
+const FILES: u64 = 6;
 const FILE_LEN_SHORT: u64 = 1 << 20;
 /// After which part of a file the next one is made.
 const ASK_AFTER: u64 = 4;

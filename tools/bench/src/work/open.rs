@@ -11,7 +11,7 @@ use crate::rescue::rescue;
 use crate::row::{Pair, Row, quotient};
 use crate::work::read::get_random;
 
-/// What each further run appends before it is killed: most of a segment.
+/// What each further run appends before it is killed: a segment and a half.
 const EVENTS_MORE: u64 = 150_000;
 /// What no opening can do without that believes no page cache.
 const FLOOR: &str = "read, CRC, write and sync of as many bytes as were rewritten, with raw calls";
@@ -39,7 +39,7 @@ pub(crate) fn run(bench: &Bench, full: bool) -> Result<Vec<Row>> {
             .extra("largest_to_smallest", quotient(last.value, first))
             .note(
                 "the writer is killed with SIGKILL as soon as it has emitted; each further run \
-                 appends most of a segment and is killed again",
+                 appends a segment and a half and is killed again",
             );
         row.events = last.events;
         rows.push(row);
