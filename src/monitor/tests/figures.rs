@@ -7,13 +7,22 @@ use crate::system::EventSystem;
 impl Watched {
     /// The summary once so many deliveries have been timed: a worker counts the last ones when it rests.
     pub(super) fn rested(&self, timed: u64) -> Summary {
+        self.summary_when(|summary| summary.latency.total.count == timed)
+    }
+
+    /// As [`rested`](Self::rested), also by type: a summary is not taken at one moment.
+    pub(super) fn rested_by_type(&self, timed: u64) -> Summary {
+        self.summary_when(|summary| {
+            let types = summary.types.iter().map(|one| one.latency.total.count);
+            summary.latency.total.count == timed && types.sum::<u64>() == timed
+        })
+    }
+
+    fn summary_when(&self, is_it: impl Fn(&Summary) -> bool) -> Summary {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let summary = self.monitor.get_summary().unwrap();
-            // A summary is not taken at one moment: the types may have been counted before the last handler
-            // ended.
-            let types = summary.types.iter().map(|one| one.latency.total.count);
-            if summary.latency.total.count == timed && types.sum::<u64>() == timed {
+            if is_it(&summary) {
                 return summary;
             }
             assert!(Instant::now() < deadline, "{:?}", summary.latency.total);

@@ -95,7 +95,7 @@ fn lanes_and_batches_count_by_type_as_well() {
         emit(&watched, "order.placed", 1);
     }
     watched.drain();
-    let summary = watched.rested(600);
+    let summary = watched.rested_by_type(600);
     assert_eq!(of_type(&summary, "tick").delivered, 500);
     assert_eq!(of_type(&summary, "tick").latency.total.count, 500);
     assert_eq!(of_type(&summary, "order.placed").delivered, 100);
@@ -110,7 +110,7 @@ fn types_beyond_the_bound_are_one() {
     }
     emit(&watched, "type.007", 2);
     watched.drain();
-    let summary = watched.rested(202);
+    let summary = watched.rested_by_type(202);
     assert_eq!(summary.types.len(), 51);
     assert_eq!(of_type(&summary, "type.007").delivered, 3);
     let others = summary.types.last().unwrap();
