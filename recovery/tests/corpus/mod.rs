@@ -369,6 +369,13 @@ fn unseal(dir: &Path, id: u64) {
     }
 }
 
+/// As [`unseal`], of the two segments before the last.
+fn unseal_two(dir: &Path) {
+    for id in newest(dir) - 2..newest(dir) {
+        unseal(dir, id);
+    }
+}
+
 /// What is done to a directory whose process was killed.
 pub(crate) fn harms_of_killed() -> Vec<Harm> {
     harms! {
@@ -394,6 +401,47 @@ pub(crate) fn harms_of_killed() -> Vec<Harm> {
                 edit(&segment(dir, id), |bytes| bytes[4200] ^= 1);
             }
         },
+        killed_before_two_seals => |dir| unseal_two(dir),
+        killed_before_two_seals_and_end_flipped => |dir| {
+            unseal_two(dir);
+            edit(&segment(dir, newest(dir)), |bytes| bytes[4200] ^= 1);
+        },
+        killed_before_two_seals_and_end_cut_short => |dir| {
+            unseal_two(dir);
+            edit(&segment(dir, newest(dir)), |bytes| bytes.truncate(8000));
+        },
+        killed_before_two_seals_and_end_headers_gone => |dir| {
+            unseal_two(dir);
+            edit(&segment(dir, newest(dir)), |bytes| headers(bytes));
+        },
+        killed_before_two_seals_and_middle_flipped => |dir| {
+            unseal_two(dir);
+            edit(&segment(dir, newest(dir) - 1), |bytes| bytes[4200] ^= 1);
+        },
+        killed_before_two_seals_and_middle_headers_gone => |dir| {
+            unseal_two(dir);
+            edit(&segment(dir, newest(dir) - 1), |bytes| headers(bytes));
+        },
+        killed_before_two_seals_and_middle_missing => |dir| {
+            unseal_two(dir);
+            fs::remove_file(segment(dir, newest(dir) - 1)).unwrap();
+        },
+        killed_before_two_seals_and_oldest_flipped => |dir| {
+            unseal_two(dir);
+            edit(&segment(dir, newest(dir) - 2), |bytes| bytes[4200] ^= 1);
+        },
+        killed_before_two_seals_and_oldest_headers_gone => |dir| {
+            unseal_two(dir);
+            edit(&segment(dir, newest(dir) - 2), |bytes| headers(bytes));
+        },
+        killed_before_two_seals_and_all_flipped => |dir| {
+            unseal_two(dir);
+            for id in newest(dir) - 2..=newest(dir) {
+                edit(&segment(dir, id), |bytes| bytes[4200] ^= 1);
+            }
+        },
+        // No crash does this: segments are sealed in order.
+        killed_and_unsealed_before_a_sealed_one => |dir| unseal(dir, newest(dir) - 2),
         killed_and_copy_damaged => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes[9] ^= 1),
         killed_and_cut_short => |dir| edit(&segment(dir, newest(dir)), |bytes| bytes.truncate(8000)),
         killed_and_forerunner_flipped => |dir| {
