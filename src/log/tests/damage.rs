@@ -190,6 +190,22 @@ fn no_flipped_bit_passes_for_data_or_for_a_crash() {
     }
 }
 
+/// As above, of a log of which three segments are read, since nobody has settled two of them.
+#[test]
+fn no_flipped_bit_of_segments_that_wait_to_be_settled_passes_for_data_or_for_a_crash() {
+    let lazy = Setup {
+        lazy: true,
+        ..SETUP
+    };
+    let (disk, promise) = disk_of(lazy, false);
+    let read = lazy.open(&copy(&disk)).unwrap().segments();
+    assert_eq!(read.len(), 5, "the log goes on in a new one");
+    let zeros_every = if rounds(1) > 1 { 7 } else { 61 };
+    let [refused, partly, wholly] = flip_all(lazy, &disk, &promise, zeros_every);
+    println!("flips: {refused} refused, {partly} read in part, {wholly} read as a whole");
+    assert!(refused > 4_000 && partly > 1_000 && wholly > 100);
+}
+
 /// Salts, ciphertext, tags and key slots included.
 #[cfg(feature = "encryption")]
 #[test]
