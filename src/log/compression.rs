@@ -1,6 +1,6 @@
 //! Compression: sealed segments are written anew with their frames in packs.
 //!
-//! **Which:** each but the last two, whose frames recovery may have to read, whoever still needs it: what
+//! **Which:** each but the last two, and those whose frames recovery may have to read, whoever still needs it: what
 //! is compressed is read like any other. One that compression does not make smaller by an eighth, by some
 //! places of it, stays as it is, and is not tried again before the log is opened anew. What is encrypted does
 //! not become smaller, and is left alone. Where there are rules for a compaction, a pass of it comes first. On a

@@ -11,8 +11,9 @@
 //! So the same events are there after each of them, but for those that were dropped. A second rewriting
 //! begins with whichever it finds.
 //!
-//! **Which segments:** neither of the last two, whose frames recovery may have to read. The header of the
-//! last one is made durable first, so that no crash can make another one the last.
+//! **Which segments:** none that is not settled, nor one behind such a one, whose frames recovery may have to
+//! read, and neither of the last two. The header of the last one is made durable first, so that no crash can
+//! make another one the last.
 //!
 //! **What is checked:** every frame, that Seqs follow each other, and at the end the chain over all events.
 //! What is damaged is left as it is: it has something to tell.
