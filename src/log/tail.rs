@@ -19,6 +19,9 @@ pub(super) const PAGES_AFTER: usize = 256 << 10;
 /// How far ahead pages are mapped.
 pub(super) const PAGES_AHEAD: usize = 4 << 20;
 
+/// Up to which length a stream fills a segment in about the time that it takes to make the next one.
+const SHORT: usize = 64 << 20;
+
 /// What the appender changes with each event.
 #[derive(Debug)]
 pub(super) struct Tail {
@@ -278,14 +281,11 @@ impl Tail {
     }
 
     /// From where on in the active segment the next one is wanted. A log that stays small never pays for a
-    /// second file; a stream that has filled a segment fills the next one as soon as that can be prepared.
+    /// second file; a stream that has filled a segment fills a short one as soon as another can be prepared.
     fn next_wanted_at(&self) -> usize {
+        let len = self.active().region.len();
         let is_long = self.active().id() > SegmentId::FIRST && self.is_stream();
-        if is_long {
-            0
-        } else {
-            self.active().region.len() / 4
-        }
+        if is_long && len <= SHORT { 0 } else { len / 4 }
     }
 
     /// Whether many events were appended that nobody waits to be synced, and none else among them.
