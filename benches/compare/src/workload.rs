@@ -197,8 +197,8 @@ const WHY_BEHIND: &[(Workload, &str, &str)] = &[
         "It writes the same few files of 1 MiB over and over and keeps no history, 265 bytes an event; `okaywal-kept` in \
          the table below is the same engine told to keep what it is given. Forelog keeps all, 320 bytes an event in a new file for each 32 MiB, and \
          the disk has to write that file's blocks ahead as well. Raw calls that keep what they write in this way, and \
-         do nothing else, go through 2.3 to 2.6 million events a second in batches of 1,000 on an AMD EPYC, and Forelog \
-         through 0.82 to 0.91 of that (`forelog-bench batch --batch 1000`).",
+         do nothing else, go through 2.1 to 2.6 million events a second in batches of 1,000 on an AMD EPYC, and Forelog \
+         through 0.79 to 0.91 of that (`forelog-bench batch --batch 1000`).",
     ),
     (
         Workload::Batch1000,
