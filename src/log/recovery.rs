@@ -7,7 +7,7 @@
 //!    stand behind them, and only the last [`OPEN_MAX`](crate::format::segment::OPEN_MAX) are ever read. One
 //!    of which no witness proves all is written into a file of its own, of a later generation, frame by frame
 //!    at the same places: the rename is a commit of that segment alone, and changes nothing that is read.
-//! 4. The events W+1..=K are written into a new segment with a fresh salt, built as a `.tmp` file (the
+//! 4. What 3 leaves of the events W+1..=K is written into a new segment with a fresh salt, built as a `.tmp` file (the
 //!    one that was prepared for the next segment, renamed before 1, if it was made in this boot) and
 //!    synced; for a page cache after a failed sync or a kill may show what the disk has not. Its
 //!    header pins the end of the segment before at W. **The rename is the commit point.**
@@ -24,10 +24,10 @@
 //! is replaced as a whole, and all forerunners are sealed in files of their own. The note of the failed sync
 //! goes last.
 //!
-//! **Crashes inside it.** Before the rename nothing has changed but for files that no one reads, and
-//! for a footer that says what the next header has said already. After it, the next opening finds the
-//! new segment as the last one, its header witnessing K, so that there is nothing to rewrite; it
-//! finishes 5 by the header's pin and 6 by its boot id, which stays 0 until the gap is declared. So
+//! **Crashes inside it.** Before the rename nothing has changed but for files that no one reads, for
+//! footers that say what the next header has said already, and for copies that hold what the segments held.
+//! After it, the next opening finds the new segment as the last one, its header witnessing K, so that there is
+//! nothing to rewrite; it finishes 5 by the header's pin and 6 by its boot id, which stays 0 until the gap is declared. So
 //! any number of crashes ends in the same log.
 //!
 //! Nothing is ever appended to a segment that was not closed in order.
