@@ -8,7 +8,7 @@
 //! 1. The segment behind the one with K gets a successor of a later generation without events, whose header
 //!    pins the same end, and says what all headers say together of Seqs that were handed out or were durable.
 //!    A rename commits it.
-//! 2. Those behind it are removed, from the newest on, and then what was prepared.
+//! 2. The one behind it is removed, and then what was prepared.
 //!
 //! **Crashes inside it.** The prefix ends at K all the while, for no byte up to there changes, and the segment
 //! with K still falls short of what the next header pins. So the next opening comes here again; from 1 on it
@@ -20,7 +20,11 @@ use super::opening::{Opening, random};
 use super::room::ROOM_MIN;
 use super::survey::{Survey, Surveyed};
 use crate::error::Result;
-use crate::format::segment::SegmentHeader;
+use crate::format::segment::{OPEN_MAX, SegmentHeader};
+
+/// With more, step 2 removes several segments, and a crash could leave one that is sealed as the last, without
+/// the file that must stand behind it.
+const _: () = assert!(OPEN_MAX == 3);
 
 /// The survey of the folder as it is then; `None` where nothing is to be done. What is torn in segments that
 /// go is copied aside.
