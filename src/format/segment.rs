@@ -20,7 +20,7 @@ use crate::position::{SegmentId, Seq};
 /// The length of the header block; frames start here.
 pub(crate) const BLOCK_LEN: usize = 4096;
 /// How many segments at the end of a log may be unsealed, or not wholly on the disk: the active one, and
-/// full ones before it. All before those are settled, and each earlier one is before a later one.
+/// full ones before it. All before those are settled, and of them none is settled before an earlier one.
 pub(crate) const OPEN_MAX: usize = 3;
 /// The length of a sealed segment's trailer: its last sector, written whole or not at all.
 pub(crate) const TRAILER_LEN: usize = SECTOR_LEN;

@@ -5,7 +5,7 @@
 //! too old: a quiet log costs nothing.
 //!
 //! What waits long for the disk is done by a thread each ([`Job`]): a segment is settled while the next one
-//! is prepared, and neither keeps a sync waiting that is due.
+//! is prepared, and the keeper goes on with the rest. (A sync that is due takes its turn behind theirs.)
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
